@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The ABI between a loader and lpatch_core, on the misc device /dev/lpatch.
+ *
+ * This header is canonical; lpatch-core/uapi/src/lib.rs mirrors it and a test compares both layouts.
+ *
+ * Every ioctl takes one struct that begins with struct lpatch_hdr. The caller sets @size to the size of
+ * the whole struct and everything it does not use to zero; reserved fields and unknown flags that are
+ * not zero are refused. On return, success or failure, the core has filled in @reason and, where a
+ * reason points into the caller's data, @at and @value.
+ *
+ * All offsets and lengths are in bytes, all addresses are kernel virtual addresses, all integers are
+ * little endian and naturally aligned. No struct has implicit padding.
+ */
+#ifndef _UAPI_LPATCH_H
+#define _UAPI_LPATCH_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define LPATCH_ABI_VERSION	1
+#define LPATCH_NAME_LEN		64	/* with the terminating NUL */
+#define LPATCH_VERSION_LEN	32	/* with the terminating NUL */
+#define LPATCH_SYM_LEN		512	/* KSYM_NAME_LEN of the kernel */
+#define LPATCH_IMAGE_MAGIC	0x4d49504cU	/* "LPIM" in memory */
+#define LPATCH_IMAGE_MAX	(32U << 20)
+#define LPATCH_ORC_HASH_LEN	20
+
+/**
+ * enum lpatch_reason - why a request was refused
+ *
+ * The errno says what kind of failure it is; the reason says which. @at is an index into the table
+ * that the reason is about, or an offset in the image, unless stated otherwise.
+ */
+enum lpatch_reason {
+	LPATCH_OK = 0,
+
+	/* the request itself */
+	LPATCH_R_SIZE = 1,		/* hdr.size is not the size of the struct; @value: expected */
+	LPATCH_R_RESERVED = 2,		/* a reserved field or unknown flag is set; @at: its offset */
+	LPATCH_R_FAULT = 3,		/* a user pointer could not be read or written */
+	LPATCH_R_NOMEM = 4,		/* the kernel is out of memory */
+	LPATCH_R_PERM = 5,		/* CAP_SYS_MODULE is missing */
+	LPATCH_R_NAME = 6,		/* the name is empty, unterminated or has other than [A-Za-z0-9._+-] */
+	LPATCH_R_LOCKDOWN = 7,		/* the kernel is locked down and the patch is not signed */
+	LPATCH_R_TOO_BIG = 8,		/* over a fixed limit; @value: the limit */
+	LPATCH_R_NOT_READY = 9,		/* the module is still initializing; try again */
+
+	/* the life of a patch */
+	LPATCH_R_NO_SUCH_PATCH = 16,
+	LPATCH_R_EXISTS = 17,		/* a patch of this name is loaded */
+	LPATCH_R_ENABLED = 18,		/* the patch is enabled: disable it first */
+	LPATCH_R_NOT_ENABLED = 19,
+	LPATCH_R_BUSY = 20,		/* a task is still in code of the patch; @value: its pid (0: idle) */
+	LPATCH_R_NO_RESERVATION = 21,	/* load without reserve on this file */
+	LPATCH_R_RESERVED_TWICE = 22,	/* this file holds a reservation already */
+
+	/* the arena */
+	LPATCH_R_ARENA_TEXT = 32,	/* no room; @value: largest free run in bytes */
+	LPATCH_R_ARENA_RODATA = 33,
+	LPATCH_R_ARENA_DATA = 34,
+	LPATCH_R_ARENA_BUGS = 35,
+	LPATCH_R_EMPTY = 36,		/* a patch without text */
+
+	/* the image */
+	LPATCH_R_IMAGE_MAGIC = 48,
+	LPATCH_R_IMAGE_HEADER = 49,	/* header_size or image_size is wrong */
+	LPATCH_R_IMAGE_CRC = 50,	/* @value: computed CRC-32 */
+	LPATCH_R_IMAGE_EXTENT = 51,	/* an extent lies outside the image; @at: offset of the extent */
+	LPATCH_R_IMAGE_OVERLAP = 52,	/* two extents overlap; @at: offset of the second extent */
+	LPATCH_R_IMAGE_STRING = 53,	/* a string is out of bounds or unterminated; @at: its offset */
+	LPATCH_R_IMAGE_RELEASE = 54,	/* made for another kernel release */
+	LPATCH_R_IMAGE_ORC = 55,	/* ORC format differs from this kernel's */
+	LPATCH_R_IMAGE_LENGTH = 56,	/* text, rodata or data do not fit the reservation */
+
+	/* relocations and symbols */
+	LPATCH_R_RELOC_KIND = 64,
+	LPATCH_R_RELOC_SITE = 65,	/* site out of bounds */
+	LPATCH_R_RELOC_TARGET = 66,	/* symbol index or offset out of bounds */
+	LPATCH_R_RELOC_RANGE = 67,	/* value does not fit the field */
+	LPATCH_R_RELOC_VALUE = 68,	/* field does not hold S+A or S+A-P; @value: what it should be */
+	LPATCH_R_RELOC_OVERLAP = 69,	/* two sites overlap, or the table is not sorted */
+	LPATCH_R_SYMBOL = 72,		/* address is not the start of that symbol; @value: address */
+	LPATCH_R_SYMBOL_OBJECT = 73,	/* its module is not loaded, or going away */
+
+	/* tables */
+	LPATCH_R_ORC = 80,		/* out of bounds or not sorted */
+	LPATCH_R_EXTABLE = 81,
+	LPATCH_R_BUG = 82,
+	LPATCH_R_SITE = 83,		/* site out of bounds or its bytes are not what the kind needs */
+	LPATCH_R_KSYM = 84,
+
+	/* functions */
+	LPATCH_R_NO_FUNCS = 96,
+	LPATCH_R_FUNC_NEW = 97,		/* new code is out of the text, or its stack cannot be unwound */
+	LPATCH_R_FUNC_SYMBOL = 98,	/* old_addr and old_len are not that function */
+	LPATCH_R_FUNC_OBJECT = 99,	/* its module is not loaded, or going away */
+	LPATCH_R_FUNC_OURS = 100,	/* part of lpatch_core or of a patch */
+	LPATCH_R_FUNC_FENTRY = 101,	/* no fentry site: notrace, __init, Rust, or lib/ code */
+	LPATCH_R_FUNC_PREIMAGE = 102,	/* bytes differ from what the patch was made for; @value: CRC-32 found */
+	LPATCH_R_FUNC_TWICE = 103,	/* two entries for one function */
+	LPATCH_R_FUNC_CONFLICT = 104,	/* an enabled patch changes it */
+	LPATCH_R_FUNC_OWNED = 105,	/* upstream livepatch or another IPMODIFY user holds it */
+	LPATCH_R_FTRACE = 106,		/* ftrace refused; @value: the errno */
+	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */
+
+	/* this boot */
+	LPATCH_R_MITIGATION = 112,	/* return sites of this boot have a form lpatch does not know */
+	LPATCH_R_CALL_DEPTH = 113,	/* call depth tracking (retbleed=stuff) is not supported */
+};
+
+/**
+ * struct lpatch_hdr - head of every request
+ * @size: in: size of the whole struct
+ * @reason: out: enum lpatch_reason
+ * @at: out: see enum lpatch_reason
+ * @value: out: see enum lpatch_reason
+ */
+struct lpatch_hdr {
+	__u32 size;
+	__u32 reason;
+	__u64 at;
+	__u64 value;
+};
+
+/* lpatch_query.features */
+#define LPATCH_F_CONSISTENCY	(1U << 0)	/* transitions move task by task; else all at once */
+
+/**
+ * struct lpatch_query - what the core is and has
+ * @hdr: head
+ * @abi: out: LPATCH_ABI_VERSION
+ * @features: out: LPATCH_F_*
+ * @page_size: out: granularity of the arena
+ * @orc_per_page: out: ORC entries that come with a page of text
+ * @ex_per_page: out: exception table entries that come with a page of text
+ * @bugs_total: out: slots of the bug table
+ * @bugs_free: out: of them free
+ * @patches: out: loaded patches
+ * @text_total: out: bytes of text arena
+ * @text_free: out: of them free
+ * @rodata_total: out: bytes of rodata arena
+ * @rodata_free: out: of them free
+ * @data_total: out: bytes of data arena
+ * @data_free: out: of them free
+ * @image_max: out: largest image in bytes
+ * @orc_hash: out: hash of the kernel's ORC format, as in the section .orc_header
+ * @reserved: zero
+ */
+struct lpatch_query {
+	struct lpatch_hdr hdr;
+	__u32 abi;
+	__u32 features;
+	__u32 page_size;
+	__u32 orc_per_page;
+	__u32 ex_per_page;
+	__u32 bugs_total;
+	__u32 bugs_free;
+	__u32 patches;
+	__u64 text_total;
+	__u64 text_free;
+	__u64 rodata_total;
+	__u64 rodata_free;
+	__u64 data_total;
+	__u64 data_free;
+	__u64 image_max;
+	__u8 orc_hash[LPATCH_ORC_HASH_LEN];
+	__u32 reserved;
+};
+
+/**
+ * struct lpatch_reserve - take room in the arena, for one patch, on this file
+ * @hdr: head
+ * @text_len: in: bytes of text, at least 1
+ * @rodata_len: in: bytes of rodata
+ * @data_len: in: bytes of data and bss
+ * @orcs: in: ORC entries
+ * @exs: in: exception table entries
+ * @bugs: in: bug table entries
+ * @flags: in: zero
+ * @text_addr: out: address of the text, page aligned
+ * @rodata_addr: out: address of the rodata, page aligned, or 0
+ * @data_addr: out: address of the data, page aligned, or 0
+ *
+ * Closing the file gives back what a load did not consume.
+ */
+struct lpatch_reserve {
+	struct lpatch_hdr hdr;
+	__u32 text_len;
+	__u32 rodata_len;
+	__u32 data_len;
+	__u32 orcs;
+	__u32 exs;
+	__u32 bugs;
+	__u64 flags;
+	__u64 text_addr;
+	__u64 rodata_addr;
+	__u64 data_addr;
+};
+
+/**
+ * struct lpatch_load - verify and install a linked image into this file's reservation
+ * @hdr: head
+ * @image: in: user address of the image
+ * @image_len: in: its length
+ * @flags: in: zero
+ *
+ * Consumes the reservation on success; on failure the reservation stays and load can be tried again.
+ */
+struct lpatch_load {
+	struct lpatch_hdr hdr;
+	__u64 image;
+	__u64 image_len;
+	__u64 flags;
+};
+
+/**
+ * struct lpatch_op - enable, disable or unload a patch
+ * @hdr: head
+ * @name: in: its name
+ * @flags: in: zero
+ */
+struct lpatch_op {
+	struct lpatch_hdr hdr;
+	__u8 name[LPATCH_NAME_LEN];
+	__u64 flags;
+};
+
+/* lpatch_patch_info.state */
+#define LPATCH_STATE_LOADED	1	/* installed, nothing redirected */
+#define LPATCH_STATE_ENABLED	2
+
+/**
+ * struct lpatch_patch_info - one patch
+ * @name: its name
+ * @version: its version, may be empty
+ * @state: LPATCH_STATE_*
+ * @funcs: functions that it replaces
+ * @id: counts up from 1 with each load since the module was loaded
+ * @text_addr: where its text is
+ * @text_len: bytes
+ * @rodata_len: bytes
+ * @data_len: bytes
+ * @bugs: bug table entries
+ * @loaded_ns: CLOCK_MONOTONIC when it was loaded
+ * @enabled_ns: CLOCK_MONOTONIC when it was last enabled, or 0
+ */
+struct lpatch_patch_info {
+	__u8 name[LPATCH_NAME_LEN];
+	__u8 version[LPATCH_VERSION_LEN];
+	__u32 state;
+	__u32 funcs;
+	__u64 id;
+	__u64 text_addr;
+	__u32 text_len;
+	__u32 rodata_len;
+	__u32 data_len;
+	__u32 bugs;
+	__u64 loaded_ns;
+	__u64 enabled_ns;
+};
+
+/**
+ * struct lpatch_list - all patches, oldest first
+ * @hdr: head
+ * @entries: in: user address of an array of struct lpatch_patch_info
+ * @capacity: in: its length in entries
+ * @count: out: patches that exist; the first min(count, capacity) were written
+ */
+struct lpatch_list {
+	struct lpatch_hdr hdr;
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+};
+
+/**
+ * struct lpatch_func_info - one function of a patch
+ * @name: name of the replaced function
+ * @objname: "vmlinux" or the module that has it
+ * @old_addr: its address
+ * @new_addr: address of its replacement
+ * @old_len: bytes
+ * @new_len: bytes
+ */
+struct lpatch_func_info {
+	__u8 name[LPATCH_SYM_LEN];
+	__u8 objname[LPATCH_NAME_LEN];
+	__u64 old_addr;
+	__u64 new_addr;
+	__u32 old_len;
+	__u32 new_len;
+};
+
+/**
+ * struct lpatch_status - one patch with its functions
+ * @hdr: head
+ * @name: in: its name
+ * @info: out: the patch
+ * @entries: in: user address of an array of struct lpatch_func_info
+ * @capacity: in: its length in entries
+ * @count: out: functions that exist; the first min(count, capacity) were written
+ */
+struct lpatch_status {
+	struct lpatch_hdr hdr;
+	__u8 name[LPATCH_NAME_LEN];
+	struct lpatch_patch_info info;
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+};
+
+#define LPATCH_IOC_MAGIC	0xb7
+#define LPATCH_IOC_QUERY	_IOWR(LPATCH_IOC_MAGIC, 0, struct lpatch_query)
+#define LPATCH_IOC_RESERVE	_IOWR(LPATCH_IOC_MAGIC, 1, struct lpatch_reserve)
+#define LPATCH_IOC_LOAD		_IOWR(LPATCH_IOC_MAGIC, 2, struct lpatch_load)
+#define LPATCH_IOC_ENABLE	_IOWR(LPATCH_IOC_MAGIC, 3, struct lpatch_op)
+#define LPATCH_IOC_DISABLE	_IOWR(LPATCH_IOC_MAGIC, 4, struct lpatch_op)
+#define LPATCH_IOC_UNLOAD	_IOWR(LPATCH_IOC_MAGIC, 5, struct lpatch_op)
+#define LPATCH_IOC_LIST		_IOWR(LPATCH_IOC_MAGIC, 6, struct lpatch_list)
+#define LPATCH_IOC_STATUS	_IOWR(LPATCH_IOC_MAGIC, 7, struct lpatch_status)
+
+/*
+ * The image. A header, then the extents in any order without overlap, each aligned to 8 bytes.
+ * Sections hold relocated bytes for the reserved addresses; sites that only the kernel can finish
+ * (returns, seals) hold what the compiler and the relocation left there.
+ */
+
+/**
+ * struct lpatch_extent - where a table or section lies in the image
+ * @offset: from the start of the image, a multiple of 8
+ * @count: entries of a table, bytes of a section or of the strings
+ */
+struct lpatch_extent {
+	__u32 offset;
+	__u32 count;
+};
+
+/**
+ * struct lpatch_image - header of an image
+ * @magic: LPATCH_IMAGE_MAGIC
+ * @header_size: sizeof(struct lpatch_image)
+ * @image_size: the whole image
+ * @crc32: CRC-32 (IEEE 802.3, reflected, as in zlib) of the image with this field zero
+ * @flags: zero
+ * @release: string: the release of the kernel that it is for, as in uname -r
+ * @name: name of the patch
+ * @version: version of the patch
+ * @orc_hash: contents of .orc_header of the object it was made from
+ * @reserved: zero
+ * @text: section: code
+ * @rodata: section: constants
+ * @data: section: initialized data; the rest of the reservation's data_len is zero
+ * @strings: bytes; each string ends in NUL; offset 0 is the empty string
+ * @funcs: struct lpatch_func
+ * @masks: struct lpatch_mask
+ * @symbols: struct lpatch_symbol
+ * @relocs: struct lpatch_reloc, sorted by section and offset
+ * @orcs: struct lpatch_orc, sorted by text offset
+ * @exs: struct lpatch_ex, sorted by insn
+ * @bugs: struct lpatch_bug, sorted by insn
+ * @sites: struct lpatch_site, sorted by offset
+ * @ksyms: struct lpatch_ksym
+ */
+struct lpatch_image {
+	__u32 magic;
+	__u32 header_size;
+	__u32 image_size;
+	__u32 crc32;
+	__u32 flags;
+	__u32 release;
+	__u8 name[LPATCH_NAME_LEN];
+	__u8 version[LPATCH_VERSION_LEN];
+	__u8 orc_hash[LPATCH_ORC_HASH_LEN];
+	__u32 reserved;
+	struct lpatch_extent text;
+	struct lpatch_extent rodata;
+	struct lpatch_extent data;
+	struct lpatch_extent strings;
+	struct lpatch_extent funcs;
+	struct lpatch_extent masks;
+	struct lpatch_extent symbols;
+	struct lpatch_extent relocs;
+	struct lpatch_extent orcs;
+	struct lpatch_extent exs;
+	struct lpatch_extent bugs;
+	struct lpatch_extent sites;
+	struct lpatch_extent ksyms;
+};
+
+/* section numbers of an image */
+#define LPATCH_SEC_TEXT		0
+#define LPATCH_SEC_RODATA	1
+#define LPATCH_SEC_DATA		2
+
+/**
+ * struct lpatch_func - one function to replace
+ * @name: string: its name, as sprint_symbol() gives it for @old_addr
+ * @objname: string: "vmlinux" or the name of the module that has it
+ * @sympos: its position among symbols of that name in the object, from 1; 0: the name is unique
+ * @old_len: its length, as sprint_symbol() gives it
+ * @old_addr: its address
+ * @new_off: the new function's offset in the text
+ * @new_len: the new function's length
+ * @pre_crc: CRC-32 of the first @pre_len bytes at @old_addr with the masked ranges read as zeros
+ * @pre_len: 0: no pre-image was recorded
+ * @mask_first: index of the first struct lpatch_mask
+ * @mask_count: how many
+ */
+struct lpatch_func {
+	__u32 name;
+	__u32 objname;
+	__u32 sympos;
+	__u32 old_len;
+	__u64 old_addr;
+	__u32 new_off;
+	__u32 new_len;
+	__u32 pre_crc;
+	__u32 pre_len;
+	__u32 mask_first;
+	__u32 mask_count;
+};
+
+/**
+ * struct lpatch_mask - bytes of a function that differ from boot to boot
+ * @offset: from the function's start
+ * @len: bytes, at least 1; masks of a function are sorted and do not overlap
+ */
+struct lpatch_mask {
+	__u32 offset;
+	__u32 len;
+};
+
+/**
+ * struct lpatch_symbol - a symbol of the running kernel that the image refers to
+ * @name: string: the name that sprint_symbol() gives for @addr (of several aliases, the one that
+ *	/proc/kallsyms lists first)
+ * @objname: string: "vmlinux" or the name of the module that has it
+ * @addr: its address
+ */
+struct lpatch_symbol {
+	__u32 name;
+	__u32 objname;
+	__u64 addr;
+};
+
+/* lpatch_reloc.target_kind: a section (LPATCH_SEC_*) with an offset, or a symbol */
+#define LPATCH_TARGET_SYMBOL	3
+
+/**
+ * struct lpatch_reloc - a field that depends on where things are
+ * @offset: of the field in its section
+ * @section: LPATCH_SEC_* of the field
+ * @kind: the low byte of the ELF relocation type (R_X86_64_*)
+ * @target_kind: LPATCH_TARGET_SYMBOL, or the section of the target
+ * @reserved: zero
+ * @target: index into the symbols, or offset in the target's section
+ * @reserved2: zero
+ * @addend: the ELF addend
+ *
+ * S is the symbol's address, or the section's address plus @target; A is @addend; P is the address of
+ * the field.
+ */
+struct lpatch_reloc {
+	__u32 offset;
+	__u8 section;
+	__u8 kind;
+	__u8 target_kind;
+	__u8 reserved;
+	__u32 target;
+	__u32 reserved2;
+	__s64 addend;
+};
+
+/**
+ * struct lpatch_orc - an ORC unwind entry
+ * @offset: in the text, from which it holds
+ * @sp_offset: as in struct orc_entry
+ * @bp_offset: as in struct orc_entry
+ * @bits: the 16 bits after bp_offset in struct orc_entry
+ * @reserved: zero
+ */
+struct lpatch_orc {
+	__u32 offset;
+	__s16 sp_offset;
+	__s16 bp_offset;
+	__u16 bits;
+	__u16 reserved;
+};
+
+/**
+ * struct lpatch_ex - an exception table entry
+ * @insn: text offset of the instruction that may fault
+ * @fixup: text offset where execution goes on
+ * @data: the third word of struct exception_table_entry
+ */
+struct lpatch_ex {
+	__u32 insn;
+	__u32 fixup;
+	__u32 data;
+};
+
+#define LPATCH_NO_OFFSET	0xffffffffU
+
+/**
+ * struct lpatch_bug - a bug table entry (WARN and BUG)
+ * @insn: text offset of the trapping instruction
+ * @format: rodata offset of the format string, or LPATCH_NO_OFFSET
+ * @file: rodata offset of the file name, or LPATCH_NO_OFFSET
+ * @line: line number
+ * @flags: BUGFLAG_*
+ */
+struct lpatch_bug {
+	__u32 insn;
+	__u32 format;
+	__u32 file;
+	__u16 line;
+	__u16 flags;
+};
+
+/* lpatch_site.kind */
+#define LPATCH_SITE_RETURN	1	/* 5 bytes: jmp __x86_return_thunk */
+#define LPATCH_SITE_SEAL	2	/* 4 bytes: endbr64 of a function whose address is never taken */
+#define LPATCH_SITE_CALL	3	/* 5 bytes: call rel32, for call depth tracking */
+
+/**
+ * struct lpatch_site - an instruction that this boot's kernel finishes
+ * @offset: in the text
+ * @kind: LPATCH_SITE_*
+ * @reserved: zero
+ */
+struct lpatch_site {
+	__u32 offset;
+	__u16 kind;
+	__u16 reserved;
+};
+
+/**
+ * struct lpatch_ksym - a symbol of the patch, for /proc/kallsyms, stack traces and perf
+ * @name: string
+ * @offset: in its section
+ * @size: bytes
+ * @section: LPATCH_SEC_*
+ * @letter: letter as in nm
+ * @reserved: zero
+ */
+struct lpatch_ksym {
+	__u32 name;
+	__u32 offset;
+	__u32 size;
+	__u8 section;
+	__u8 letter;
+	__u16 reserved;
+};
+
+#endif /* _UAPI_LPATCH_H */

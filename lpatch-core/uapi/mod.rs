@@ -1,0 +1,625 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mirror of `lpatch.h`, which is canonical and documents every field.
+//!
+//! Compiled into the module and into the host crates. A test compares names, offsets, sizes and values
+//! with what a C compiler makes of the header.
+
+mod wire;
+use wire::wire;
+pub use wire::Wire;
+
+/// `LPATCH_ABI_VERSION`.
+pub const ABI_VERSION: u32 = 1;
+/// `LPATCH_NAME_LEN`: with the terminating NUL.
+pub const NAME_LEN: usize = 64;
+/// `LPATCH_VERSION_LEN`: with the terminating NUL.
+pub const VERSION_LEN: usize = 32;
+/// `LPATCH_SYM_LEN`: KSYM_NAME_LEN of the kernel.
+pub const SYM_LEN: usize = 512;
+/// `LPATCH_IMAGE_MAGIC`: "LPIM" in memory.
+pub const IMAGE_MAGIC: u32 = 0x4d49_504c;
+/// `LPATCH_IMAGE_MAX`.
+pub const IMAGE_MAX: u32 = 32 << 20;
+/// `LPATCH_ORC_HASH_LEN`.
+pub const ORC_HASH_LEN: usize = 20;
+/// `LPATCH_F_CONSISTENCY`: transitions move task by task; else all at once.
+pub const F_CONSISTENCY: u32 = 1 << 0;
+/// `LPATCH_STATE_LOADED`: installed, nothing redirected.
+pub const STATE_LOADED: u32 = 1;
+/// `LPATCH_STATE_ENABLED`.
+pub const STATE_ENABLED: u32 = 2;
+/// `LPATCH_SEC_TEXT`.
+pub const SEC_TEXT: u8 = 0;
+/// `LPATCH_SEC_RODATA`.
+pub const SEC_RODATA: u8 = 1;
+/// `LPATCH_SEC_DATA`.
+pub const SEC_DATA: u8 = 2;
+/// `LPATCH_TARGET_SYMBOL`.
+pub const TARGET_SYMBOL: u8 = 3;
+/// `LPATCH_NO_OFFSET`.
+pub const NO_OFFSET: u32 = 0xffff_ffff;
+/// `LPATCH_SITE_RETURN`: 5 bytes: jmp __x86_return_thunk.
+pub const SITE_RETURN: u16 = 1;
+/// `LPATCH_SITE_SEAL`: 4 bytes: endbr64 of a function whose address is never taken.
+pub const SITE_SEAL: u16 = 2;
+/// `LPATCH_SITE_CALL`: 5 bytes: call rel32, for call depth tracking.
+pub const SITE_CALL: u16 = 3;
+
+macro_rules! reasons {
+    ($($(#[$meta:meta])* $name:ident = $value:literal,)*) => {
+        /// `enum lpatch_reason`: why a request was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Reason {
+            $($(#[$meta])* $name = $value,)*
+        }
+
+        impl Reason {
+            /// Every reason with its name in C, without the prefix.
+            pub const ALL: &'static [(Reason, &'static str)] =
+                &[$((Reason::$name, stringify!($name)),)*];
+
+            /// The reason that a reply carries, or `None` if this build does not know it.
+            pub const fn from_code(code: u32) -> Option<Self> {
+                match code {
+                    $($value => Some(Reason::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The number in a reply.
+            pub const fn code(self) -> u32 {
+                match self {
+                    $(Reason::$name => $value,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// `LPATCH_OK`: the request itself.
+    Ok = 0,
+    /// `LPATCH_R_SIZE`: hdr.size is not the size of the struct; @value: expected.
+    Size = 1,
+    /// `LPATCH_R_RESERVED`: a reserved field or unknown flag is set; @at: its offset.
+    Reserved = 2,
+    /// `LPATCH_R_FAULT`: a user pointer could not be read or written.
+    Fault = 3,
+    /// `LPATCH_R_NOMEM`: the kernel is out of memory.
+    Nomem = 4,
+    /// `LPATCH_R_PERM`: CAP_SYS_MODULE is missing.
+    Perm = 5,
+    /// `LPATCH_R_NAME`: the name is empty, unterminated or has other than [A-Za-z0-9._+-].
+    Name = 6,
+    /// `LPATCH_R_LOCKDOWN`: the kernel is locked down and the patch is not signed.
+    Lockdown = 7,
+    /// `LPATCH_R_TOO_BIG`: over a fixed limit; @value: the limit.
+    TooBig = 8,
+    /// `LPATCH_R_NOT_READY`: the module is still initializing; try again.
+    NotReady = 9,
+    /// `LPATCH_R_NO_SUCH_PATCH`.
+    NoSuchPatch = 16,
+    /// `LPATCH_R_EXISTS`: a patch of this name is loaded.
+    Exists = 17,
+    /// `LPATCH_R_ENABLED`: the patch is enabled: disable it first.
+    Enabled = 18,
+    /// `LPATCH_R_NOT_ENABLED`.
+    NotEnabled = 19,
+    /// `LPATCH_R_BUSY`: a task is still in code of the patch; @value: its pid (0: idle).
+    Busy = 20,
+    /// `LPATCH_R_NO_RESERVATION`: load without reserve on this file.
+    NoReservation = 21,
+    /// `LPATCH_R_RESERVED_TWICE`: this file holds a reservation already.
+    ReservedTwice = 22,
+    /// `LPATCH_R_ARENA_TEXT`: no room; @value: largest free run in bytes.
+    ArenaText = 32,
+    /// `LPATCH_R_ARENA_RODATA`.
+    ArenaRodata = 33,
+    /// `LPATCH_R_ARENA_DATA`.
+    ArenaData = 34,
+    /// `LPATCH_R_ARENA_BUGS`.
+    ArenaBugs = 35,
+    /// `LPATCH_R_EMPTY`: a patch without text.
+    Empty = 36,
+    /// `LPATCH_R_IMAGE_MAGIC`.
+    ImageMagic = 48,
+    /// `LPATCH_R_IMAGE_HEADER`: header_size or image_size is wrong.
+    ImageHeader = 49,
+    /// `LPATCH_R_IMAGE_CRC`: @value: computed CRC-32.
+    ImageCrc = 50,
+    /// `LPATCH_R_IMAGE_EXTENT`: an extent lies outside the image; @at: offset of the extent.
+    ImageExtent = 51,
+    /// `LPATCH_R_IMAGE_OVERLAP`: two extents overlap; @at: offset of the second extent.
+    ImageOverlap = 52,
+    /// `LPATCH_R_IMAGE_STRING`: a string is out of bounds or unterminated; @at: its offset.
+    ImageString = 53,
+    /// `LPATCH_R_IMAGE_RELEASE`: made for another kernel release.
+    ImageRelease = 54,
+    /// `LPATCH_R_IMAGE_ORC`: ORC format differs from this kernel's.
+    ImageOrc = 55,
+    /// `LPATCH_R_IMAGE_LENGTH`: text, rodata or data do not fit the reservation.
+    ImageLength = 56,
+    /// `LPATCH_R_RELOC_KIND`.
+    RelocKind = 64,
+    /// `LPATCH_R_RELOC_SITE`: site out of bounds.
+    RelocSite = 65,
+    /// `LPATCH_R_RELOC_TARGET`: symbol index or offset out of bounds.
+    RelocTarget = 66,
+    /// `LPATCH_R_RELOC_RANGE`: value does not fit the field.
+    RelocRange = 67,
+    /// `LPATCH_R_RELOC_VALUE`: field does not hold S+A or S+A-P; @value: what it should be.
+    RelocValue = 68,
+    /// `LPATCH_R_RELOC_OVERLAP`: two sites overlap, or the table is not sorted.
+    RelocOverlap = 69,
+    /// `LPATCH_R_SYMBOL`: address is not the start of that symbol; @value: address.
+    Symbol = 72,
+    /// `LPATCH_R_SYMBOL_OBJECT`: its module is not loaded, or going away.
+    SymbolObject = 73,
+    /// `LPATCH_R_ORC`: out of bounds or not sorted.
+    Orc = 80,
+    /// `LPATCH_R_EXTABLE`.
+    Extable = 81,
+    /// `LPATCH_R_BUG`.
+    Bug = 82,
+    /// `LPATCH_R_SITE`: site out of bounds or its bytes are not what the kind needs.
+    Site = 83,
+    /// `LPATCH_R_KSYM`: functions.
+    Ksym = 84,
+    /// `LPATCH_R_NO_FUNCS`.
+    NoFuncs = 96,
+    /// `LPATCH_R_FUNC_NEW`: new code is out of the text, or its stack cannot be unwound.
+    FuncNew = 97,
+    /// `LPATCH_R_FUNC_SYMBOL`: old_addr and old_len are not that function.
+    FuncSymbol = 98,
+    /// `LPATCH_R_FUNC_OBJECT`: its module is not loaded, or going away.
+    FuncObject = 99,
+    /// `LPATCH_R_FUNC_OURS`: part of lpatch_core or of a patch.
+    FuncOurs = 100,
+    /// `LPATCH_R_FUNC_FENTRY`: no fentry site: notrace, __init, Rust, or lib/ code.
+    FuncFentry = 101,
+    /// `LPATCH_R_FUNC_PREIMAGE`: bytes differ from what the patch was made for; @value: CRC-32 found.
+    FuncPreimage = 102,
+    /// `LPATCH_R_FUNC_TWICE`: two entries for one function.
+    FuncTwice = 103,
+    /// `LPATCH_R_FUNC_CONFLICT`: an enabled patch changes it.
+    FuncConflict = 104,
+    /// `LPATCH_R_FUNC_OWNED`: upstream livepatch or another IPMODIFY user holds it.
+    FuncOwned = 105,
+    /// `LPATCH_R_FTRACE`: ftrace refused; @value: the errno.
+    Ftrace = 106,
+    /// `LPATCH_R_FTRACE_OFF`: kernel.ftrace_enabled is 0.
+    FtraceOff = 107,
+    /// `LPATCH_R_MITIGATION`: return sites of this boot have a form lpatch does not know.
+    Mitigation = 112,
+    /// `LPATCH_R_CALL_DEPTH`: call depth tracking (retbleed=stuff) is not supported.
+    CallDepth = 113,
+}
+
+wire! {
+    /// `struct lpatch_hdr`: head of every request.
+    pub struct Hdr {
+        /// in: size of the whole struct
+        pub size: u32,
+        /// out: enum lpatch_reason
+        pub reason: u32,
+        /// out: see enum lpatch_reason
+        pub at: u64,
+        /// out: see enum lpatch_reason
+        pub value: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_query`: what the core is and has.
+    pub struct Query {
+        /// head
+        pub hdr: Hdr,
+        /// out: ABI_VERSION
+        pub abi: u32,
+        /// out: `F_*`
+        pub features: u32,
+        /// out: granularity of the arena
+        pub page_size: u32,
+        /// out: ORC entries that come with a page of text
+        pub orc_per_page: u32,
+        /// out: exception table entries that come with a page of text
+        pub ex_per_page: u32,
+        /// out: slots of the bug table
+        pub bugs_total: u32,
+        /// out: of them free
+        pub bugs_free: u32,
+        /// out: loaded patches
+        pub patches: u32,
+        /// out: bytes of text arena
+        pub text_total: u64,
+        /// out: of them free
+        pub text_free: u64,
+        /// out: bytes of rodata arena
+        pub rodata_total: u64,
+        /// out: of them free
+        pub rodata_free: u64,
+        /// out: bytes of data arena
+        pub data_total: u64,
+        /// out: of them free
+        pub data_free: u64,
+        /// out: largest image in bytes
+        pub image_max: u64,
+        /// out: hash of the kernel's ORC format, as in the section .orc_header
+        pub orc_hash: [u8; ORC_HASH_LEN],
+        /// zero
+        pub reserved: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_reserve`: take room in the arena, for one patch, on this file.
+    pub struct Reserve {
+        /// head
+        pub hdr: Hdr,
+        /// in: bytes of text, at least 1
+        pub text_len: u32,
+        /// in: bytes of rodata
+        pub rodata_len: u32,
+        /// in: bytes of data and bss
+        pub data_len: u32,
+        /// in: ORC entries
+        pub orcs: u32,
+        /// in: exception table entries
+        pub exs: u32,
+        /// in: bug table entries
+        pub bugs: u32,
+        /// in: zero
+        pub flags: u64,
+        /// out: address of the text, page aligned
+        pub text_addr: u64,
+        /// out: address of the rodata, page aligned, or 0
+        pub rodata_addr: u64,
+        /// out: address of the data, page aligned, or 0
+        pub data_addr: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_load`: verify and install a linked image into this file's reservation.
+    pub struct Load {
+        /// head
+        pub hdr: Hdr,
+        /// in: user address of the image
+        pub image: u64,
+        /// in: its length
+        pub image_len: u64,
+        /// in: zero
+        pub flags: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_op`: enable, disable or unload a patch.
+    pub struct Op {
+        /// head
+        pub hdr: Hdr,
+        /// in: its name
+        pub name: [u8; NAME_LEN],
+        /// in: zero
+        pub flags: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_patch_info`: one patch.
+    pub struct PatchInfo {
+        /// its name
+        pub name: [u8; NAME_LEN],
+        /// its version, may be empty
+        pub version: [u8; VERSION_LEN],
+        /// `STATE_*`
+        pub state: u32,
+        /// functions that it replaces
+        pub funcs: u32,
+        /// counts up from 1 with each load since the module was loaded
+        pub id: u64,
+        /// where its text is
+        pub text_addr: u64,
+        /// bytes
+        pub text_len: u32,
+        /// bytes
+        pub rodata_len: u32,
+        /// bytes
+        pub data_len: u32,
+        /// bug table entries
+        pub bugs: u32,
+        /// CLOCK_MONOTONIC when it was loaded
+        pub loaded_ns: u64,
+        /// CLOCK_MONOTONIC when it was last enabled, or 0
+        pub enabled_ns: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_list`: all patches, oldest first.
+    pub struct List {
+        /// head
+        pub hdr: Hdr,
+        /// in: user address of an array of struct lpatch_patch_info
+        pub entries: u64,
+        /// in: its length in entries
+        pub capacity: u32,
+        /// out: patches that exist; the first min(count, capacity) were written
+        pub count: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_func_info`: one function of a patch.
+    pub struct FuncInfo {
+        /// name of the replaced function
+        pub name: [u8; SYM_LEN],
+        /// "vmlinux" or the module that has it
+        pub objname: [u8; NAME_LEN],
+        /// its address
+        pub old_addr: u64,
+        /// address of its replacement
+        pub new_addr: u64,
+        /// bytes
+        pub old_len: u32,
+        /// bytes
+        pub new_len: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_status`: one patch with its functions.
+    pub struct Status {
+        /// head
+        pub hdr: Hdr,
+        /// in: its name
+        pub name: [u8; NAME_LEN],
+        /// out: the patch
+        pub info: PatchInfo,
+        /// in: user address of an array of struct lpatch_func_info
+        pub entries: u64,
+        /// in: its length in entries
+        pub capacity: u32,
+        /// out: functions that exist; the first min(count, capacity) were written
+        pub count: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_extent`: where a table or section lies in the image.
+    pub struct Extent {
+        /// from the start of the image, a multiple of 8
+        pub offset: u32,
+        /// entries of a table, bytes of a section or of the strings
+        pub count: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_image`: header of an image.
+    pub struct Image {
+        /// IMAGE_MAGIC
+        pub magic: u32,
+        /// sizeof(struct lpatch_image)
+        pub header_size: u32,
+        /// the whole image
+        pub image_size: u32,
+        /// CRC-32 (IEEE 802.3, reflected, as in zlib) of the image with this field zero
+        pub crc32: u32,
+        /// zero
+        pub flags: u32,
+        /// string: the release of the kernel that it is for, as in uname -r
+        pub release: u32,
+        /// name of the patch
+        pub name: [u8; NAME_LEN],
+        /// version of the patch
+        pub version: [u8; VERSION_LEN],
+        /// contents of .orc_header of the object it was made from
+        pub orc_hash: [u8; ORC_HASH_LEN],
+        /// zero
+        pub reserved: u32,
+        /// section: code
+        pub text: Extent,
+        /// section: constants
+        pub rodata: Extent,
+        /// section: initialized data; the rest of the reservation's data_len is zero
+        pub data: Extent,
+        /// bytes; each string ends in NUL; offset 0 is the empty string
+        pub strings: Extent,
+        /// struct lpatch_func
+        pub funcs: Extent,
+        /// struct lpatch_mask
+        pub masks: Extent,
+        /// struct lpatch_symbol
+        pub symbols: Extent,
+        /// struct lpatch_reloc, sorted by section and offset
+        pub relocs: Extent,
+        /// struct lpatch_orc, sorted by text offset
+        pub orcs: Extent,
+        /// struct lpatch_ex, sorted by insn
+        pub exs: Extent,
+        /// struct lpatch_bug, sorted by insn
+        pub bugs: Extent,
+        /// struct lpatch_site, sorted by offset
+        pub sites: Extent,
+        /// struct lpatch_ksym
+        pub ksyms: Extent,
+    }
+}
+
+wire! {
+    /// `struct lpatch_func`: one function to replace.
+    pub struct Func {
+        /// string: its name, as sprint_symbol() gives it for @old_addr
+        pub name: u32,
+        /// string: "vmlinux" or the name of the module that has it
+        pub objname: u32,
+        /// its position among symbols of that name in the object, from 1; 0: the name is unique
+        pub sympos: u32,
+        /// its length, as sprint_symbol() gives it
+        pub old_len: u32,
+        /// its address
+        pub old_addr: u64,
+        /// the new function's offset in the text
+        pub new_off: u32,
+        /// the new function's length
+        pub new_len: u32,
+        /// CRC-32 of the first @pre_len bytes at @old_addr with the masked ranges read as zeros
+        pub pre_crc: u32,
+        /// 0: no pre-image was recorded
+        pub pre_len: u32,
+        /// index of the first struct lpatch_mask
+        pub mask_first: u32,
+        /// how many
+        pub mask_count: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_mask`: bytes of a function that differ from boot to boot.
+    pub struct Mask {
+        /// from the function's start
+        pub offset: u32,
+        /// bytes, at least 1; masks of a function are sorted and do not overlap
+        pub len: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_symbol`: a symbol of the running kernel that the image refers to.
+    pub struct Symbol {
+        /// string: the name that sprint_symbol() gives for @addr (of several aliases, the one that
+        pub name: u32,
+        /// string: "vmlinux" or the name of the module that has it
+        pub objname: u32,
+        /// its address
+        pub addr: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_reloc`: a field that depends on where things are.
+    pub struct Reloc {
+        /// of the field in its section
+        pub offset: u32,
+        /// `SEC_*` of the field
+        pub section: u8,
+        /// the low byte of the ELF relocation type (`R_X86_64_*`)
+        pub kind: u8,
+        /// TARGET_SYMBOL, or the section of the target
+        pub target_kind: u8,
+        /// zero
+        pub reserved: u8,
+        /// index into the symbols, or offset in the target's section
+        pub target: u32,
+        /// zero
+        pub reserved2: u32,
+        /// the ELF addend
+        pub addend: i64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_orc`: an ORC unwind entry.
+    pub struct Orc {
+        /// in the text, from which it holds
+        pub offset: u32,
+        /// as in struct orc_entry
+        pub sp_offset: i16,
+        /// as in struct orc_entry
+        pub bp_offset: i16,
+        /// the 16 bits after bp_offset in struct orc_entry
+        pub bits: u16,
+        /// zero
+        pub reserved: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_ex`: an exception table entry.
+    pub struct Ex {
+        /// text offset of the instruction that may fault
+        pub insn: u32,
+        /// text offset where execution goes on
+        pub fixup: u32,
+        /// the third word of struct exception_table_entry
+        pub data: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_bug`: a bug table entry (WARN and BUG).
+    pub struct Bug {
+        /// text offset of the trapping instruction
+        pub insn: u32,
+        /// rodata offset of the format string, or NO_OFFSET
+        pub format: u32,
+        /// rodata offset of the file name, or NO_OFFSET
+        pub file: u32,
+        /// line number
+        pub line: u16,
+        /// `BUGFLAG_*`
+        pub flags: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_site`: an instruction that this boot's kernel finishes.
+    pub struct Site {
+        /// in the text
+        pub offset: u32,
+        /// `SITE_*`
+        pub kind: u16,
+        /// zero
+        pub reserved: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_ksym`: a symbol of the patch, for /proc/kallsyms, stack traces and perf.
+    pub struct Ksym {
+        /// string
+        pub name: u32,
+        /// in its section
+        pub offset: u32,
+        /// bytes
+        pub size: u32,
+        /// `SEC_*`
+        pub section: u8,
+        /// letter as in nm
+        pub letter: u8,
+        /// zero
+        pub reserved: u16,
+    }
+}
+
+const fn iowr<T>(nr: u32) -> u32 {
+    const IOC_READ_WRITE: u32 = 3;
+    const IOC_MAGIC: u32 = 0xb7;
+    assert!(size_of::<T>() < 1 << 14);
+    #[expect(
+        clippy::as_conversions,
+        reason = "TryFrom is not const; the assertion bounds the value"
+    )]
+    let size = size_of::<T>() as u32;
+    IOC_READ_WRITE << 30 | size << 16 | IOC_MAGIC << 8 | nr
+}
+
+/// `LPATCH_IOC_QUERY`, with a [`Query`].
+pub const IOC_QUERY: u32 = iowr::<Query>(0);
+/// `LPATCH_IOC_RESERVE`, with a [`Reserve`].
+pub const IOC_RESERVE: u32 = iowr::<Reserve>(1);
+/// `LPATCH_IOC_LOAD`, with a [`Load`].
+pub const IOC_LOAD: u32 = iowr::<Load>(2);
+/// `LPATCH_IOC_ENABLE`, with a [`Op`].
+pub const IOC_ENABLE: u32 = iowr::<Op>(3);
+/// `LPATCH_IOC_DISABLE`, with a [`Op`].
+pub const IOC_DISABLE: u32 = iowr::<Op>(4);
+/// `LPATCH_IOC_UNLOAD`, with a [`Op`].
+pub const IOC_UNLOAD: u32 = iowr::<Op>(5);
+/// `LPATCH_IOC_LIST`, with a [`List`].
+pub const IOC_LIST: u32 = iowr::<List>(6);
+/// `LPATCH_IOC_STATUS`, with a [`Status`].
+pub const IOC_STATUS: u32 = iowr::<Status>(7);
