@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The logic of lpatch_core that needs no kernel: what is verified, how it is laid out, what is written.
+//!
+//! Compiled into the module and into the host crates, without `std`, allocation or unsafe code. Nothing
+//! in here may panic: whatever userspace claims leads to a value or to a refusal.
+
+pub mod reloc;
