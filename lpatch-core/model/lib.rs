@@ -4,6 +4,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "testing"))]
+extern crate std;
+
 // In the module the ABI mirror is the module `crate::uapi`; under this name it is here as well.
 pub use lpatch_uapi as uapi;
 

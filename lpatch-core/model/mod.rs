@@ -5,4 +5,8 @@
 //! Compiled into the module and into the host crates, without `std`, allocation or unsafe code. Nothing
 //! in here may panic: whatever userspace claims leads to a value or to a refusal.
 
+pub mod arena;
+pub mod num;
+pub mod refusal;
 pub mod reloc;
+pub mod request;
