@@ -6,7 +6,10 @@
 //! in here may panic: whatever userspace claims leads to a value or to a refusal.
 
 pub mod arena;
+pub mod fentry;
+pub mod image;
 pub mod num;
+pub mod plan;
 pub mod refusal;
 pub mod reloc;
 pub mod request;

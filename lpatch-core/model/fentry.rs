@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where a function's fentry site is.
+//!
+//! A function that ftrace can redirect begins with a 5-byte instruction that the compiler left for it,
+//! behind the landing pad where there is one. It is necessary, not sufficient: only ftrace knows its
+//! sites. But a function without it needs no question.
+
+/// `endbr64`.
+pub const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+/// What the kernel makes of the landing pad of a function whose address is never taken:
+/// `nopl -42(%rax)`, see gen_endbr_poison() in arch/x86/include/asm/ibt.h.
+pub const SEALED: [u8; 4] = [0x0f, 0x1f, 0x40, 0xd6];
+
+/// `nopl 0(%rax,%rax,1)`: nothing is attached.
+const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+const CALL: u8 = 0xe8;
+const JMP: u8 = 0xe9;
+const SITE_LEN: usize = 5;
+
+/// What is at a fentry site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing is attached.
+    Nop,
+    /// A call with this displacement, into ftrace or into a direct trampoline.
+    Call(i32),
+    /// A jump with this displacement, to a direct trampoline that does not return here.
+    Jmp(i32),
+}
+
+/// A fentry site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fentry {
+    /// From the function's start: 0, or 4 behind a landing pad.
+    pub offset: u32,
+    /// What it holds.
+    pub form: Form,
+}
+
+/// The fentry site of a function that begins with these bytes (16 are plenty), if it has one.
+pub fn site(start: &[u8]) -> Option<Fentry> {
+    let (offset, rest) = match start.split_first_chunk() {
+        Some((&(ENDBR64 | SEALED), rest)) => (4, rest),
+        _ => (0, start),
+    };
+    let insn: [u8; SITE_LEN] = *rest.first_chunk()?;
+    let [opcode, displacement @ ..] = insn;
+    let form = match opcode {
+        CALL => Form::Call(i32::from_le_bytes(displacement)),
+        JMP => Form::Jmp(i32::from_le_bytes(displacement)),
+        _ if insn == NOP5 => Form::Nop,
+        _ => return None,
+    };
+    Some(Fentry { offset, form })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn at(offset: u32, form: Form) -> Option<Fentry> {
+        Some(Fentry { offset, form })
+    }
+
+    #[test]
+    fn forms_and_landing_pads() {
+        let nop: &[u8] = &[0x0f, 0x1f, 0x44, 0x00, 0x00];
+        let call: &[u8] = &[0xe8, 0xfc, 0xff, 0xff, 0xff];
+        let jmp: &[u8] = &[0xe9, 0x00, 0x01, 0x00, 0x00];
+        let pads: [(u32, &[u8]); 3] = [
+            (0, &[]),
+            (4, &[0xf3, 0x0f, 0x1e, 0xfa]),
+            (4, &[0x0f, 0x1f, 0x40, 0xd6]),
+        ];
+        for (offset, pad) in pads {
+            let start = |insn: &[u8]| [pad, insn, &[0x55, 0xc3]].concat();
+            assert_eq!(site(&start(nop)), at(offset, Form::Nop));
+            assert_eq!(site(&start(call)), at(offset, Form::Call(-4)));
+            assert_eq!(site(&start(jmp)), at(offset, Form::Jmp(256)));
+        }
+    }
+
+    #[test]
+    fn functions_without_a_site() {
+        let others: [&[u8]; 7] = [
+            &[],
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            // push %rbp; mov %rsp,%rbp; …
+            &[0x55, 0x48, 0x89, 0xe5, 0x90, 0x90, 0x90, 0x90, 0x90],
+            // xor %eax,%eax; ret
+            &[0xf3, 0x0f, 0x1e, 0xfa, 0x31, 0xc0, 0xc3, 0xcc, 0xcc],
+            // A nop of 5 bytes, but not the kernel's.
+            &[0x66, 0x0f, 0x1f, 0x40, 0x00],
+            // endbr32 is no landing pad in a 64-bit kernel.
+            &[0xf3, 0x0f, 0x1e, 0xfb, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+            // One byte short.
+            &[0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0x44, 0x00],
+        ];
+        for bytes in others {
+            assert_eq!(site(bytes), None, "{bytes:02x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
+            if let Some(found) = site(&bytes) {
+                let at: usize = found.offset.try_into().expect("it is small");
+                let tail: Vec<u8> = bytes[at..].to_vec();
+                prop_assert!(tail.len() >= 5);
+                prop_assert_eq!(site(&tail), Some(Fentry { offset: 0, ..found }));
+            }
+        }
+    }
+}
