@@ -31,6 +31,15 @@ impl<T> Clone for Table<'_, T> {
 impl<T> Copy for Table<'_, T> {}
 
 impl<'a, T: Wire> Table<'a, T> {
+    /// A table of its own, outside of an image.
+    pub fn over(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            offset: 0,
+            entry: PhantomData,
+        }
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         // No entry type is empty; the maximum keeps the compiler from seeing a division by zero.

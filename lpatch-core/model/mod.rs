@@ -6,10 +6,15 @@
 //! in here may panic: whatever userspace claims leads to a value or to a refusal.
 
 pub mod arena;
+pub mod extable;
 pub mod fentry;
+pub mod finalize;
 pub mod image;
 pub mod num;
+pub mod orc;
 pub mod plan;
 pub mod refusal;
 pub mod reloc;
 pub mod request;
+pub mod sites;
+pub mod slots;
