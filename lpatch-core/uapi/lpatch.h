@@ -98,7 +98,7 @@ enum lpatch_reason {
 	LPATCH_R_FUNC_OURS = 100,	/* part of lpatch_core or of a patch */
 	LPATCH_R_FUNC_FENTRY = 101,	/* no fentry site: notrace, __init, Rust, or lib/ code */
 	LPATCH_R_FUNC_PREIMAGE = 102,	/* bytes differ from what the patch was made for; @value: CRC-32 found */
-	LPATCH_R_FUNC_TWICE = 103,	/* two entries for one function */
+	LPATCH_R_FUNC_TWICE = 103,	/* two entries for one function, or the table is not sorted */
 	LPATCH_R_FUNC_CONFLICT = 104,	/* an enabled patch changes it */
 	LPATCH_R_FUNC_OWNED = 105,	/* upstream livepatch or another IPMODIFY user holds it */
 	LPATCH_R_FTRACE = 106,		/* ftrace refused; @value: the errno */
@@ -352,7 +352,7 @@ struct lpatch_extent {
  * @rodata: section: constants
  * @data: section: initialized data; the rest of the reservation's data_len is zero
  * @strings: bytes; each string ends in NUL; offset 0 is the empty string
- * @funcs: struct lpatch_func
+ * @funcs: struct lpatch_func, sorted by old_addr
  * @masks: struct lpatch_mask
  * @symbols: struct lpatch_symbol
  * @relocs: struct lpatch_reloc, sorted by section and offset

@@ -79,7 +79,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// `LPATCH_OK`: the request itself.
+    /// `LPATCH_OK`.
     Ok = 0,
     /// `LPATCH_R_SIZE`: hdr.size is not the size of the struct; @value: expected.
     Size = 1,
@@ -165,7 +165,7 @@ reasons! {
     Bug = 82,
     /// `LPATCH_R_SITE`: site out of bounds or its bytes are not what the kind needs.
     Site = 83,
-    /// `LPATCH_R_KSYM`: functions.
+    /// `LPATCH_R_KSYM`.
     Ksym = 84,
     /// `LPATCH_R_NO_FUNCS`.
     NoFuncs = 96,
@@ -181,7 +181,7 @@ reasons! {
     FuncFentry = 101,
     /// `LPATCH_R_FUNC_PREIMAGE`: bytes differ from what the patch was made for; @value: CRC-32 found.
     FuncPreimage = 102,
-    /// `LPATCH_R_FUNC_TWICE`: two entries for one function.
+    /// `LPATCH_R_FUNC_TWICE`: two entries for one function, or the table is not sorted.
     FuncTwice = 103,
     /// `LPATCH_R_FUNC_CONFLICT`: an enabled patch changes it.
     FuncConflict = 104,
@@ -428,7 +428,7 @@ wire! {
         pub data: Extent,
         /// bytes; each string ends in NUL; offset 0 is the empty string
         pub strings: Extent,
-        /// struct lpatch_func
+        /// struct lpatch_func, sorted by old_addr
         pub funcs: Extent,
         /// struct lpatch_mask
         pub masks: Extent,
@@ -491,6 +491,7 @@ wire! {
     /// `struct lpatch_symbol`: a symbol of the running kernel that the image refers to.
     pub struct Symbol {
         /// string: the name that sprint_symbol() gives for @addr (of several aliases, the one that
+        /// /proc/kallsyms lists first)
         pub name: u32,
         /// string: "vmlinux" or the name of the module that has it
         pub objname: u32,
