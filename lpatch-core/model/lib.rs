@@ -13,3 +13,6 @@ pub use lpatch_uapi as uapi;
 #[path = "mod.rs"]
 mod model;
 pub use model::*;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -18,3 +18,4 @@ pub mod reloc;
 pub mod request;
 pub mod sites;
 pub mod slots;
+pub mod verify;

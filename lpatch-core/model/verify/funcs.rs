@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The functions to replace are what the patch was made for, and their replacements can run.
+
+use super::super::fentry;
+use super::super::num::{index, wide};
+use super::super::refusal::{ensure, Refusal};
+use super::symbols::{Answer, Claim};
+use super::{Checker, Kernel};
+use crate::uapi::{Func, Reason};
+use core::ops::Range;
+
+/// Bytes of a function that are read at once; they are on the stack.
+const CHUNK: usize = 256;
+/// Bytes in which a fentry site is looked for.
+const START: usize = 16;
+
+impl<K: Kernel> Checker<'_, '_, K> {
+    pub(super) fn funcs(&self) -> Result<(), Refusal> {
+        let funcs = &self.image.funcs;
+        ensure(!funcs.is_empty(), || Reason::NoFuncs.into())?;
+        let mut before = None;
+        for (i, func) in funcs.iter().enumerate() {
+            // In a sorted table, equal entries are neighbors.
+            ensure(before < Some(func.old_addr), || {
+                Refusal::at(Reason::FuncTwice, i).value(func.old_addr)
+            })?;
+            before = Some(func.old_addr);
+            ensure(self.new_code(&func), || {
+                Refusal::at(Reason::FuncNew, i).value(func.new_off.into())
+            })?;
+            self.old_code(i, &func)?;
+            self.pre_image(&func)
+                .map_err(|found| Refusal::at(Reason::FuncPreimage, i).value(found.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The replacement lies in the text, and the stack of a task that enters it can be unwound.
+    fn new_code(&self, func: &Func) -> bool {
+        let end = index(func.new_off).checked_add(index(func.new_len));
+        let inside = end.is_some_and(|end| end <= self.image.text.len());
+        func.new_len > 0 && inside && self.unwinds(func.new_off)
+    }
+
+    /// The address is that of the function, and the function can be redirected.
+    fn old_code(&self, i: usize, func: &Func) -> Result<(), Refusal> {
+        let refusal = |reason| Refusal::at(reason, i).value(func.old_addr);
+        ensure(!self.kernel.is_ours(func.old_addr), || {
+            refusal(Reason::FuncOurs)
+        })?;
+        let claim = Claim {
+            addr: func.old_addr,
+            name: self.image.string(func.name)?,
+            objname: self.image.string(func.objname)?,
+            size: Some(func.old_len.into()),
+        };
+        match self.ask(&claim) {
+            Answer::True => {}
+            Answer::OtherSymbol => return Err(refusal(Reason::FuncSymbol)),
+            Answer::OtherObject => return Err(refusal(Reason::FuncObject)),
+        }
+        ensure(self.has_fentry(func), || refusal(Reason::FuncFentry))
+    }
+
+    /// Whether the function begins as one that ftrace can redirect.
+    fn has_fentry(&self, func: &Func) -> bool {
+        let mut start = [0; START];
+        start
+            .get_mut(..index(func.old_len).min(START))
+            .is_some_and(|start| {
+                self.kernel.read_text(func.old_addr, start) && fentry::site(start).is_some()
+            })
+    }
+
+    /// The function's bytes are those that the patch was made for.
+    ///
+    /// The error is the CRC-32 of what is there, or 0 if the claim itself makes no sense.
+    fn pre_image(&self, func: &Func) -> Result<(), u32> {
+        let mut masks = self.masks(func).ok_or(0_u32)?;
+        let len = index(func.pre_len);
+        let mut buffer = [0; CHUNK];
+        let mut crc = 0;
+        let mut start = 0;
+        while start < len {
+            let chunk = buffer
+                .get_mut(..len.saturating_sub(start).min(CHUNK))
+                .ok_or(0_u32)?;
+            let addr = func.old_addr.wrapping_add(wide(start));
+            if !self.kernel.read_text(addr, chunk) {
+                return Err(0);
+            }
+            self.hide(chunk, start, &mut masks);
+            crc = (self.image.crc32)(crc, chunk);
+            start = start.saturating_add(CHUNK);
+        }
+        if func.pre_len == 0 || crc == func.pre_crc {
+            Ok(())
+        } else {
+            Err(crc)
+        }
+    }
+
+    /// The indices of a function's masks, if these are sorted, apart and inside of the pre-image,
+    /// and if that is inside of the function.
+    fn masks(&self, func: &Func) -> Option<Range<usize>> {
+        let first = index(func.mask_first);
+        let masks = first..first.checked_add(index(func.mask_count))?;
+        let mut least = 0;
+        for i in masks.clone() {
+            let mask = self.image.masks.get(i)?;
+            let end = mask.offset.checked_add(mask.len)?;
+            // As each mask takes a byte of the function, there are not more than it has.
+            if mask.len == 0 || mask.offset < least || end > func.pre_len {
+                return None;
+            }
+            least = end;
+        }
+        (func.pre_len <= func.old_len).then_some(masks)
+    }
+
+    /// Zeros the masked bytes of a chunk that begins `start` bytes into a function, and advances
+    /// the masks to the first one that goes on behind the chunk.
+    fn hide(&self, chunk: &mut [u8], start: usize, masks: &mut Range<usize>) {
+        let end = start.saturating_add(chunk.len());
+        while let Some(mask) = self.image.masks.get(masks.start) {
+            let from = index(mask.offset);
+            let to = from.saturating_add(index(mask.len));
+            if masks.start >= masks.end || from >= end {
+                return;
+            }
+            let hidden = from.saturating_sub(start)..to.min(end).saturating_sub(start);
+            if let Some(hidden) = chunk.get_mut(hidden) {
+                hidden.fill(0);
+            }
+            if to > end {
+                return;
+            }
+            masks.start = masks.start.saturating_add(1);
+        }
+    }
+}

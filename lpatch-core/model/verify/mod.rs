@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Everything that userspace claims about a linked image, checked against the reservation and the
+//! running kernel before one byte of it is installed.
+//!
+//! One file for each kind of claim; the order is that in which a claim needs others. The cost is
+//! linear in the size of the image, times a logarithm where a table is searched.
+
+mod funcs;
+#[cfg(test)]
+mod mutations;
+mod relocs;
+mod symbols;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use super::image::Image;
+use super::num::wide;
+use super::refusal::{ensure, Refusal};
+use crate::uapi::{Reason, ORC_HASH_LEN, SEC_DATA, SEC_RODATA, SEC_TEXT};
+
+/// What the running kernel says about an address, as `sprint_symbol()` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol<'a> {
+    /// The name of the symbol that the address belongs to.
+    pub name: &'a [u8],
+    /// From its start.
+    pub offset: u64,
+    /// Its size.
+    pub size: u64,
+    /// The module that has it, `None` for the kernel itself.
+    pub module: Option<&'a [u8]>,
+}
+
+/// The running kernel.
+pub trait Kernel {
+    /// Calls `with` with the symbol that `addr` belongs to; false, without a call, if there is none.
+    fn symbol(&self, addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool;
+    /// Copies kernel text; false if it cannot be read.
+    fn read_text(&self, addr: u64, out: &mut [u8]) -> bool;
+    /// The kernel's release, as in `uname -r`.
+    fn release(&self) -> &[u8];
+    /// The hash of the kernel's ORC format.
+    fn orc_hash(&self) -> [u8; ORC_HASH_LEN];
+    /// Whether the address belongs to lpatch_core or to a patch.
+    fn is_ours(&self, addr: u64) -> bool;
+}
+
+/// A part of the arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Area {
+    /// Address of the first byte.
+    pub addr: u64,
+    /// Bytes that were asked for.
+    pub len: u64,
+}
+
+/// What was reserved for the patch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reservation {
+    /// Room for code.
+    pub text: Area,
+    /// Room for constants.
+    pub rodata: Area,
+    /// Room for data; what the image does not fill is zero.
+    pub data: Area,
+    /// ORC entries that were asked for.
+    pub orcs: u64,
+    /// Exception table entries that were asked for.
+    pub exs: u64,
+    /// Bug table entries that were asked for.
+    pub bugs: u64,
+}
+
+impl Reservation {
+    /// The area of a section, or `None` for a number that is not one of a section.
+    pub fn area(&self, section: u8) -> Option<Area> {
+        match section {
+            SEC_TEXT => Some(self.text),
+            SEC_RODATA => Some(self.rodata),
+            SEC_DATA => Some(self.data),
+            _ => None,
+        }
+    }
+}
+
+/// What every check looks at.
+struct Checker<'i, 'k, K> {
+    image: &'i Image<'i>,
+    room: &'i Reservation,
+    kernel: &'k K,
+}
+
+/// Checks an image that was linked for this reservation of this kernel.
+///
+/// With `Ok`, the image may be installed; whether its functions may be redirected now (other patches,
+/// other users of ftrace) is asked when it is enabled.
+pub fn verify<K: Kernel>(image: &Image<'_>, room: &Reservation, kernel: &K) -> Result<(), Refusal> {
+    let checker = Checker {
+        image,
+        room,
+        kernel,
+    };
+    checker.made_for_this_kernel()?;
+    checker.lengths()?;
+    checker.symbols()?;
+    checker.relocs()?;
+    checker.orcs()?;
+    checker.exs()?;
+    checker.bugs()?;
+    checker.sites()?;
+    checker.ksyms()?;
+    checker.funcs()
+}
+
+impl<K: Kernel> Checker<'_, '_, K> {
+    fn made_for_this_kernel(&self) -> Result<(), Refusal> {
+        let release = self.image.string(self.image.header.release)?;
+        ensure(release == self.kernel.release(), || {
+            Reason::ImageRelease.into()
+        })?;
+        ensure(self.image.header.orc_hash == self.kernel.orc_hash(), || {
+            Reason::ImageOrc.into()
+        })
+    }
+
+    /// The sections and tables fit what was reserved for them.
+    fn lengths(&self) -> Result<(), Refusal> {
+        let (image, room) = (self.image, self.room);
+        ensure(!image.text.is_empty(), || Reason::Empty.into())?;
+        for (section, bytes, area) in [
+            (SEC_TEXT, image.text, room.text),
+            (SEC_RODATA, image.rodata, room.rodata),
+            (SEC_DATA, image.data, room.data),
+        ] {
+            ensure(wide(bytes.len()) <= area.len, || Refusal {
+                reason: Reason::ImageLength,
+                at: section.into(),
+                value: area.len,
+            })?;
+        }
+        for (reason, entries, limit) in [
+            (Reason::Orc, image.orcs.len(), room.orcs),
+            (Reason::Extable, image.exs.len(), room.exs),
+            (Reason::Bug, image.bugs.len(), room.bugs),
+        ] {
+            // The first entry that has no slot.
+            ensure(wide(entries) <= limit, || Refusal {
+                reason,
+                at: limit,
+                value: limit,
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every claim of the example, changed.
+
+use super::super::image::Image;
+use super::*;
+use crate::testing::{crc32, example, Draft, FakeKernel, FakeSymbol};
+use crate::uapi;
+use std::vec::Vec;
+
+type World = (Draft, Reservation, FakeKernel);
+
+fn check(bytes: &[u8], room: &Reservation, kernel: &FakeKernel) -> Result<(), Refusal> {
+    verify(&Image::parse(bytes, crc32)?, room, kernel)
+}
+
+/// What becomes of the example with a change, linked again or not.
+fn changed(change: impl FnOnce(&mut World), link: bool) -> Result<(), (Reason, u64)> {
+    let mut world = example();
+    change(&mut world);
+    let (mut draft, room, kernel) = world;
+    if link {
+        draft.link(&room);
+    }
+    check(&draft.build(), &room, &kernel).map_err(|refusal| (refusal.reason, refusal.at))
+}
+
+/// Each change leads to the reason, at that place.
+macro_rules! refused {
+    ($($reason:ident at $at:expr => |$d:pat_param, $r:pat_param, $k:pat_param| $change:expr;)*) => {$(
+        assert_eq!(
+            changed(|($d, $r, $k)| { $change; }, false),
+            Err((Reason::$reason, $at)),
+            "{}",
+            stringify!($change),
+        );
+    )*};
+}
+
+/// Each change leads to an image that is as good.
+macro_rules! accepted {
+    ($(|$d:pat_param, $r:pat_param, $k:pat_param| $change:expr;)*) => {$(
+        assert_eq!(changed(|($d, $r, $k)| { $change; }, true), Ok(()), "{}", stringify!($change));
+    )*};
+}
+
+#[test]
+fn the_example_is_right() {
+    assert_eq!(changed(|_| (), false), Ok(()));
+    accepted! {
+        |d, _, _| d.header.version = [0; 32];
+        // Without optional things.
+        |d, _, _| d.exs.clear();
+        |d, _, _| d.bugs.clear();
+        |d, _, _| d.ksyms.clear();
+        |d, _, _| d.sites.clear();
+        |d, _, _| { d.funcs[1].pre_len = 0; d.funcs[1].mask_count = 0; };
+        |d, _, _| d.funcs[0].sympos = 9;
+        // Room elsewhere, and more of it.
+        |_, r, _| { r.text.addr += 0x5000; r.data.addr += 0x1000; r.rodata.len += 4096; };
+        // A kind without a field, in the middle of another field's start.
+        |d, _, _| d.relocs.insert(1, uapi::Reloc { kind: 0, offset: 16, ..d.relocs[1] });
+        // A weak terminator before a real entry.
+        |d, _, _| d.orcs.insert(4, uapi::Orc { bits: 0, ..d.orcs[4] });
+    }
+}
+
+#[test]
+fn the_target_and_the_lengths() {
+    refused! {
+        ImageRelease at 0 => |_, _, k| k.release.push('1');
+        ImageRelease at 0 => |d, _, _| d.header.release = 0;
+        ImageOrc at 0 => |_, _, k| k.orc_hash[19] ^= 1;
+        Empty at 0 => |d, _, _| d.text.clear();
+        ImageLength at 0 => |_, r, _| r.text.len = 127;
+        ImageLength at 1 => |_, r, _| r.rodata.len = 31;
+        ImageLength at 2 => |_, r, _| r.data.len = 47;
+        Orc at 5 => |_, r, _| r.orcs = 5;
+        Extable at 1 => |_, r, _| r.exs = 1;
+        Bug at 0 => |_, r, _| r.bugs = 0;
+    }
+}
+
+#[test]
+fn symbols() {
+    refused! {
+        Symbol at 0 => |_, _, k| k.symbols[0].name.push('2');
+        Symbol at 0 => |_, _, k| k.symbols.remove(0);
+        Symbol at 1 => |d, _, _| d.symbols[1].addr += 4;
+        Symbol at 1 => |d, _, _| d.symbols[1].addr = 0;
+        Symbol at 2 => |_, _, k| k.ours = 0xffff_ffff_8110_0000..0xffff_ffff_8110_0001;
+        SymbolObject at 1 => |_, _, k| k.symbols[1].module = Some("other".into());
+        SymbolObject at 3 => |_, _, k| k.symbols[5].module = Some("tinyfs2".into());
+        SymbolObject at 3 => |_, _, k| k.symbols[5].module = None;
+        // The module is gone.
+        SymbolObject at 3 => |_, _, k| k.symbols.retain(|s| s.module.is_none());
+        ImageString at 9999 => |d, _, _| d.symbols[1].name = 9999;
+        ImageString at 9999 => |d, _, _| d.symbols[1].objname = 9999;
+    }
+}
+
+#[test]
+fn relocations() {
+    refused! {
+        RelocKind at 0 => |d, _, _| d.relocs[0].kind = 9;
+        RelocKind at 3 => |d, _, _| d.relocs[3].kind = 255;
+        RelocSite at 10 => |d, _, _| d.relocs[10].offset = 41;
+        RelocSite at 10 => |d, _, _| d.relocs[10].offset = u32::MAX;
+        RelocSite at 10 => |d, _, _| d.relocs[10].section = 3;
+        RelocTarget at 1 => |d, _, _| d.relocs[1].target = 4;
+        RelocTarget at 0 => |d, _, _| d.relocs[0].target = 65;
+        RelocTarget at 0 => |d, _, _| d.relocs[0].target_kind = 4;
+        RelocRange at 1 => |d, _, _| d.relocs[1].addend = -(1 << 31);
+        RelocRange at 9 => |d, _, _| d.relocs[9].addend = 0;
+        RelocValue at 0 => |d, _, _| d.relocs[0].addend = 1;
+        RelocValue at 8 => |d, _, _| d.data[15] ^= 1;
+        RelocValue at 1 => |d, _, k| { k.symbols[1].addr += 4; d.symbols[1].addr += 4; };
+        RelocValue at 1 => |_, r, _| r.text.addr += 1;
+        RelocOverlap at 2 => |d, _, _| d.relocs.swap(1, 2);
+        RelocOverlap at 1 => |d, _, _| d.relocs[1].offset = 14;
+        RelocOverlap at 2 => |d, _, _| d.relocs.insert(1, d.relocs[1]);
+        RelocOverlap at 7 => |d, _, _| d.relocs.swap(6, 7);
+    }
+}
+
+#[test]
+fn orc_entries() {
+    refused! {
+        Orc at 0 => |d, _, _| d.orcs.clear();
+        Orc at 0 => |d, _, _| d.orcs[0].offset = 1;
+        Orc at 2 => |d, _, _| d.orcs.swap(1, 2);
+        Orc at 5 => |d, _, _| d.orcs[5].offset = 129;
+        // A type and bits that struct orc_entry does not have.
+        Orc at 1 => |d, _, _| d.orcs[1].bits = 0x0503;
+        Orc at 1 => |d, _, _| d.orcs[1].bits = 0x1203;
+        // Functions whose stack cannot be unwound: undefined, another kind of frame, weak entry last.
+        FuncNew at 1 => |d, _, _| d.orcs[4].bits = 0;
+        FuncNew at 1 => |d, _, _| d.orcs[4].bits = 0x0303;
+        FuncNew at 1 => |d, _, _| d.orcs.remove(4);
+        FuncNew at 0 => |d, _, _| d.orcs[0].bits = 0x0100;
+        FuncNew at 1 => |d, _, _| d.orcs.insert(5, uapi::Orc { bits: 0, ..d.orcs[4] });
+    }
+}
+
+#[test]
+fn exception_and_bug_tables() {
+    refused! {
+        Extable at 1 => |d, _, _| d.exs.swap(0, 1);
+        Extable at 1 => |d, _, _| d.exs[1].insn = 20;
+        Extable at 1 => |d, _, _| d.exs[1].insn = 128;
+        Extable at 0 => |d, _, _| d.exs[0].fixup = 128;
+        Extable at 0 => |d, _, _| d.exs[0].data = 0x100;
+        Extable at 0 => |d, _, _| d.exs[0].data = 4;
+        Extable at 0 => |d, _, _| d.exs[0].data = 21;
+        Bug at 0 => |d, _, _| d.bugs[0].insn = 128;
+        Bug at 0 => |d, _, _| d.bugs[0].file = 32;
+        Bug at 0 => |d, _, _| d.bugs[0].format = 32;
+        // No NUL behind the file name.
+        Bug at 0 => |d, _, _| d.rodata[26..].fill(b'x');
+        Bug at 1 => |d, r, _| { r.bugs = 2; d.bugs.push(d.bugs[0]); };
+    }
+    let types = (0..=0xff_u32).filter(|&ty| changed(|(d, _, _)| d.exs[0].data = ty, false).is_ok());
+    let known: Vec<u32> = [1..=3, 5..=11, 14..=20].into_iter().flatten().collect();
+    assert_eq!(types.collect::<Vec<_>>(), known);
+}
+
+#[test]
+fn sites() {
+    refused! {
+        Site at 2 => |d, _, _| d.sites.swap(1, 2);
+        Site at 1 => |d, _, _| d.sites[1] = d.sites[0];
+        Site at 4 => |d, _, _| d.sites[4].offset = 124;
+        Site at 4 => |d, _, _| d.sites[4].offset = u32::MAX;
+        Site at 0 => |d, _, _| d.sites[0].kind = 0;
+        Site at 0 => |d, _, _| d.sites[0].kind = 4;
+        // Not the instruction.
+        Site at 0 => |d, _, _| d.text[3] = 0xfb;
+        Site at 1 => |d, _, _| d.text[15] = 0xe9;
+        Site at 2 => |d, _, _| d.text[33] = 0xe8;
+        Site at 1 => |d, _, _| d.sites[1].kind = uapi::SITE_RETURN;
+        // A jump, but not by a relocation to the return thunk.
+        Site at 2 => |d, _, _| d.relocs.remove(3);
+        Site at 2 => |d, _, k| { k.symbols[0].name = "x".into(); d.symbols[0].name = d.string("x"); };
+        Site at 2 => |d, _, k| {
+            k.symbols[0].module = Some("tinyfs".into());
+            d.symbols[0].objname = d.symbols[3].objname;
+        };
+    }
+    let aside = |world: &mut World| world.0.relocs[3].addend = -5;
+    assert_eq!(changed(aside, true), Err((Reason::Site, 2)));
+    let section = |(d, _, _): &mut World| {
+        d.relocs[3].target_kind = uapi::SEC_TEXT;
+        d.relocs[3].target = 0;
+    };
+    assert_eq!(changed(section, true), Err((Reason::Site, 2)));
+}
+
+#[test]
+fn symbols_of_the_patch() {
+    refused! {
+        Ksym at 1 => |d, _, _| d.ksyms[1].name = 0;
+        Ksym at 1 => |d, _, _| d.ksyms[1].name = d.string("a b");
+        Ksym at 1 => |d, _, _| d.ksyms[1].name = d.string("a\n");
+        Ksym at 1 => |d, _, _| d.ksyms[1].name = d.string(&"x".repeat(512));
+        Ksym at 1 => |d, _, _| d.ksyms[1].section = 3;
+        Ksym at 1 => |d, _, _| d.ksyms[1].letter = b'a';
+        Ksym at 1 => |d, _, _| d.ksyms[1].offset = 117;
+        Ksym at 2 => |d, _, _| d.ksyms[2].size = 57;
+        Ksym at 2 => |d, _, _| { d.ksyms[2].size = u32::MAX; d.ksyms[2].offset = u32::MAX; };
+        ImageString at 9999 => |d, _, _| d.ksyms[0].name = 9999;
+    }
+    accepted!(|d, _, _| d.ksyms[1].name = d.string(&"x".repeat(511)););
+}
+
+#[test]
+fn functions() {
+    refused! {
+        NoFuncs at 0 => |d, _, _| d.funcs.clear();
+        FuncTwice at 1 => |d, _, _| d.funcs.swap(0, 1);
+        FuncTwice at 1 => |d, _, _| d.funcs[1] = d.funcs[0];
+        FuncNew at 0 => |d, _, _| d.funcs[0].new_len = 129;
+        FuncNew at 0 => |d, _, _| d.funcs[0].new_len = 0;
+        FuncNew at 1 => |d, _, _| d.funcs[1].new_off = 128;
+        FuncNew at 1 => |d, _, _| d.funcs[1].new_len = u32::MAX;
+        FuncSymbol at 0 => |d, _, _| d.funcs[0].old_len += 1;
+        FuncSymbol at 0 => |d, _, _| d.funcs[0].old_addr += 4;
+        FuncSymbol at 0 => |d, _, _| d.funcs[0].name = d.string("cmdline_proc_open");
+        FuncSymbol at 0 => |_, _, k| k.symbols.remove(2);
+        FuncObject at 0 => |d, _, _| d.funcs[0].objname = d.string("tinyfs");
+        FuncObject at 1 => |_, _, k| k.symbols[4].module = None;
+        FuncObject at 1 => |_, _, k| k.symbols.remove(4);
+        FuncOurs at 1 => |_, _, k| k.ours = 0xffff_ffff_c100_0000..0xffff_ffff_c100_0001;
+        FuncFentry at 0 => |_, _, k| k.text[0].1[4] = 0x90;
+        FuncFentry at 1 => |_, _, k| k.text.remove(1);
+        ImageString at 9999 => |d, _, _| d.funcs[0].name = 9999;
+    }
+}
+
+#[test]
+fn pre_images() {
+    refused! {
+        FuncPreimage at 0 => |d, _, _| d.funcs[0].pre_crc ^= 1;
+        FuncPreimage at 0 => |d, _, _| d.funcs[0].pre_len = 601;
+        FuncPreimage at 0 => |d, _, _| d.funcs[0].mask_count = 5;
+        FuncPreimage at 0 => |d, _, _| d.funcs[0].mask_first = u32::MAX;
+        FuncPreimage at 0 => |d, _, _| d.masks.swap(0, 1);
+        FuncPreimage at 0 => |d, _, _| d.masks[1].len = 0;
+        FuncPreimage at 0 => |d, _, _| d.masks[1].offset = 8;
+        FuncPreimage at 0 => |d, _, _| d.masks[2].len = 2;
+        FuncPreimage at 0 => |d, _, _| d.masks[2].len = u32::MAX;
+        // Masks of nothing.
+        FuncPreimage at 0 => |d, _, _| d.funcs[0].pre_len = 0;
+    }
+    // Each byte of the function counts, unless it is masked.
+    for byte in 9..600_u32 {
+        let change = |(_, _, k): &mut World| {
+            k.text[0].1[usize::try_from(byte).expect("it is small")] ^= 0x10
+        };
+        let masked = (250..262).contains(&byte) || byte == 599;
+        let expected = if masked {
+            Ok(())
+        } else {
+            Err((Reason::FuncPreimage, 0))
+        };
+        assert_eq!(changed(change, false), expected, "byte {byte}");
+    }
+    // No tracer is attached: the fentry site is masked, and is one still.
+    let nop = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+    accepted!(|_, _, k| k.text[0].1[4..9].copy_from_slice(&nop););
+}
+
+#[test]
+fn the_pre_image_that_was_found_is_reported() {
+    let (mut draft, room, kernel) = example();
+    let right = draft.funcs[1].pre_crc;
+    draft.funcs[1].pre_crc = 7;
+    let expected = Refusal::at(Reason::FuncPreimage, 1).value(right.into());
+    assert_eq!(check(&draft.build(), &room, &kernel), Err(expected));
+}
+
+#[test]
+fn symbols_by_their_start_only() {
+    // A symbol of size 0 is at no address; one that begins earlier is not this one.
+    let (draft, room, mut kernel) = example();
+    kernel.symbols.insert(
+        0,
+        FakeSymbol::new(0xffff_ffff_8100_00f0, 0x20, "_printk", "vmlinux"),
+    );
+    let expected = Err(Refusal::at(Reason::Symbol, 1).value(0xffff_ffff_8100_0100));
+    assert_eq!(check(&draft.build(), &room, &kernel), expected);
+}
