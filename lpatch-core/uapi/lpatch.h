@@ -2,7 +2,7 @@
 /*
  * The ABI between a loader and lpatch_core, on the misc device /dev/lpatch.
  *
- * This header is canonical; lpatch-core/uapi/src/lib.rs mirrors it and a test compares both layouts.
+ * This header is canonical; lpatch-core/uapi/mod.rs mirrors it and a test compares both layouts.
  *
  * Every ioctl takes one struct that begins with struct lpatch_hdr. The caller sets @size to the size of
  * the whole struct and everything it does not use to zero; reserved fields and unknown flags that are

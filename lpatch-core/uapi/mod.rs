@@ -56,7 +56,7 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// Every reason with its name in C, without the prefix.
+            /// Every reason with its name here: `ImageCrc` is `LPATCH_R_IMAGE_CRC` in C.
             pub const ALL: &'static [(Reason, &'static str)] =
                 &[$((Reason::$name, stringify!($name)),)*];
 

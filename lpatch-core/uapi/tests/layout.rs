@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The mirror is what a C compiler makes of the header: names, offsets, sizes, values, ioctl numbers.
+
+use lpatch_uapi::*;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const HEADER: &str = include_str!("../lpatch.h");
+
+/// Runs the host's C compiler, as strict as it can be, and returns what it says on failure.
+fn cc(args: &[&str]) -> Result<(), String> {
+    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let strict = ["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-I"];
+    let output: Output = Command::new(&cc)
+        .args(strict)
+        .arg(env!("CARGO_MANIFEST_DIR"))
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("the C compiler `{cc}` does not run ({error}): install gcc and libc6-dev, or set CC")
+        });
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn scratch(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str()
+        .expect("the target directory has a UTF-8 name")
+}
+
+/// A program that prints what C thinks, and what it has to print.
+#[derive(Default)]
+struct Comparison {
+    program: String,
+    expected: String,
+    names: BTreeSet<String>,
+}
+
+impl Comparison {
+    fn line(&mut self, name: &str, expression: &str, expected: u64) {
+        let print = format!("printf(\"{name} %llu\\n\", (unsigned long long)({expression}));");
+        writeln!(self.program, "\t{print}").expect("a String takes it");
+        writeln!(self.expected, "{name} {expected}").expect("a String takes it");
+        self.names.insert(name.into());
+    }
+
+    fn size(&mut self, name: &str, expression: &str, expected: usize) {
+        self.line(name, expression, expected.try_into().expect("it is small"));
+    }
+
+    fn structure<T: Wire>(&mut self, name: &str, fields: &[(&str, usize)]) {
+        self.size(name, &format!("sizeof(struct {name})"), T::SIZE);
+        let ends = fields.iter().skip(1).map(|field| field.1).chain([T::SIZE]);
+        for (&(field, offset), end) in fields.iter().zip(ends) {
+            let member = format!("{name}.{field}");
+            self.size(
+                &member,
+                &format!("offsetof(struct {name}, {field})"),
+                offset,
+            );
+            let size = format!("sizeof(((struct {name} *)0)->{field})");
+            self.size(&format!("{member} size"), &size, end - offset);
+        }
+    }
+
+    fn value(&mut self, name: &str, expected: impl Into<u64>) {
+        self.line(name, name, expected.into());
+    }
+}
+
+macro_rules! structures {
+    ($comparison:ident, $($name:literal $ty:ident)*) => {
+        $($comparison.structure::<$ty>($name, $ty::FIELDS);)*
+    };
+}
+
+fn structures(c: &mut Comparison) {
+    structures! {
+        c,
+        "lpatch_hdr" Hdr "lpatch_query" Query "lpatch_reserve" Reserve "lpatch_load" Load
+        "lpatch_op" Op "lpatch_patch_info" PatchInfo "lpatch_list" List
+        "lpatch_func_info" FuncInfo "lpatch_status" Status "lpatch_extent" Extent
+        "lpatch_image" Image "lpatch_func" Func "lpatch_mask" Mask "lpatch_symbol" Symbol
+        "lpatch_reloc" Reloc "lpatch_orc" Orc "lpatch_ex" Ex "lpatch_bug" Bug
+        "lpatch_site" Site "lpatch_ksym" Ksym
+    }
+}
+
+fn values(c: &mut Comparison) {
+    let len = |len: usize| u32::try_from(len).expect("it is small");
+    c.value("LPATCH_ABI_VERSION", ABI_VERSION);
+    c.value("LPATCH_NAME_LEN", len(NAME_LEN));
+    c.value("LPATCH_VERSION_LEN", len(VERSION_LEN));
+    c.value("LPATCH_SYM_LEN", len(SYM_LEN));
+    c.value("LPATCH_IMAGE_MAGIC", IMAGE_MAGIC);
+    c.value("LPATCH_IMAGE_MAX", IMAGE_MAX);
+    c.value("LPATCH_ORC_HASH_LEN", len(ORC_HASH_LEN));
+    c.value("LPATCH_F_CONSISTENCY", F_CONSISTENCY);
+    c.value("LPATCH_STATE_LOADED", STATE_LOADED);
+    c.value("LPATCH_STATE_ENABLED", STATE_ENABLED);
+    c.value("LPATCH_SEC_TEXT", SEC_TEXT);
+    c.value("LPATCH_SEC_RODATA", SEC_RODATA);
+    c.value("LPATCH_SEC_DATA", SEC_DATA);
+    c.value("LPATCH_TARGET_SYMBOL", TARGET_SYMBOL);
+    c.value("LPATCH_NO_OFFSET", NO_OFFSET);
+    c.value("LPATCH_SITE_RETURN", SITE_RETURN);
+    c.value("LPATCH_SITE_SEAL", SITE_SEAL);
+    c.value("LPATCH_SITE_CALL", SITE_CALL);
+    c.value("LPATCH_IOC_QUERY", IOC_QUERY);
+    c.value("LPATCH_IOC_RESERVE", IOC_RESERVE);
+    c.value("LPATCH_IOC_LOAD", IOC_LOAD);
+    c.value("LPATCH_IOC_ENABLE", IOC_ENABLE);
+    c.value("LPATCH_IOC_DISABLE", IOC_DISABLE);
+    c.value("LPATCH_IOC_UNLOAD", IOC_UNLOAD);
+    c.value("LPATCH_IOC_LIST", IOC_LIST);
+    c.value("LPATCH_IOC_STATUS", IOC_STATUS);
+    // It is part of each ioctl number.
+    c.value("LPATCH_IOC_MAGIC", IOC_QUERY >> 8 & 0xff);
+    for &(reason, name) in Reason::ALL {
+        assert_eq!(Reason::from_code(reason.code()), Some(reason));
+        c.value(&c_name(reason, name), reason.code());
+    }
+}
+
+/// `ImageCrc` is `LPATCH_R_IMAGE_CRC`.
+fn c_name(reason: Reason, name: &str) -> String {
+    if reason == Reason::Ok {
+        return "LPATCH_OK".into();
+    }
+    let mut upper = String::from("LPATCH_R");
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            upper.push('_');
+        }
+        upper.push(letter.to_ascii_uppercase());
+    }
+    upper
+}
+
+/// Every constant and struct that the header defines.
+fn defined() -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+        text.chars().take_while(is_part).collect()
+    };
+    let mut names = BTreeSet::new();
+    for line in HEADER.lines() {
+        if let Some(rest) = line.strip_prefix("#define LPATCH_") {
+            names.insert(format!("LPATCH_{}", word(rest)));
+        } else if let Some(rest) = line.strip_prefix("\tLPATCH_") {
+            names.insert(format!("LPATCH_{}", word(rest)));
+        } else if let Some(rest) = line.strip_prefix("struct ") {
+            names.insert(word(rest));
+        }
+    }
+    names
+}
+
+#[test]
+fn the_header_compiles_alone() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("lpatch.h");
+    // Also as others use it, and twice: the guard works.
+    let source = scratch("alone.c");
+    let text = "#include <lpatch.h>\n#include <lpatch.h>\nint unused;\n";
+    fs::write(&source, text).expect("the target directory is writable");
+    for file in [path(&header), path(&source)] {
+        if let Err(message) = cc(&["-x", "c", "-fsyntax-only", file]) {
+            panic!("{file}:\n{message}");
+        }
+    }
+}
+
+#[test]
+fn the_mirror_is_the_header() {
+    let mut comparison = Comparison::default();
+    structures(&mut comparison);
+    values(&mut comparison);
+    let forgotten: Vec<_> = defined().difference(&comparison.names).cloned().collect();
+    assert!(forgotten.is_empty(), "not in the mirror: {forgotten:?}");
+
+    let source = scratch("layout.c");
+    let program = format!(
+        "#include <lpatch.h>\n#include <stddef.h>\n#include <stdio.h>\n\nint main(void)\n{{\n{}\treturn 0;\n}}\n",
+        comparison.program
+    );
+    fs::write(&source, program).expect("the target directory is writable");
+    let binary = scratch("layout");
+    if let Err(message) = cc(&["-o", path(&binary), path(&source)]) {
+        panic!("{message}");
+    }
+    let output = Command::new(&binary).output().expect("it was just built");
+    assert!(output.status.success());
+    let found = String::from_utf8(output.stdout).expect("it prints ASCII");
+    let differences: Vec<_> = (comparison.expected.lines().zip(found.lines()))
+        .filter(|(expected, found)| expected != found)
+        .map(|(expected, found)| format!("mirror: {expected}, header: {found}"))
+        .collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert_eq!(comparison.expected.lines().count(), found.lines().count());
+}
+
+#[test]
+fn structs_round_trip_through_bytes() {
+    let bytes: [u8; 24] = std::array::from_fn(|i| u8::try_from(i).expect("it is small"));
+    let reloc = Reloc::read(&bytes).expect("it is long enough");
+    assert_eq!(reloc.offset, 0x0302_0100);
+    assert_eq!((reloc.section, reloc.kind), (4, 5));
+    assert_eq!((reloc.target_kind, reloc.reserved), (6, 7));
+    assert_eq!(reloc.addend, 0x1716_1514_1312_1110);
+    let mut copy = [0; 24];
+    assert_eq!(reloc.write(&mut copy), Some(()));
+    assert_eq!(copy, bytes);
+    assert_eq!(Reloc::read(&bytes[..23]), None);
+    assert_eq!(reloc.write(&mut copy[..23]), None);
+}
