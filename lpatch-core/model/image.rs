@@ -9,6 +9,9 @@ use crate::uapi::{self, Extent, Reason, Wire};
 use core::marker::PhantomData;
 use core::mem::offset_of;
 
+#[cfg(test)]
+mod tests;
+
 /// CRC-32 as zlib's `crc32()`: continues from the CRC of what came before, 0 at the start.
 ///
 /// With the kernel's function: `|crc, bytes| !crc32_le(!crc, bytes)`.
