@@ -53,7 +53,8 @@ impl<'a> Arena<'a> {
 
     /// How many units are free.
     pub fn free_units(&self) -> usize {
-        self.free_runs().map(|(_, len)| len).sum()
+        self.free_runs()
+            .fold(0, |sum, (_, len)| sum.saturating_add(len))
     }
 
     /// The length of the longest run of free units.
@@ -67,7 +68,7 @@ impl<'a> Arena<'a> {
         core::iter::from_fn(move || {
             let start = self.next(from, false);
             from = self.next(start, true);
-            (start < from).then_some((start, from - start))
+            (start < from).then_some((start, from.saturating_sub(start)))
         })
     }
 
@@ -79,15 +80,16 @@ impl<'a> Arena<'a> {
             // Bits below the unit are shifted out, and zeros come in above: not found.
             let rest = wanted >> (unit % WORD);
             if rest != 0 {
-                return (unit + index(rest.trailing_zeros())).min(self.units);
+                let found = unit.saturating_add(index(rest.trailing_zeros()));
+                return found.min(self.units);
             }
-            unit = (unit / WORD + 1) * WORD;
+            unit = (unit / WORD).saturating_add(1).saturating_mul(WORD);
         }
         self.units
     }
 
     fn set(&mut self, start: usize, count: usize, used: bool) {
-        for unit in start..start + count {
+        for unit in start..start.saturating_add(count) {
             if let Some(word) = self.bits.get_mut(unit / WORD) {
                 let bit = 1 << (unit % WORD);
                 if used {

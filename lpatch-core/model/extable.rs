@@ -36,18 +36,20 @@ impl Slot {
 ///
 /// The entries must have been verified: they are sorted and inside the run, without its last byte.
 pub fn fill(run: Run, entries: Table<'_, Ex>) -> Option<impl Iterator<Item = Slot> + '_> {
-    let slots = run.slots(EX_PER_PAGE);
-    (entries.len() <= slots.len()).then(|| {
-        let slots = slots.enumerate();
-        slots.map(move |(i, index)| match entries.get(i) {
-            Some(entry) => Slot {
-                index,
-                insn: run.start().saturating_add(entry.insn.into()),
-                fixup: run.start().saturating_add(entry.fixup.into()),
-                data: entry.data,
+    (entries.len() <= run.slot_count(EX_PER_PAGE)).then(|| {
+        let slots = run.slots(EX_PER_PAGE);
+        let first = slots.start;
+        slots.map(
+            move |index| match entries.get(index.saturating_sub(first)) {
+                Some(entry) => Slot {
+                    index,
+                    insn: run.start().saturating_add(entry.insn.into()),
+                    fixup: run.start().saturating_add(entry.fixup.into()),
+                    data: entry.data,
+                },
+                None => Slot::unused(index, run.last_byte()),
             },
-            None => Slot::unused(index, run.last_byte()),
-        })
+        )
     })
 }
 
@@ -55,8 +57,12 @@ pub fn fill(run: Run, entries: Table<'_, Ex>) -> Option<impl Iterator<Item = Slo
 ///
 /// The core does this to the whole arena before anything else.
 pub fn clear(run: Run) -> impl Iterator<Item = Slot> {
-    let slots = run.slots(EX_PER_PAGE).enumerate();
-    slots.map(move |(i, index)| Slot::unused(index, run.last_byte_of(i / EX_PER_PAGE)))
+    let slots = run.slots(EX_PER_PAGE);
+    let first = slots.start;
+    slots.map(move |index| {
+        let page = index.saturating_sub(first) / EX_PER_PAGE;
+        Slot::unused(index, run.last_byte_of(page))
+    })
 }
 
 #[cfg(test)]

@@ -60,10 +60,12 @@ impl<'a, T: Wire> Table<'a, T> {
     }
 
     /// All entries in order.
-    pub fn iter(&self) -> impl Iterator<Item = T> + 'a {
-        self.bytes
-            .chunks_exact(T::SIZE.max(1))
-            .filter_map(|entry| T::read(entry))
+    pub fn iter(&self) -> impl Iterator<Item = T> + 'a
+    where
+        T: 'a,
+    {
+        let table = *self;
+        (0..table.len()).map_while(move |i| table.get(i))
     }
 
     /// The offset in the image of a field, `offset` bytes into the entry with index `i`.

@@ -41,19 +41,21 @@ impl Slot {
 /// first byte. The slots behind them end the text at the last byte of the run, so that the table
 /// stays sorted.
 pub fn fill(run: Run, entries: Table<'_, Orc>) -> Option<impl Iterator<Item = Slot> + '_> {
-    let slots = run.slots(ORC_PER_PAGE);
-    (entries.len() <= slots.len()).then(|| {
-        let slots = slots.enumerate();
-        slots.map(move |(i, index)| match entries.get(i) {
-            Some(entry) => Slot {
-                index,
-                ip: run.start().saturating_add(entry.offset.into()),
-                sp_offset: entry.sp_offset,
-                bp_offset: entry.bp_offset,
-                bits: entry.bits,
+    (entries.len() <= run.slot_count(ORC_PER_PAGE)).then(|| {
+        let slots = run.slots(ORC_PER_PAGE);
+        let first = slots.start;
+        slots.map(
+            move |index| match entries.get(index.saturating_sub(first)) {
+                Some(entry) => Slot {
+                    index,
+                    ip: run.start().saturating_add(entry.offset.into()),
+                    sp_offset: entry.sp_offset,
+                    bp_offset: entry.bp_offset,
+                    bits: entry.bits,
+                },
+                None => Slot::undefined(index, run.last_byte()),
             },
-            None => Slot::undefined(index, run.last_byte()),
-        })
+        )
     })
 }
 
@@ -61,8 +63,12 @@ pub fn fill(run: Run, entries: Table<'_, Orc>) -> Option<impl Iterator<Item = Sl
 ///
 /// The core does this to the whole arena before anything else.
 pub fn clear(run: Run) -> impl Iterator<Item = Slot> {
-    let slots = run.slots(ORC_PER_PAGE).enumerate();
-    slots.map(move |(i, index)| Slot::undefined(index, run.page(i / ORC_PER_PAGE)))
+    let slots = run.slots(ORC_PER_PAGE);
+    let first = slots.start;
+    slots.map(move |index| {
+        let page = index.saturating_sub(first) / ORC_PER_PAGE;
+        Slot::undefined(index, run.page(page))
+    })
 }
 
 #[cfg(test)]

@@ -21,12 +21,48 @@ pub struct Duplicate(pub u64);
 /// Sorts a table in place, so that [`lookup`] finds its entries.
 ///
 /// On failure the entries are a permutation of what they were.
+///
+/// A heapsort of our own, because the one of `core` has a path that panics.
 pub fn sort(sites: &mut [Site]) -> Result<(), Duplicate> {
-    sites.sort_unstable_by_key(|site| site.ip);
+    for root in (0..sites.len() / 2).rev() {
+        sift_down(sites, root);
+    }
+    for end in (1..sites.len()).rev() {
+        swap(sites, 0, end);
+        if let Some(heap) = sites.get_mut(..end) {
+            sift_down(heap, 0);
+        }
+    }
     let behind = sites.iter().skip(1);
     match sites.iter().zip(behind).find(|(a, b)| a.ip == b.ip) {
         Some((site, _)) => Err(Duplicate(site.ip)),
         None => Ok(()),
+    }
+}
+
+/// Makes a heap, of which only `root` may be below one of its children, a heap.
+fn sift_down(heap: &mut [Site], mut root: usize) {
+    loop {
+        // No entry is less than any.
+        let key = |i: usize| heap.get(i).map(|site| site.ip);
+        let left = root.saturating_mul(2).saturating_add(1);
+        let right = left.saturating_add(1);
+        let child = if key(right) > key(left) { right } else { left };
+        if key(child) <= key(root) {
+            return;
+        }
+        swap(heap, root, child);
+        root = child;
+    }
+}
+
+fn swap(sites: &mut [Site], a: usize, b: usize) {
+    if let (Some(&at_a), Some(&at_b)) = (sites.get(a), sites.get(b)) {
+        for (i, site) in [(a, at_b), (b, at_a)] {
+            if let Some(place) = sites.get_mut(i) {
+                *place = site;
+            }
+        }
     }
 }
 
@@ -68,6 +104,7 @@ mod tests {
                 prop_assert_eq!(lookup(&sites, ip), wanted.get(&ip).copied());
             }
             prop_assert_eq!(sites.len(), wanted.len());
+            prop_assert!(sites.windows(2).all(|pair| pair[0].ip < pair[1].ip));
         }
     }
 }

@@ -75,10 +75,15 @@ impl Run {
         self.start.saturating_add(wide(i.saturating_mul(PAGE_SIZE)))
     }
 
+    /// How many slots the run has of a table that has `per_page` of them for each page.
+    pub(super) fn slot_count(&self, per_page: usize) -> usize {
+        self.pages.saturating_mul(per_page)
+    }
+
     /// The run's slots of a table that has `per_page` of them for each page.
     pub fn slots(&self, per_page: usize) -> Range<usize> {
         let first = self.first.saturating_mul(per_page);
-        first..first.saturating_add(self.pages.saturating_mul(per_page))
+        first..first.saturating_add(self.slot_count(per_page))
     }
 }
 
