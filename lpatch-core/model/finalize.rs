@@ -118,7 +118,8 @@ fn target(example: Example) -> Option<Option<u64>> {
 
 /// Finishes the sites of a verified image whose text, `text`, runs at `base`.
 ///
-/// What it writes depends only on the place and the facts, so doing it again changes nothing.
+/// What it writes depends only on the place and the facts, so doing it again changes nothing. A
+/// refusal points at the site.
 pub fn finalize(
     text: &mut [u8],
     base: u64,

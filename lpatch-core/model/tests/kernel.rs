@@ -17,7 +17,9 @@ fn compile(root: &Path, name: &str) -> Vec<u8> {
     let object = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.o"));
     let output = Command::new(&rustc)
         .args(["--edition=2021", "--crate-type=lib", "--crate-name"])
-        .args([name, "--emit=obj", "-Dwarnings", "-Dunsafe_code"])
+        .args([name, "--emit=obj", "-Dunsafe_code"])
+        // What the kernel's Makefile asks for, as errors.
+        .args(["-Dwarnings", "-Drust_2018_idioms", "-Dunreachable_pub"])
         .args(["-Copt-level=2", "-Coverflow-checks=on", "-Cpanic=abort"])
         .args(["-Ccodegen-units=1", "-Cdebug-assertions=off"])
         // Also what is small enough to be inlined into other crates only.
