@@ -44,7 +44,8 @@ impl<'a> Arena<'a> {
     /// Gives units back, if all of them are in use; else nothing changes.
     pub fn free(&mut self, start: usize, count: usize) -> Result<(), NotAllocated> {
         let end = start.checked_add(count).ok_or(NotAllocated)?;
-        if count == 0 || end > self.units || self.next(start, false) < end {
+        // The search ends at `units`, so an end behind it is refused as well.
+        if count == 0 || self.next(start, false) < end {
             return Err(NotAllocated);
         }
         self.set(start, count, false);
@@ -143,12 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn bits_behind_the_last_unit_stay() {
-        let mut bits = [0xff << 56];
-        let mut arena = Arena::new(&mut bits, 56).expect("it fits");
-        assert_eq!(arena.alloc(56), Some(0));
-        assert_eq!(arena.free(0, 56), Ok(()));
-        assert_eq!(bits, [0xff << 56]);
+    fn bits_behind_the_last_unit_are_not_there() {
+        for behind in [0xff << 56, 0x10 << 56, 0xef << 56, 0] {
+            let mut bits = [behind];
+            let mut arena = Arena::new(&mut bits, 56).expect("it fits");
+            assert_eq!((arena.free_units(), arena.largest_run()), (56, 56));
+            assert_eq!(arena.alloc(56), Some(0));
+            assert_eq!((arena.free_units(), arena.alloc(1)), (0, None));
+            assert_eq!(arena.free(0, 57), Err(NotAllocated));
+            assert_eq!(arena.free(56, 1), Err(NotAllocated));
+            assert_eq!(arena.free(0, 56), Ok(()));
+            assert_eq!(bits, [behind]);
+        }
     }
 
     /// One bool a unit, every run tried.
