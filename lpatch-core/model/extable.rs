@@ -69,6 +69,7 @@ pub fn clear(run: Run) -> impl Iterator<Item = Slot> {
 mod tests {
     use super::*;
     use crate::uapi::Wire;
+    use core::cmp::Ordering;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
@@ -114,13 +115,38 @@ mod tests {
         assert!(fill(run(0, 1), Table::over(&bytes)).is_none());
     }
 
+    #[test]
+    fn unused_pages_name_their_last_byte() {
+        let slots: Vec<_> = clear(run(1, 2)).collect();
+        assert_eq!(slots.len(), 2 * EX_PER_PAGE);
+        for (i, slot) in slots.iter().enumerate() {
+            let byte = if i < EX_PER_PAGE { 0x1fff } else { 0x2fff };
+            assert_eq!(*slot, Slot::unused(EX_PER_PAGE + i, ARENA + byte));
+        }
+    }
+
+    /// What bsearch() of the kernel finds.
+    fn bsearch(table: &[Slot], insn: u64) -> Option<usize> {
+        let (mut base, mut count) = (0, table.len());
+        while count > 0 {
+            let pivot = base + count / 2;
+            match insn.cmp(&table[pivot].insn) {
+                Ordering::Equal => return Some(pivot),
+                Ordering::Greater => {
+                    base = pivot + 1;
+                    count -= 1;
+                }
+                Ordering::Less => {}
+            }
+            count /= 2;
+        }
+        None
+    }
+
     /// Whether the slots of all other pages are found, at this moment.
     fn others_are_found(table: &[Slot], pages: &core::ops::Range<usize>) -> bool {
         table.iter().enumerate().all(|(i, slot)| {
-            pages.contains(&(i / EX_PER_PAGE))
-                || table
-                    .binary_search_by_key(&slot.insn, |slot| slot.insn)
-                    .is_ok_and(|found| table[found] == *slot)
+            pages.contains(&(i / EX_PER_PAGE)) || bsearch(table, slot.insn) == Some(i)
         })
     }
 

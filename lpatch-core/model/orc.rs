@@ -140,6 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn unused_pages_begin_with_nothing() {
+        let slots: Vec<_> = clear(run(1, 2)).collect();
+        assert_eq!(slots.len(), 2 * ORC_PER_PAGE);
+        for (i, slot) in slots.iter().enumerate() {
+            let page = if i < ORC_PER_PAGE { 0x1000 } else { 0x2000 };
+            assert_eq!(*slot, Slot::undefined(ORC_PER_PAGE + i, ARENA + page));
+        }
+    }
+
+    #[test]
     fn more_entries_than_slots() {
         let full: Vec<u32> = (0..256).collect();
         let bytes = encode(&full);
@@ -161,7 +171,10 @@ mod tests {
 
     /// A fill or clear of any run. `first` is wrapped into what is left of the arena.
     fn step() -> impl Strategy<Value = Step> {
-        let offsets = prop::collection::btree_set(1..4000_u32, 0..12);
+        // A few entries, or one for every slot of a page: then there is no filler behind them.
+        let few = prop::collection::btree_set(1..4000_u32, 0..12);
+        let all = Just((1..256_u32).map(|i| i * 16).collect());
+        let offsets = prop_oneof![few, all];
         (
             0..PAGES,
             1..=3_usize,
