@@ -58,8 +58,8 @@ fn the_example_is_right() {
         |d, _, _| d.funcs[0].sympos = 9;
         // Room elsewhere, and more of it.
         |_, r, _| { r.text.addr += 0x5000; r.data.addr += 0x1000; r.rodata.len += 4096; };
-        // A kind without a field, in the middle of another field's start.
-        |d, _, _| d.relocs.insert(1, uapi::Reloc { kind: 0, offset: 16, ..d.relocs[1] });
+        // A kind without a field, where the field of a return is.
+        |d, _, _| d.relocs.insert(3, uapi::Reloc { kind: 0, ..d.relocs[3] });
         // A weak terminator before a real entry.
         |d, _, _| d.orcs.insert(4, uapi::Orc { bits: 0, ..d.orcs[4] });
     }
@@ -188,6 +188,8 @@ fn sites() {
     }
     let aside = |world: &mut World| world.0.relocs[3].addend = -5;
     assert_eq!(changed(aside, true), Err((Reason::Site, 2)));
+    let absolute = |world: &mut World| world.0.relocs[3].kind = 11;
+    assert_eq!(changed(absolute, true), Err((Reason::Site, 2)));
     let section = |(d, _, _): &mut World| {
         d.relocs[3].target_kind = uapi::SEC_TEXT;
         d.relocs[3].target = 0;
