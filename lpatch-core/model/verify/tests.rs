@@ -250,6 +250,12 @@ fn pre_images() {
         FuncPreimage at 0 => |d, _, _| d.masks[1].offset = 8;
         FuncPreimage at 0 => |d, _, _| d.masks[2].len = 2;
         FuncPreimage at 0 => |d, _, _| d.masks[2].len = u32::MAX;
+        // A mask without bytes, which would hide nothing: their number could be anything.
+        FuncPreimage at 0 => |d, _, _| {
+            d.masks.insert(1, uapi::Mask { offset: 9, len: 0 });
+            d.funcs[0].mask_count += 1;
+            d.funcs[1].mask_first += 1;
+        };
         // Masks of nothing.
         FuncPreimage at 0 => |d, _, _| d.funcs[0].pre_len = 0;
     }
