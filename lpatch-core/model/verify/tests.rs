@@ -6,6 +6,7 @@ use super::super::image::Image;
 use super::*;
 use crate::testing::{crc32, example, Draft, FakeKernel, FakeSymbol};
 use crate::uapi;
+use proptest::prelude::*;
 use std::vec::Vec;
 
 type World = (Draft, Reservation, FakeKernel);
@@ -296,4 +297,46 @@ fn symbols_by_their_start_only() {
     );
     let expected = Err(Refusal::at(Reason::Symbol, 1).value(0xffff_ffff_8100_0100));
     assert_eq!(check(&draft.build(), &room, &kernel), expected);
+}
+
+#[test]
+fn a_pre_image_ends_with_the_function() {
+    // The bytes behind it are those that were hashed, but they are not the function's.
+    let beyond = |(d, _, k): &mut World| {
+        let code = &mut k.text[1].1;
+        code.push(0x90);
+        let masked = [&[0; 5], &code[5..]].concat();
+        d.funcs[1].pre_crc = crc32(0, &masked);
+        d.funcs[1].pre_len += 1;
+    };
+    assert_eq!(changed(beyond, false), Err((Reason::FuncPreimage, 1)));
+}
+
+proptest! {
+    #[test]
+    fn masks_hide_what_they_name(
+        // Gap before, and length, of each mask: some are neighbors, some reach over several chunks.
+        masks in prop::collection::vec((0..40_u32, 1..40_u32, 0..8_u32), 0..24),
+        byte in 9..600_usize,
+    ) {
+        let (mut draft, room, mut kernel) = example();
+        let mut end = 9;
+        let mut ranges = Vec::from([4..6, 6..9]);
+        for (gap, len, long) in masks {
+            let start = end + if gap > 20 { 0 } else { gap };
+            end = start + if long == 0 { len * 10 } else { len };
+            if end <= 600 {
+                ranges.push(start..end);
+            }
+        }
+        draft.funcs.clear();
+        draft.masks.clear();
+        // The builder hides them in the whole function at once.
+        draft.func(&kernel, kernel.find("cmdline_proc_show"), 0..48, &ranges);
+        let bytes = draft.build();
+        prop_assert_eq!(check(&bytes, &room, &kernel), Ok(()));
+        kernel.text[0].1[byte] ^= 4;
+        let masked = ranges.iter().any(|range| range.contains(&u32::try_from(byte).expect("it is small")));
+        prop_assert_eq!(check(&bytes, &room, &kernel).is_ok(), masked);
+    }
 }

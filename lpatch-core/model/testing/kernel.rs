@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A kernel that answers from tables.
+
+use crate::uapi;
+use crate::verify::{Kernel, Symbol};
+use std::ops::Range;
+use std::string::String;
+use std::vec::Vec;
+
+/// A symbol of a [`FakeKernel`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeSymbol {
+    /// Its address.
+    pub addr: u64,
+    /// Its size.
+    pub size: u64,
+    /// Its name.
+    pub name: String,
+    /// Its module.
+    pub module: Option<String>,
+}
+
+impl FakeSymbol {
+    /// A symbol; `objname` as in the ABI.
+    pub fn new(addr: u64, size: u64, name: &str, objname: &str) -> Self {
+        Self {
+            addr,
+            size,
+            name: name.into(),
+            module: (objname != "vmlinux").then(|| objname.into()),
+        }
+    }
+
+    /// The module's name, or "vmlinux".
+    pub fn objname(&self) -> &str {
+        self.module.as_deref().unwrap_or("vmlinux")
+    }
+}
+
+/// A kernel that answers from tables.
+#[derive(Clone, Debug, Default)]
+pub struct FakeKernel {
+    /// Its symbols.
+    pub symbols: Vec<FakeSymbol>,
+    /// Its text: address and bytes of each piece.
+    pub text: Vec<(u64, Vec<u8>)>,
+    /// Its release.
+    pub release: String,
+    /// The hash of its ORC format.
+    pub orc_hash: [u8; uapi::ORC_HASH_LEN],
+    /// Where lpatch_core and its arena are.
+    pub ours: Range<u64>,
+}
+
+impl FakeKernel {
+    /// The symbol of this name.
+    pub fn find(&self, name: &str) -> &FakeSymbol {
+        let found = self.symbols.iter().find(|symbol| symbol.name == name);
+        found.expect("the kernel has it")
+    }
+}
+
+impl Kernel for FakeKernel {
+    fn symbol(&self, addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
+        let found = self.symbols.iter().find(|symbol| {
+            let offset = addr.checked_sub(symbol.addr);
+            offset.is_some_and(|offset| offset < symbol.size)
+        });
+        if let Some(symbol) = found {
+            with(Symbol {
+                name: symbol.name.as_bytes(),
+                offset: addr - symbol.addr,
+                size: symbol.size,
+                module: symbol.module.as_deref().map(str::as_bytes),
+            });
+        }
+        found.is_some()
+    }
+
+    fn read_text(&self, addr: u64, out: &mut [u8]) -> bool {
+        let found = self.text.iter().find_map(|(start, bytes)| {
+            let from = usize::try_from(addr.checked_sub(*start)?).ok()?;
+            bytes.get(from..from.checked_add(out.len())?)
+        });
+        if let Some(bytes) = found {
+            out.copy_from_slice(bytes);
+        }
+        found.is_some()
+    }
+
+    fn release(&self) -> &[u8] {
+        self.release.as_bytes()
+    }
+
+    fn orc_hash(&self) -> [u8; uapi::ORC_HASH_LEN] {
+        self.orc_hash
+    }
+
+    fn is_ours(&self, addr: u64) -> bool {
+        self.ours.contains(&addr)
+    }
+}
