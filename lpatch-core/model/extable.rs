@@ -21,7 +21,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// For the last byte of a page or run, where no instruction begins: no fault is looked up there.
+    /// For the last byte of a page or run, where no instruction begins: no fault is looked up
+    /// there.
     const fn unused(index: usize, last_byte: u64) -> Self {
         Self {
             index,

@@ -2,9 +2,9 @@
 
 //! Where a function's fentry site is.
 //!
-//! A function that ftrace can redirect begins with a 5-byte instruction that the compiler left for it,
-//! behind the landing pad where there is one. It is necessary, not sufficient: only ftrace knows its
-//! sites. But a function without it needs no question.
+//! A function that ftrace can redirect begins with a 5-byte instruction that the compiler left for
+//! it, behind the landing pad where there is one. It is necessary, not sufficient: only ftrace
+//! knows its sites. But a function without it needs no question.
 
 /// `endbr64`.
 pub const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What this boot's kernel makes of returns and landing pads, learned from examples, done to a patch.
+//! What this boot's kernel makes of returns and landing pads, learned from examples, done to a
+//! patch.
 //!
 //! The kernel decides at boot, from the CPU and the mitigations in force, and tells nobody. But it
-//! has finished lpatch_core too, so the core carries code whose fate shows the decision. The forms are
-//! those of patch_return(), cpu_wants_rethunk_at() and poison_endbr() in arch/x86/kernel/alternative.c.
+//! has finished lpatch_core too, so the core carries code whose fate shows the decision. The forms
+//! are those of patch_return(), cpu_wants_rethunk_at() and poison_endbr() in
+//! arch/x86/kernel/alternative.c.
 
 use super::fentry::{ENDBR64, SEALED};
 use super::image::Table;
@@ -47,12 +49,12 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Learns from two return sites, one in the lower and one in the upper half of a cache line (bit
-    /// 5 of the address), and from the landing pad of a function whose address is never taken.
+    /// Learns from two return sites, one in the lower and one in the upper half of a cache line
+    /// (bit 5 of the address), and from the landing pad of a function whose address is never taken.
     ///
     /// `thunk` is the address of `__x86_return_thunk`. `call_depth` says that the return thunk in
-    /// use counts calls (its name is `call_depth_return_thunk`): then calls would have to be counted as
-    /// well, which lpatch does not do.
+    /// use counts calls (its name is `call_depth_return_thunk`): then calls would have to be
+    /// counted as well, which lpatch does not do.
     pub fn learn(
         lower: Example,
         upper: Example,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The logic of lpatch_core that needs no kernel: what is verified, how it is laid out, what is written.
+//! The logic of lpatch_core that needs no kernel: what is verified, how it is laid out, what is
+//! written.
 //!
-//! Compiled into the module and into the host crates, without `std`, allocation or unsafe code. Nothing
-//! in here may panic: whatever userspace claims leads to a value or to a refusal.
+//! Compiled into the module and into the host crates, without `std`, allocation or unsafe code.
+//! Nothing in here may panic: whatever userspace claims leads to a value or to a refusal.
 //!
-//! The root of the module declares it, with the ABI mirror, as `pub mod`: what one side does not use,
-//! the other does, and the lints for unused and unreachable items cannot know that.
+//! The root of the module declares it, with the ABI mirror, as `pub mod`: what one side does not
+//! use, the other does, and the lints for unused and unreachable items cannot know that.
 
 pub mod arena;
 pub mod extable;

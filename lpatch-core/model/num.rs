@@ -2,8 +2,8 @@
 
 //! Conversions between the widths that the ABI and slices use.
 //!
-//! `usize` has 64 bits on every machine that lpatch runs on, but the language does not know. Where a
-//! number would not fit, the result is the largest one, which no bounds check lets through.
+//! `usize` has 64 bits on every machine that lpatch runs on, but the language does not know. Where
+//! a number would not fit, the result is the largest one, which no bounds check lets through.
 
 /// A length or index of the ABI as an index into a slice.
 pub fn index(value: u32) -> usize {

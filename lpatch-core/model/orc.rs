@@ -37,9 +37,9 @@ impl Slot {
 
 /// All slots of a run whose text has these entries; `None` if they are more than the run has slots.
 ///
-/// The entries must have been verified: they are sorted, inside the run, and the first one is at its
-/// first byte. The slots behind them end the text at the last byte of the run, so that the table
-/// stays sorted.
+/// The entries must have been verified: they are sorted, inside the run, and the first one is at
+/// its first byte. The slots behind them end the text at the last byte of the run, so that the
+/// table stays sorted.
 pub fn fill(run: Run, entries: Table<'_, Orc>) -> Option<impl Iterator<Item = Slot> + '_> {
     (entries.len() <= run.slot_count(ORC_PER_PAGE)).then(|| {
         let slots = run.slots(ORC_PER_PAGE);

@@ -155,7 +155,8 @@ mod tests {
             orcs in any::<u32>(), exs in any::<u32>(), bugs in any::<u32>(),
         ) {
             let request = Reserve {
-                text_len: text_len >> (bugs % 32), rodata_len, data_len, orcs: orcs >> 8, exs: exs >> 8, bugs,
+                text_len: text_len >> (bugs % 32), orcs: orcs >> 8, exs: exs >> 8,
+                rodata_len, data_len, bugs,
                 ..Reserve::default()
             };
             if let Ok(plan) = Plan::new(&request) {

@@ -2,8 +2,8 @@
 
 //! The table that the ftrace handler searches: where a call came in, where it goes on.
 //!
-//! The handler runs in NMI context too. The search takes no lock, cannot fail in any other way than not
-//! to find, and reads one entry for each halving.
+//! The handler runs in NMI context too. The search takes no lock, cannot fail in any other way than
+//! not to find, and reads one entry for each halving.
 
 /// A redirected function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,26 +3,27 @@
 //! Which slots of the core's ORC and exception tables belong to which pages of text.
 //!
 //! The kernel searches both tables of a module by bisection, at any time: an NMI on another CPU may
-//! unwind while a patch is installed or removed. So the tables never grow, shrink or move. Each page of
-//! the arena owns the same number K of slots in them, from the start: a run of pages `p..p + n` owns
-//! the slots `p * K..(p + n) * K`, whoever uses it. The address of a slot is stored by one instruction.
+//! unwind while a patch is installed or removed. So the tables never grow, shrink or move. Each page
+//! of the arena owns the same number K of slots in them, from the start: a run of pages `p..p + n`
+//! owns the slots `p * K..(p + n) * K`, whoever uses it. One instruction stores a slot's address.
 //!
 //! # Why no reader is misled
 //!
 //! Every slot of a run holds an address inside the run, before, between and after all stores. So a
 //! comparison of a slot with an address outside the run gives the same answer at every moment, in
 //! whatever order the slots are within the run: all of them lie above an address below the run, and
-//! below an address above it. A bisection for an address outside the run meets only such comparisons
-//! and comparisons with slots that do not change, so it takes the same path as ever.
+//! below an address above it. A bisection for an address outside the run meets only such
+//! comparisons and comparisons with slots that do not change, so it takes the same path as ever.
 //!
-//! It does not end in the run either, where a change of what the slot says could be seen. The search of
-//! the exception table (`search_extable()`, lib/extable.c) wants an exact match, and no slot of the run
-//! can be one. The search of the ORC table (`__orc_find()`, arch/x86/kernel/unwind_orc.c) wants the last
-//! slot at or below the address; for an address behind the run that is a later slot, because the first
-//! slot of the next page or run names its first byte, and the core's own code is behind the last page.
+//! It does not end in the run either, where a change of what the slot says could be seen. The
+//! search of the exception table (`search_extable()`, lib/extable.c) wants an exact match, and no
+//! slot of the run can be one. The search of the ORC table (`__orc_find()`,
+//! arch/x86/kernel/unwind_orc.c) wants the last slot at or below the address; for an address behind
+//! the run that is a later slot, because the first slot of the next page or run names its first
+//! byte, and the core's own code is behind the last page.
 //!
-//! An address inside the run is looked up by nobody while its slots change: before, no CPU has run the
-//! code, and afterwards none can return to it. That is the caller's part.
+//! An address inside the run is looked up by nobody while its slots change: before, no CPU has run
+//! the code, and afterwards none can return to it. That is the caller's part.
 
 use super::num::wide;
 use super::plan::PAGE_SIZE;

@@ -2,8 +2,8 @@
 
 //! Compiled as in the kernel, no function of the model or of the ABI mirror can reach a panic.
 //!
-//! Overflow checks are on, as in a kernel with CONFIG_RUST_OVERFLOW_CHECKS. What the optimizer proves
-//! impossible is gone from the object; what is left could happen.
+//! Overflow checks are on, as in a kernel with CONFIG_RUST_OVERFLOW_CHECKS. What the optimizer
+//! proves impossible is gone from the object; what is left could happen.
 
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

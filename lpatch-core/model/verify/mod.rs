@@ -35,7 +35,8 @@ pub struct Symbol<'a> {
 
 /// The running kernel.
 pub trait Kernel {
-    /// Calls `with` with the symbol that `addr` belongs to; false, without a call, if there is none.
+    /// Calls `with` with the symbol that `addr` belongs to; false, without a call, if there is
+    /// none.
     fn symbol(&self, addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool;
     /// Copies kernel text; false if it cannot be read.
     fn read_text(&self, addr: u64, out: &mut [u8]) -> bool;
@@ -94,8 +95,8 @@ struct Checker<'i, 'k, K> {
 
 /// Checks an image that was linked for this reservation of this kernel.
 ///
-/// With `Ok`, the image may be installed; whether its functions may be redirected now (other patches,
-/// other users of ftrace) is asked when it is enabled.
+/// With `Ok`, the image may be installed; whether its functions may be redirected now (other
+/// patches, other users of ftrace) is asked when it is enabled.
 pub fn verify<K: Kernel>(image: &Image<'_>, room: &Reservation, kernel: &K) -> Result<(), Refusal> {
     let checker = Checker {
         image,

@@ -58,10 +58,12 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
     for (offset, size) in fields::<uapi::Image>(uapi::Image::FIELDS, &names) {
         claim(offset, size);
     }
-    claim_table!(funcs, Func, "name" "objname" "old_len" "old_addr" "pre_crc" "pre_len" "mask_first" "mask_count");
+    claim_table!(funcs, Func, "name" "objname" "old_len" "old_addr");
+    claim_table!(funcs, Func, "pre_crc" "pre_len" "mask_first" "mask_count");
     claim_table!(masks, Mask, "offset" "len");
     claim_table!(symbols, Symbol, "name" "objname" "addr");
-    claim_table!(relocs, Reloc, "offset" "section" "kind" "target_kind" "reserved" "target" "reserved2" "addend");
+    claim_table!(relocs, Reloc, "offset" "section" "kind" "target_kind" "reserved");
+    claim_table!(relocs, Reloc, "target" "reserved2" "addend");
     claim_table!(orcs, Orc, "reserved");
     claim_table!(sites, Site, "offset" "kind" "reserved");
     claim_table!(ksyms, Ksym, "reserved");

@@ -134,7 +134,8 @@ fn orc_entries() {
         // A type and bits that struct orc_entry does not have.
         Orc at 1 => |d, _, _| d.orcs[1].bits = 0x0503;
         Orc at 1 => |d, _, _| d.orcs[1].bits = 0x1203;
-        // Functions whose stack cannot be unwound: undefined, another kind of frame, weak entry last.
+        // Functions whose stack cannot be unwound: undefined, another kind of frame, weak entry
+        // last.
         FuncNew at 1 => |d, _, _| d.orcs[4].bits = 0;
         FuncNew at 1 => |d, _, _| d.orcs[4].bits = 0x0303;
         FuncNew at 1 => |d, _, _| d.orcs.remove(4);
@@ -181,7 +182,10 @@ fn sites() {
         Site at 1 => |d, _, _| d.sites[1].kind = uapi::SITE_RETURN;
         // A jump, but not by a relocation to the return thunk.
         Site at 2 => |d, _, _| d.relocs.remove(3);
-        Site at 2 => |d, _, k| { k.symbols[0].name = "x".into(); d.symbols[0].name = d.string("x"); };
+        Site at 2 => |d, _, k| {
+            k.symbols[0].name = "x".into();
+            d.symbols[0].name = d.string("x");
+        };
         Site at 2 => |d, _, k| {
             k.symbols[0].module = Some("tinyfs".into());
             d.symbols[0].objname = d.symbols[3].objname;
@@ -336,7 +340,8 @@ proptest! {
         let bytes = draft.build();
         prop_assert_eq!(check(&bytes, &room, &kernel), Ok(()));
         kernel.text[0].1[byte] ^= 4;
-        let masked = ranges.iter().any(|range| range.contains(&u32::try_from(byte).expect("it is small")));
+        let byte = u32::try_from(byte).expect("it is small");
+        let masked = ranges.iter().any(|range| range.contains(&byte));
         prop_assert_eq!(check(&bytes, &room, &kernel).is_ok(), masked);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The mirror is what a C compiler makes of the header: names, offsets, sizes, values, ioctl numbers.
+//! The mirror is what a C compiler makes of the header: names, offsets, sizes, values, ioctl
+//! numbers.
 
 use lpatch_uapi::*;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The arrangement of the kernel module: the ABI mirror and the model as modules of one `no_std` crate.
+//! The arrangement of the kernel module: the ABI mirror and the model as modules of one `no_std`
+//! crate.
 //!
 //! Code that is generic exists only where it is used, so this file uses it.
 #![no_std]
