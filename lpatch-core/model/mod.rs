@@ -22,4 +22,5 @@ pub mod reloc;
 pub mod request;
 pub mod sites;
 pub mod slots;
+pub mod symbol_text;
 pub mod verify;
