@@ -172,6 +172,11 @@ impl<'a> Image<'a> {
         trim(&self.header.version)
     }
 
+    /// All strings.
+    pub fn strings(&self) -> &'a [u8] {
+        self.strings
+    }
+
     /// The string at this offset of the strings, without NUL.
     pub fn string(&self, offset: u32) -> Result<&'a [u8], Refusal> {
         let found = self.strings.get(index(offset)..).and_then(|rest| {

@@ -15,12 +15,12 @@
 //! below an address above it. A bisection for an address outside the run meets only such
 //! comparisons and comparisons with slots that do not change, so it takes the same path as ever.
 //!
-//! It does not end in the run either, where a change of what the slot says could be seen. The
-//! search of the exception table (`search_extable()`, lib/extable.c) wants an exact match, and no
-//! slot of the run can be one. The search of the ORC table (`__orc_find()`,
-//! arch/x86/kernel/unwind_orc.c) wants the last slot at or below the address; for an address behind
-//! the run that is a later slot, because the first slot of the next page or run names its first
-//! byte, and the core's own code is behind the last page.
+//! It does not end in the run either, where a change of what the slot says could be seen. The search of
+//! the exception table (`search_extable()`, lib/extable.c) wants an exact match, and no slot of the run
+//! can be one. The search of the ORC table (`__orc_find()`, arch/x86/kernel/unwind_orc.c) wants the last
+//! slot at or below the address; for an address behind the run that is a later slot, because the first
+//! slot of the next page or run names its first byte, and behind the last page of the arena the module
+//! has no text.
 //!
 //! An address inside the run is looked up by nobody while its slots change: before, no CPU has run
 //! the code, and afterwards none can return to it. That is the caller's part.
