@@ -93,13 +93,13 @@ enum lpatch_reason {
 	/* functions */
 	LPATCH_R_NO_FUNCS = 96,
 	LPATCH_R_FUNC_NEW = 97,		/* new code is out of the text, or its stack cannot be unwound */
-	LPATCH_R_FUNC_SYMBOL = 98,	/* old_addr and old_len are not that function */
+	LPATCH_R_FUNC_SYMBOL = 98,	/* old_addr is not that function; or only old_len is wrong: @value: length */
 	LPATCH_R_FUNC_OBJECT = 99,	/* its module is not loaded, or going away */
 	LPATCH_R_FUNC_OURS = 100,	/* part of lpatch_core or of a patch */
 	LPATCH_R_FUNC_FENTRY = 101,	/* no fentry site: notrace, __init, Rust, or lib/ code */
 	LPATCH_R_FUNC_PREIMAGE = 102,	/* bytes differ from what the patch was made for; @value: CRC-32 found */
 	LPATCH_R_FUNC_TWICE = 103,	/* two entries for one function, or the table is not sorted */
-	LPATCH_R_FUNC_CONFLICT = 104,	/* an enabled patch changes it */
+	LPATCH_R_FUNC_CONFLICT = 104,	/* an enabled patch changes it; @value: its id */
 	LPATCH_R_FUNC_OWNED = 105,	/* upstream livepatch or another IPMODIFY user holds it */
 	LPATCH_R_FTRACE = 106,		/* ftrace refused; @value: the errno */
 	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */

@@ -171,7 +171,7 @@ reasons! {
     NoFuncs = 96,
     /// `LPATCH_R_FUNC_NEW`: new code is out of the text, or its stack cannot be unwound.
     FuncNew = 97,
-    /// `LPATCH_R_FUNC_SYMBOL`: old_addr and old_len are not that function.
+    /// `LPATCH_R_FUNC_SYMBOL`: old_addr is not that function; or only old_len is wrong: @value: length.
     FuncSymbol = 98,
     /// `LPATCH_R_FUNC_OBJECT`: its module is not loaded, or going away.
     FuncObject = 99,
@@ -183,7 +183,7 @@ reasons! {
     FuncPreimage = 102,
     /// `LPATCH_R_FUNC_TWICE`: two entries for one function, or the table is not sorted.
     FuncTwice = 103,
-    /// `LPATCH_R_FUNC_CONFLICT`: an enabled patch changes it.
+    /// `LPATCH_R_FUNC_CONFLICT`: an enabled patch changes it; @value: its id.
     FuncConflict = 104,
     /// `LPATCH_R_FUNC_OWNED`: upstream livepatch or another IPMODIFY user holds it.
     FuncOwned = 105,

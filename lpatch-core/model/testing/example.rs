@@ -44,7 +44,8 @@ fn kernel() -> FakeKernel {
     read[..5].copy_from_slice(&[0xe9, 0x11, 0x22, 0x33, 0x44]);
     FakeKernel {
         symbols: vec![
-            FakeSymbol::new(TEXT, 32, "__x86_return_thunk", "vmlinux"),
+            // The name that kallsyms lists first at the address of __x86_return_thunk.
+            FakeSymbol::new(TEXT, 32, "__pi___x86_return_thunk", "vmlinux"),
             FakeSymbol::new(TEXT + 0x100, 0x80, "_printk", "vmlinux"),
             FakeSymbol::new(TEXT + 0x1000, 600, "cmdline_proc_show", "vmlinux"),
             FakeSymbol::new(TEXT + 0x10_0000, 8, "jiffies", "vmlinux"),
@@ -52,6 +53,7 @@ fn kernel() -> FakeKernel {
             FakeSymbol::new(MODULE + 0x40, 64, "fs_helper", "tinyfs"),
         ],
         text: vec![(TEXT + 0x1000, show), (MODULE, read)],
+        return_thunk: TEXT,
         release: "7.2.12-test".into(),
         orc_hash: core::array::from_fn(|i| 0x40 | u8::try_from(i).expect("it is short")),
         ours: 0xffff_ffff_c000_0000..0xffff_ffff_c040_0000,
@@ -95,7 +97,7 @@ fn code(draft: &mut Draft) {
 
 fn relocations(draft: &mut Draft, kernel: &FakeKernel) {
     let mut symbol = |name| (uapi::TARGET_SYMBOL, draft.symbol(kernel.find(name)));
-    let thunk = symbol("__x86_return_thunk");
+    let thunk = symbol("__pi___x86_return_thunk");
     let printk = symbol("_printk");
     let jiffies = symbol("jiffies");
     let helper = symbol("fs_helper");

@@ -49,6 +49,8 @@ pub struct FakeKernel {
     pub release: String,
     /// The hash of its ORC format.
     pub orc_hash: [u8; uapi::ORC_HASH_LEN],
+    /// Where `__x86_return_thunk` is.
+    pub return_thunk: u64,
     /// Where lpatch_core and its arena are.
     pub ours: Range<u64>,
 }
@@ -95,6 +97,10 @@ impl Kernel for FakeKernel {
 
     fn orc_hash(&self) -> [u8; uapi::ORC_HASH_LEN] {
         self.orc_hash
+    }
+
+    fn return_thunk(&self) -> u64 {
+        self.return_thunk
     }
 
     fn is_ours(&self, addr: u64) -> bool {

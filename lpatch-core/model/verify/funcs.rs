@@ -58,6 +58,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
         match self.ask(&claim) {
             Answer::True => {}
             Answer::OtherSymbol => return Err(refusal(Reason::FuncSymbol)),
+            Answer::OtherSize(size) => return Err(refusal(Reason::FuncSymbol).value(size)),
             Answer::OtherObject => return Err(refusal(Reason::FuncObject)),
         }
         ensure(self.has_fentry(func), || refusal(Reason::FuncFentry))

@@ -44,6 +44,8 @@ pub trait Kernel {
     fn release(&self) -> &[u8];
     /// The hash of the kernel's ORC format.
     fn orc_hash(&self) -> [u8; ORC_HASH_LEN];
+    /// The address of `__x86_return_thunk`. Its name does not tell: it has an alias.
+    fn return_thunk(&self) -> u64;
     /// Whether the address belongs to lpatch_core or to a patch.
     fn is_ours(&self, addr: u64) -> bool;
 }

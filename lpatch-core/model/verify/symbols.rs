@@ -22,8 +22,10 @@ pub(super) struct Claim<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Answer {
     True,
-    /// Another symbol, the middle of one, or another size.
+    /// Another symbol, or the middle of one.
     OtherSymbol,
+    /// The symbol, but its size is this.
+    OtherSize(u64),
     /// The module is not there, or it is another one that has the symbol.
     OtherObject,
 }
@@ -42,10 +44,12 @@ impl<K: Kernel> Checker<'_, '_, K> {
             let same_size = claim.size.is_none_or(|size| size == symbol.size);
             answer = if !same_object {
                 Answer::OtherObject
-            } else if symbol.name == claim.name && symbol.offset == 0 && same_size {
-                Answer::True
-            } else {
+            } else if symbol.name != claim.name || symbol.offset != 0 {
                 Answer::OtherSymbol
+            } else if !same_size {
+                Answer::OtherSize(symbol.size)
+            } else {
+                Answer::True
             };
         });
         answer
@@ -66,7 +70,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
             };
             match self.ask(&claim) {
                 Answer::True => {}
-                Answer::OtherSymbol => return Err(refusal(Reason::Symbol)),
+                Answer::OtherSymbol | Answer::OtherSize(_) => return Err(refusal(Reason::Symbol)),
                 Answer::OtherObject => return Err(refusal(Reason::SymbolObject)),
             }
         }

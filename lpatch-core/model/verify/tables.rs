@@ -6,7 +6,6 @@ use super::super::fentry::ENDBR64;
 use super::super::num::index;
 use super::super::refusal::{ensure, Refusal};
 use super::super::reloc;
-use super::symbols::VMLINUX;
 use super::{Checker, Kernel};
 use crate::uapi::{
     Ksym, Orc, Reason, Site, NO_OFFSET, SEC_TEXT, SITE_CALL, SITE_RETURN, SITE_SEAL, SYM_LEN,
@@ -14,7 +13,6 @@ use crate::uapi::{
 };
 use core::mem::offset_of;
 
-const RETURN_THUNK: &[u8] = b"__x86_return_thunk";
 const JMP: u8 = 0xe9;
 const CALL: u8 = 0xe8;
 
@@ -151,9 +149,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
             let is_jump = (kind == reloc::PC32 || kind == reloc::PLT32) && entry.addend == -4;
             let symbol = (entry.target_kind == TARGET_SYMBOL && is_jump)
                 .then(|| self.image.symbols.get(index(entry.target)))??;
-            let name = self.image.string(symbol.name).ok()?;
-            let objname = self.image.string(symbol.objname).ok()?;
-            Some(name == RETURN_THUNK && objname == VMLINUX)
+            Some(symbol.addr == self.kernel.return_thunk())
         };
         find().unwrap_or(false)
     }

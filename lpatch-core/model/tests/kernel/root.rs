@@ -48,6 +48,10 @@ impl Kernel for Opaque {
         [0; uapi::ORC_HASH_LEN]
     }
 
+    fn return_thunk(&self) -> u64 {
+        0
+    }
+
     fn is_ours(&self, addr: u64) -> bool {
         self.0(addr, &mut [])
     }
