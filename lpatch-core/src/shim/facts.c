@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the core has to know of the running kernel. */
+#include <linux/crc32.h>
+#include <linux/kallsyms.h>
+#include <linux/module.h>
+#include <linux/rculist.h>
+#include <linux/security.h>
+#include <linux/uaccess.h>
+#include <linux/utsname.h>
+#include <asm/nospec-branch.h>
+#include <asm/orc_hash.h>
+
+#include "shim.h"
+
+unsigned int lp_symbol_len(void)
+{
+	return KSYM_SYMBOL_LEN;
+}
+
+unsigned int lp_symbol(unsigned long addr, char *buf, unsigned int len)
+{
+	if (len < KSYM_SYMBOL_LEN)
+		return 0;
+	return sprint_symbol(buf, addr);
+}
+
+unsigned int lp_crc32(unsigned int crc, const unsigned char *bytes, unsigned long len)
+{
+	return ~crc32_le(~crc, bytes, len);
+}
+
+const unsigned char *lp_orc_hash(void)
+{
+	static const unsigned char hash[] = { ORC_HASH };
+
+	static_assert(sizeof(hash) == 20);
+	return hash;
+}
+
+const char *lp_release(void)
+{
+	return init_utsname()->release;
+}
+
+unsigned long lp_return_thunk(void)
+{
+#ifdef CONFIG_MITIGATION_RETHUNK
+	return (unsigned long)&__x86_return_thunk;
+#else
+	return 0;
+#endif
+}
+
+int lp_unsigned_allowed(void)
+{
+	return !is_module_sig_enforced() && !security_locked_down(LOCKDOWN_MODULE_SIGNATURE);
+}
+
+int lp_read_kernel(void *to, unsigned long from, unsigned long len)
+{
+	return copy_from_kernel_nofault(to, (void *)from, len);
+}
+
+void *lp_module_get(const char *name, unsigned long len)
+{
+	struct module *mod, *found = NULL;
+	struct list_head *pos;
+
+	/*
+	 * The kernel exports no way to find a module by name, but every module is on one list, and so are
+	 * we. Starting from our own entry the list's head is met once; it is not part of a module. Modules
+	 * live in the module area, the head in the kernel image.
+	 */
+	guard(rcu)();
+	for (pos = rcu_dereference_raw(list_next_rcu(&THIS_MODULE->list));
+	     pos != &THIS_MODULE->list;
+	     pos = rcu_dereference_raw(list_next_rcu(pos))) {
+		if ((unsigned long)pos < MODULES_VADDR || (unsigned long)pos >= MODULES_END)
+			continue;
+		mod = list_entry(pos, struct module, list);
+		/* RCU keeps the struct until the module is freed; try_module_get() decides if it lives. */
+		if (strlen(mod->name) == len && !memcmp(mod->name, name, len)) {
+			if (READ_ONCE(mod->state) == MODULE_STATE_LIVE && try_module_get(mod))
+				found = mod;
+			break;
+		}
+	}
+	return found;
+}
+
+void lp_module_put(void *module)
+{
+	module_put(module);
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One ftrace_ops that sends calls of patched functions elsewhere. */
+#include <linux/ftrace.h>
+#include <linux/slab.h>
+
+#include "shim.h"
+
+struct lp_redirect {
+	struct ftrace_ops ops;
+	const void *table;
+};
+
+/*
+ * Runs at the entry of a patched function, in any context. It takes no lock, writes nothing but the
+ * caller's saved instruction pointer, and calls only lpatch_redirect(), which has no fentry site, so it
+ * cannot recurse and needs no recursion guard.
+ *
+ * The table is constant from lp_redirect_on() until lp_redirect_off() has returned; both order their
+ * work against handlers by themselves (unregistering waits for RCU tasks).
+ */
+static void notrace lp_handler(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+			       struct ftrace_regs *fregs)
+{
+	struct lp_redirect *r = container_of(ops, struct lp_redirect, ops);
+	unsigned long to = lpatch_redirect(r->table, ip);
+
+	if (likely(to))
+		ftrace_regs_set_instruction_pointer(fregs, to);
+}
+
+struct lp_redirect *lp_redirect_new(const void *table)
+{
+	struct lp_redirect *r = kzalloc(sizeof(*r), GFP_KERNEL);
+
+	if (!r)
+		return NULL;
+	r->table = table;
+	r->ops.func = lp_handler;
+	/*
+	 * IPMODIFY: we change where the call goes, and share a function with no other who does.
+	 * PERMANENT: kernel.ftrace_enabled=0 must not take a patch out of force.
+	 */
+	r->ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT | FTRACE_OPS_FL_DYNAMIC;
+	return r;
+}
+
+int lp_redirect_filter(struct lp_redirect *r, unsigned long *ips, unsigned int n)
+{
+	int err = ftrace_set_filter_ips(&r->ops, ips, n, 0, 1);
+
+	/* An empty filter would mean every function of the kernel. */
+	if (err)
+		ftrace_free_filter(&r->ops);
+	return err;
+}
+
+int lp_redirect_on(struct lp_redirect *r)
+{
+	return register_ftrace_function(&r->ops);
+}
+
+int lp_redirect_off(struct lp_redirect *r)
+{
+	return unregister_ftrace_function(&r->ops);
+}
+
+void lp_redirect_free(struct lp_redirect *r)
+{
+	ftrace_free_filter(&r->ops);
+	kfree(r);
+}
+
+/* Never called; only asked about. */
+static noinline void lp_probe(void)
+{
+	barrier();
+}
+
+int lp_ftrace_off(void)
+{
+	struct lp_redirect *r = lp_redirect_new(NULL);
+	unsigned long ip = (unsigned long)lp_probe;
+	int err;
+
+	if (!r)
+		return 0;
+	err = lp_redirect_filter(r, &ip, 1);
+	if (!err) {
+		/* Nobody else can own a function of ours, so only ftrace itself can refuse. */
+		err = lp_redirect_on(r);
+		if (!err)
+			lp_redirect_off(r);
+	}
+	lp_redirect_free(r);
+	return err == -EBUSY;
+}
