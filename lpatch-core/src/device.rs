@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/dev/lpatch`: requests in, replies out.
+//!
+//! A request is copied in, checked, carried out, and copied out again with its reason. Nothing here knows
+//! what a patch is.
+
+use crate::{
+    errno::errno,
+    model::{refusal::Refusal, request::Request},
+    patch::Reserved,
+    registry,
+    uapi::{self, Hdr, Reason, Wire},
+};
+use core::pin::Pin;
+use kernel::{
+    bindings,
+    fs::File,
+    miscdevice::{MiscDevice, MiscDeviceOptions, MiscDeviceRegistration},
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    types::Opaque,
+    uaccess::{UserPtr, UserSlice},
+};
+
+/// Larger than every request, so that one buffer serves all.
+const REQUEST_MAX: usize = 512;
+
+/// The device, as long as it is registered.
+///
+/// # Invariants
+///
+/// `misc` is registered and points to `fops`; neither moves.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Device {
+    fops: bindings::file_operations,
+    #[pin]
+    misc: Opaque<bindings::miscdevice>,
+}
+
+// SAFETY: misc_deregister() may be called from any thread; nothing else is done with the value.
+unsafe impl Send for Device {}
+// SAFETY: There are no methods that take `&self`.
+unsafe impl Sync for Device {}
+
+impl Device {
+    /// Creates `/dev/lpatch`.
+    ///
+    /// `MiscDeviceRegistration` leaves the owner of the file operations empty, so that the module could go
+    /// while a file is open. We register the same operations with an owner.
+    pub(crate) fn register(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let options = MiscDeviceOptions { name: c"lpatch" };
+        let raw = options.into_raw::<OpenFile>();
+        // SAFETY: `into_raw` sets the pointer to operations that live as long as the module.
+        let mut fops = unsafe { *raw.fops };
+        fops.owner = module.as_ptr();
+        let init = move |slot: *mut Self| {
+            // SAFETY: `slot` is valid for writes; this is its field.
+            let fops_slot = unsafe { &raw mut (*slot).fops };
+            // SAFETY: As above.
+            let misc_slot = Opaque::cast_into(unsafe { &raw const (*slot).misc });
+            // SAFETY: As above.
+            unsafe { fops_slot.write(fops) };
+            // SAFETY: As above.
+            unsafe {
+                misc_slot.write(bindings::miscdevice {
+                    fops: fops_slot,
+                    ..raw
+                })
+            };
+            // SAFETY: Both are initialized and stay where they are until the device is deregistered.
+            // INVARIANT: On success it is registered.
+            kernel::error::to_result(unsafe { bindings::misc_register(misc_slot) })
+        };
+        // SAFETY: If the closure returns success, both fields are initialized; it moves nothing.
+        unsafe { pin_init::pin_init_from_closure(init) }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Device {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant it is registered.
+        unsafe { bindings::misc_deregister(self.misc.get()) };
+    }
+}
+
+/// An open file: what it has reserved and not yet used.
+#[pin_data(PinnedDrop)]
+pub(crate) struct OpenFile {
+    #[pin]
+    reserved: Mutex<Option<Reserved>>,
+}
+
+#[vtable]
+impl MiscDevice for OpenFile {
+    type Ptr = Pin<KBox<Self>>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        KBox::pin_init(pin_init!(Self { reserved <- new_mutex!(None) }), GFP_KERNEL)
+    }
+
+    fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        match cmd {
+            uapi::IOC_QUERY => call(arg, |q: &mut uapi::Query| {
+                registry::with(|r| {
+                    r.query(q);
+                    Ok(())
+                })
+            }),
+            uapi::IOC_RESERVE => call(arg, |r| me.reserve(r)),
+            uapi::IOC_LOAD => call(arg, |l| me.load(l)),
+            uapi::IOC_ENABLE => call(arg, |op: &mut uapi::Op| {
+                registry::with(|r| r.enable(&op.name))
+            }),
+            uapi::IOC_DISABLE => call(arg, |op: &mut uapi::Op| {
+                registry::with(|r| r.disable(&op.name))
+            }),
+            uapi::IOC_UNLOAD => call(arg, |op: &mut uapi::Op| {
+                registry::with(|r| r.unload(&op.name))
+            }),
+            uapi::IOC_LIST => call(arg, list),
+            uapi::IOC_STATUS => call(arg, status),
+            _ => Err(ENOTTY),
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for OpenFile {
+    fn drop(self: Pin<&mut Self>) {
+        if let Some(reserved) = self.reserved.lock().take() {
+            // The registry exists: the device, and with it every file, is gone before it.
+            let _ = registry::with(|r| {
+                r.release(reserved);
+                Ok(())
+            });
+        }
+    }
+}
+
+/// Carries out a request at the user address `arg`.
+fn call<T: Request>(arg: usize, f: impl FnOnce(&mut T) -> Result<(), Refusal>) -> Result<isize> {
+    const { assert!(T::SIZE <= REQUEST_MAX) };
+    let mut buffer = [0; REQUEST_MAX];
+    let bytes = &mut buffer[..T::SIZE];
+    let user = || UserSlice::new(UserPtr::from_addr(arg), T::SIZE);
+    user().reader().read_slice(bytes)?;
+    let mut request = T::read(bytes).ok_or(EINVAL)?;
+
+    let result = permitted()
+        .and_then(|()| request.check())
+        .and_then(|()| f(&mut request));
+    let (reply_len, refusal) = match result {
+        Ok(()) => {
+            request.write(bytes).ok_or(EINVAL)?;
+            (T::SIZE, Refusal::new(Reason::Ok))
+        }
+        // Only the head changes.
+        Err(refusal) => (Hdr::SIZE, refusal),
+    };
+    let mut hdr = Hdr::read(bytes).ok_or(EINVAL)?;
+    refusal.reply(&mut hdr);
+    hdr.write(bytes).ok_or(EINVAL)?;
+    user().writer().write_slice(&bytes[..reply_len])?;
+    match refusal.reason {
+        Reason::Ok => Ok(0),
+        reason => Err(errno(reason)),
+    }
+}
+
+fn permitted() -> Result<(), Refusal> {
+    // SAFETY: No requirements.
+    if unsafe { bindings::capable(bindings::CAP_SYS_MODULE as i32) } {
+        Ok(())
+    } else {
+        Err(Reason::Perm.into())
+    }
+}
+
+impl OpenFile {
+    fn reserve(&self, request: &mut uapi::Reserve) -> Result<(), Refusal> {
+        let mut slot = self.reserved.lock();
+        if slot.is_some() {
+            return Err(Reason::ReservedTwice.into());
+        }
+        let reserved = registry::with(|r| r.reserve(request))?;
+        request.text_addr = reserved.runs.text.addr as u64;
+        request.rodata_addr = reserved.runs.rodata.addr as u64;
+        request.data_addr = reserved.runs.data.addr as u64;
+        *slot = Some(reserved);
+        Ok(())
+    }
+
+    fn load(&self, request: &mut uapi::Load) -> Result<(), Refusal> {
+        let mut slot = self.reserved.lock();
+        if slot.is_none() {
+            return Err(Reason::NoReservation.into());
+        }
+        if request.image_len > u64::from(uapi::IMAGE_MAX) {
+            return Err(Refusal::new(Reason::TooBig).value(uapi::IMAGE_MAX.into()));
+        }
+        let mut image = KVVec::new();
+        let user = UserSlice::new(
+            UserPtr::from_addr(request.image as usize),
+            request.image_len as usize,
+        );
+        user.read_all(&mut image, GFP_KERNEL)?;
+        registry::with(|r| r.load(&mut slot, &image))
+    }
+}
+
+/// Writes the first `capacity` entries to user memory and returns how many there are.
+fn write_entries<T: Wire>(to: u64, capacity: u32, entries: &[T]) -> Result<(), Refusal> {
+    let mut buffer = KVVec::from_elem(0u8, T::SIZE, GFP_KERNEL)?;
+    let count = entries.len().min(capacity as usize);
+    let mut writer = UserSlice::new(UserPtr::from_addr(to as usize), count * T::SIZE).writer();
+    for entry in &entries[..count] {
+        entry.write(&mut buffer).ok_or(Reason::Fault)?;
+        writer.write_slice(&buffer)?;
+    }
+    Ok(())
+}
+
+fn list(request: &mut uapi::List) -> Result<(), Refusal> {
+    let all = registry::with(|r| r.list())?;
+    request.count = all.len() as u32;
+    write_entries(request.entries, request.capacity, &all)
+}
+
+fn status(request: &mut uapi::Status) -> Result<(), Refusal> {
+    let (info, funcs) = registry::with(|r| r.status(&request.name, request.capacity as usize))?;
+    request.count = info.funcs;
+    request.info = info;
+    write_entries(request.entries, request.capacity, &funcs)
+}

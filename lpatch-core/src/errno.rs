@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Between refusals, which replies carry, and errnos, which system calls return.
+
+use crate::{model::refusal::Refusal, uapi::Reason};
+use kernel::{alloc::AllocError, bindings, prelude::*};
+
+impl From<AllocError> for Refusal {
+    fn from(_: AllocError) -> Self {
+        Self::new(Reason::Nomem)
+    }
+}
+
+impl From<Error> for Refusal {
+    /// For calls into the kernel that fail for want of memory or because of a bad user pointer.
+    fn from(error: Error) -> Self {
+        Self::new(if error == EFAULT {
+            Reason::Fault
+        } else {
+            Reason::Nomem
+        })
+    }
+}
+
+/// What the system call returns for a refusal.
+pub(crate) fn errno(reason: Reason) -> Error {
+    match reason {
+        Reason::Fault => EFAULT,
+        Reason::Nomem => ENOMEM,
+        Reason::Perm | Reason::Lockdown => EPERM,
+        Reason::TooBig => E2BIG,
+        Reason::NotReady => EAGAIN,
+        Reason::NoSuchPatch => ENOENT,
+        Reason::Exists => EEXIST,
+        Reason::Enabled
+        | Reason::Busy
+        | Reason::ReservedTwice
+        | Reason::FuncConflict
+        | Reason::FuncOwned
+        | Reason::FtraceOff => EBUSY,
+        Reason::ArenaText | Reason::ArenaRodata | Reason::ArenaData | Reason::ArenaBugs => ENOSPC,
+        Reason::Mitigation | Reason::CallDepth => Error::from_errno(-(bindings::EOPNOTSUPP as i32)),
+        _ => EINVAL,
+    }
+}

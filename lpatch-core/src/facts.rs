@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The running kernel, as the model asks about it.
+
+use crate::{
+    ffi,
+    model::{
+        fentry,
+        finalize::{Example, Facts},
+        refusal::Refusal,
+        symbol_text,
+        verify::{Kernel, Symbol},
+    },
+};
+use kernel::prelude::*;
+
+/// Longest text that the kernel makes of an address: name, offset, size and module.
+const SYMBOL_TEXT: usize = 1024;
+
+/// The running kernel.
+pub(crate) struct Running {
+    own_text: core::ops::Range<u64>,
+}
+
+/// The CRC-32 that images carry, computed by the kernel's own code.
+pub(crate) fn crc32(crc: u32, bytes: &[u8]) -> u32 {
+    // SAFETY: The pointer and the length are of one slice.
+    unsafe { ffi::lp_crc32(crc, bytes.as_ptr(), bytes.len()) }
+}
+
+/// Copies kernel memory; fails where none is mapped.
+pub(crate) fn read(addr: u64, out: &mut [u8]) -> bool {
+    // SAFETY: `out` is writable for its length; the source may be any address.
+    unsafe { ffi::lp_read_kernel(out.as_mut_ptr().cast(), addr as usize, out.len()) == 0 }
+}
+
+/// Whether this kernel takes patches that nobody signed.
+pub(crate) fn unsigned_allowed() -> bool {
+    // SAFETY: No requirements.
+    unsafe { ffi::lp_unsigned_allowed() != 0 }
+}
+
+/// Calls `with` with the name of an address, unless it has none.
+fn symbol(addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
+    let mut text = [0u8; SYMBOL_TEXT];
+    // SAFETY: The buffer is writable for the length that is passed.
+    let len =
+        unsafe { ffi::lp_symbol(addr as usize, text.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
+    match text.get(..len as usize).and_then(symbol_text::parse) {
+        Some(symbol) => {
+            with(symbol);
+            true
+        }
+        None => false,
+    }
+}
+
+impl Running {
+    pub(crate) fn new() -> Self {
+        let start = (&raw const ffi::lp_arena_text) as u64;
+        let end = (&raw const ffi::lp_arena_text_end) as u64;
+        Self {
+            own_text: start..end,
+        }
+    }
+}
+
+impl Kernel for Running {
+    fn symbol(&self, addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
+        symbol(addr, with)
+    }
+
+    fn read_text(&self, addr: u64, out: &mut [u8]) -> bool {
+        read(addr, out)
+    }
+
+    fn release(&self) -> &[u8] {
+        // SAFETY: The kernel's release is a NUL-terminated string that never changes.
+        unsafe { CStr::from_char_ptr(ffi::lp_release()) }.to_bytes()
+    }
+
+    fn orc_hash(&self) -> [u8; 20] {
+        // SAFETY: The shim's array has 20 bytes and lives as long as the module.
+        unsafe { *ffi::lp_orc_hash().cast::<[u8; 20]>() }
+    }
+
+    fn return_thunk(&self) -> u64 {
+        return_thunk()
+    }
+
+    fn is_ours(&self, addr: u64) -> bool {
+        let mut ours = self.own_text.contains(&addr);
+        symbol(addr, &mut |symbol| {
+            ours |= symbol.module == Some(b"lpatch_core")
+        });
+        ours
+    }
+}
+
+fn return_thunk() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { ffi::lp_return_thunk() as u64 }
+}
+
+/// A return of ours, as the kernel left it.
+fn example(site: *const u8) -> Example {
+    let at = site as u64;
+    let mut bytes = [0; 5];
+    read(at, &mut bytes);
+    Example { at, bytes }
+}
+
+/// Learns from the examples in `examples.S` what this boot's kernel makes of returns and landing pads.
+pub(crate) fn learn() -> Result<Facts, Refusal> {
+    let lower = example((&raw const ffi::lp_example_lower).cast());
+    let upper = example((&raw const ffi::lp_example_upper).cast());
+    let mut seal = fentry::ENDBR64;
+    if cfg!(CONFIG_X86_KERNEL_IBT) {
+        read(lower.at - 4, &mut seal);
+    }
+    let mut call_depth = false;
+    if let [0xe9, displacement @ ..] = lower.bytes {
+        let target = (lower.at + 5).wrapping_add_signed(i32::from_le_bytes(displacement).into());
+        symbol(target, &mut |symbol| {
+            call_depth = symbol.name.starts_with(b"call_depth_return_thunk")
+        });
+    }
+    Facts::learn(lower, upper, seal, return_thunk(), call_depth)
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Names of patched code and data in the kernel's symbol table of our module.
+//!
+//! `mod->kallsyms` is an RCU pointer to the table that backtraces, `/proc/kallsyms` and perf read. While
+//! patches are loaded it points to a table of ours: the module's own symbols, then those of the patches.
+//! When the last patch goes, the kernel's table is put back.
+
+use crate::uapi::{Ksym, SEC_DATA, SEC_RODATA, SEC_TEXT};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use kernel::{bindings, prelude::*};
+
+/// The symbols of one patch.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) strings: &'a [u8],
+    pub(crate) ksyms: &'a [Ksym],
+    /// Addresses of text, rodata, data.
+    pub(crate) sections: [usize; 3],
+    /// The name of the patch.
+    pub(crate) name: &'a [u8],
+    /// The address behind its text.
+    pub(crate) text_end: usize,
+}
+
+/// A symbol table in the kernel's format. The vectors own what `head` points into.
+struct Table {
+    head: bindings::mod_kallsyms,
+    symbols: KVVec<bindings::Elf64_Sym>,
+    strings: KVVec<u8>,
+    letters: KVVec<u8>,
+}
+
+/// A finished table that is not yet in force.
+pub(crate) struct Prepared(Option<KBox<Table>>);
+
+/// What `mod->kallsyms` points to.
+///
+/// # Invariants
+///
+/// `module` is our module, alive. While `current` is `Some`, `mod->kallsyms` points to its head.
+pub(crate) struct Kallsyms {
+    module: *mut bindings::module,
+    current: Option<KBox<Table>>,
+}
+
+// SAFETY: The pointer is to our own module, which outlives the value, and is used under the lock that the
+// value is kept behind.
+unsafe impl Send for Kallsyms {}
+
+impl Kallsyms {
+    /// # Safety
+    ///
+    /// `module` is this module, and there is one value of this type.
+    pub(crate) unsafe fn new(module: *mut bindings::module) -> Self {
+        // INVARIANT: `current` is `None`.
+        Self {
+            module,
+            current: None,
+        }
+    }
+
+    fn pointer(&self) -> &AtomicPtr<bindings::mod_kallsyms> {
+        // SAFETY: By the type invariant the module is alive.
+        let field = unsafe { &raw mut (*self.module).kallsyms };
+        // SAFETY: An aligned pointer field, written by the kernel only until initialization is over, which
+        // `is_ready` checks, and read by single loads under RCU.
+        unsafe { AtomicPtr::from_ptr(field) }
+    }
+
+    fn core(&self) -> *mut bindings::mod_kallsyms {
+        // SAFETY: By the type invariant the module is alive.
+        unsafe { &raw mut (*self.module).core_kallsyms }
+    }
+
+    /// Whether the kernel is done with the module's symbol table; it switches to the final one after our
+    /// initialization has returned.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.current.is_some() || self.pointer().load(Ordering::Acquire) == self.core()
+    }
+
+    /// Builds the table for these patches.
+    pub(crate) fn prepare<'a>(
+        &self,
+        patches: impl Iterator<Item = Names<'a>> + Clone,
+    ) -> Result<Prepared> {
+        // And one more for each, see below.
+        let extra: usize = patches.clone().map(|p| p.ksyms.len() + 1).sum();
+        if patches.clone().next().is_none() {
+            return Ok(Prepared(None));
+        }
+        // SAFETY: Written by the kernel before our initialization, constant since.
+        let core = unsafe { &*self.core() };
+        let count = core.num_symtab as usize;
+        let mut symbols = KVVec::with_capacity(count + extra, GFP_KERNEL)?;
+        let mut letters = KVVec::with_capacity(count + extra, GFP_KERNEL)?;
+        let mut strings = KVVec::new();
+
+        for i in 0..count {
+            // SAFETY: The kernel's table has num_symtab symbols.
+            let mut symbol = unsafe { *core.symtab.add(i) };
+            // SAFETY: Its string table holds a NUL-terminated name for each of them.
+            let name = unsafe { CStr::from_char_ptr(core.strtab.add(symbol.st_name as usize)) };
+            symbol.st_name = strings.len() as u32;
+            strings.extend_from_slice(name.to_bytes_with_nul(), GFP_KERNEL)?;
+            symbols.push(symbol, GFP_KERNEL)?;
+            // SAFETY: The kernel's table has num_symtab letters.
+            letters.push(unsafe { *core.typetab.add(i) } as u8, GFP_KERNEL)?;
+        }
+        let mut push = |name: &[u8], suffix: &[u8], address: usize, size: u32, letter: u8| {
+            let symbol = bindings::Elf64_Sym {
+                st_name: strings.len() as u32,
+                // Any section but SHN_UNDEF, which the lookup skips.
+                st_shndx: 1,
+                st_value: address as u64,
+                st_size: size.into(),
+                ..Default::default()
+            };
+            strings.extend_from_slice(name, GFP_KERNEL)?;
+            strings.extend_from_slice(suffix, GFP_KERNEL)?;
+            strings.push(0, GFP_KERNEL)?;
+            symbols.push(symbol, GFP_KERNEL)?;
+            letters.push(letter, GFP_KERNEL)?;
+            Ok::<(), Error>(())
+        };
+        for patch in patches {
+            for ksym in patch.ksyms {
+                let section = match ksym.section {
+                    SEC_TEXT | SEC_RODATA | SEC_DATA => patch.sections[usize::from(ksym.section)],
+                    _ => continue,
+                };
+                let name = patch.strings.get(ksym.name as usize..).unwrap_or_default();
+                let name = name.split(|b| *b == 0).next().unwrap_or_default();
+                push(name, b"", section + ksym.offset as usize, ksym.size, ksym.letter)?;
+            }
+            // The kernel takes a symbol to end where the next one begins.
+            push(patch.name, b".end", patch.text_end, 0, b't')?;
+        }
+        let head = bindings::mod_kallsyms {
+            symtab: symbols.as_mut_ptr(),
+            num_symtab: symbols.len() as u32,
+            strtab: strings.as_mut_ptr().cast(),
+            typetab: letters.as_mut_ptr().cast(),
+        };
+        Ok(Prepared(Some(KBox::new(
+            Table {
+                head,
+                symbols,
+                strings,
+                letters,
+            },
+            GFP_KERNEL,
+        )?)))
+    }
+
+    /// Puts a table in force and frees the one before.
+    pub(crate) fn publish(&mut self, prepared: Prepared) {
+        let mut next = prepared.0;
+        let head = match &mut next {
+            Some(table) => &raw mut table.head,
+            None => self.core(),
+        };
+        // Release: the table is complete before it can be seen; pairs with the rcu_dereference() of readers.
+        self.pointer().store(head, Ordering::Release);
+        // INVARIANT: `mod->kallsyms` points to `next`, or to the kernel's table.
+        let old = core::mem::replace(&mut self.current, next);
+        // SAFETY: Called from an ioctl, which may sleep. Readers of the old table are done afterwards.
+        unsafe { bindings::synchronize_rcu() };
+        if let Some(table) = old {
+            let Table {
+                symbols,
+                strings,
+                letters,
+                ..
+            } = KBox::into_inner(table);
+            drop((symbols, strings, letters));
+        }
+    }
+}

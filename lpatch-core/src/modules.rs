@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Modules that a patch refers to, kept from going away.
+
+use crate::{
+    ffi,
+    model::{image::Image, refusal::Refusal},
+    uapi::Reason,
+};
+use core::ptr::NonNull;
+use kernel::{bindings, prelude::*};
+
+/// How patches call the kernel itself.
+pub(crate) const VMLINUX: &[u8] = b"vmlinux";
+
+/// A reference to a live module.
+///
+/// # Invariants
+///
+/// The value owns one reference count of the module.
+struct Pinned(NonNull<core::ffi::c_void>);
+
+// SAFETY: A reference count is not tied to a thread.
+unsafe impl Send for Pinned {}
+
+impl Pinned {
+    fn new(name: &[u8]) -> Option<Self> {
+        // SAFETY: The pointer and the length are of one slice.
+        let module = unsafe { ffi::lp_module_get(name.as_ptr().cast(), name.len()) };
+        // INVARIANT: lp_module_get() took a reference for us.
+        NonNull::new(module.cast()).map(Self)
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours to give back.
+        unsafe { ffi::lp_module_put(self.0.as_ptr().cast()) };
+    }
+}
+
+/// A reference to our own module, which every patch holds, so that it outlives them.
+pub(crate) struct OwnModule(&'static ThisModule);
+
+impl OwnModule {
+    /// Fails while the module is going away.
+    pub(crate) fn get(module: &'static ThisModule) -> Option<Self> {
+        // SAFETY: It is our own struct module, alive while its code runs.
+        unsafe { bindings::try_module_get(module.as_ptr()) }.then_some(Self(module))
+    }
+}
+
+impl Drop for OwnModule {
+    fn drop(&mut self) {
+        // SAFETY: `get` took the reference. Its code goes on running behind this call: an open file of ours
+        // holds another one.
+        unsafe { bindings::module_put(self.0.as_ptr()) };
+    }
+}
+
+/// The modules that an image refers to.
+pub(crate) struct Modules {
+    _pinned: KVec<Pinned>,
+}
+
+impl Modules {
+    /// Takes a reference to every module that a symbol or a function of the image names.
+    pub(crate) fn pin(image: &Image<'_>) -> Result<Self, Refusal> {
+        let mut pinned = KVec::new();
+        let mut names: KVec<&[u8]> = KVec::new();
+        let symbols = image
+            .symbols
+            .iter()
+            .map(|s| (s.objname, Reason::SymbolObject))
+            .enumerate();
+        let funcs = image
+            .funcs
+            .iter()
+            .map(|f| (f.objname, Reason::FuncObject))
+            .enumerate();
+        for (i, (objname, reason)) in Iterator::chain(symbols, funcs) {
+            let name = image.string(objname)?;
+            if name == VMLINUX || names.contains(&name) {
+                continue;
+            }
+            pinned.push(
+                Pinned::new(name).ok_or_else(|| Refusal::at(reason, i))?,
+                GFP_KERNEL,
+            )?;
+            names.push(name, GFP_KERNEL)?;
+        }
+        Ok(Self { _pinned: pinned })
+    }
+}

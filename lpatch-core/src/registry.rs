@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All patches, and what happens to them.
+//!
+//! Lock order:
+//! 1. the lock of an open file (`device.rs`), which guards its reservation
+//! 2. [`REGISTRY`]
+//! 3. the kernel's own, taken by what is called here: `direct_mutex`, `ftrace_lock`, `cpu_hotplug_lock`
+//!
+//! Readers that take none of these: the ftrace handler (`redirect.rs`), the readers of the module's tables
+//! (`tables.rs`) and of its symbols (`kallsyms.rs`).
+
+use crate::{
+    facts, ffi,
+    kallsyms::Kallsyms,
+    memory::{Mapped, Memory, Runs},
+    model::{extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
+    patch::{Patch, Reserved, Staged},
+    tables::{Bug, Tables},
+    uapi::{self, Reason},
+};
+use kernel::{bindings, prelude::*};
+
+kernel::sync::global_lock! {
+    // SAFETY: Initialized by the module's initialization before the device exists.
+    pub(crate) unsafe(uninit) static REGISTRY: Mutex<Option<Registry>> = None;
+}
+
+/// The patches and what they live in.
+pub(crate) struct Registry {
+    module: &'static ThisModule,
+    memory: Memory,
+    tables: Tables,
+    kallsyms: Kallsyms,
+    facts: Result<finalize::Facts, Refusal>,
+    patches: KVec<Patch>,
+    next_id: u64,
+}
+
+/// Runs `f` on the registry.
+pub(crate) fn with<T>(f: impl FnOnce(&mut Registry) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    match REGISTRY.lock().as_mut() {
+        Some(registry) => f(registry),
+        None => Err(Reason::NotReady.into()),
+    }
+}
+
+fn now() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::ktime_get() }.unsigned_abs()
+}
+
+impl Registry {
+    /// # Safety
+    ///
+    /// Called once, from the module's initialization, with this module.
+    pub(crate) unsafe fn new(module: &'static ThisModule) -> Result<Self> {
+        let memory = Memory::new()?;
+        // SAFETY: As this function's.
+        let tables = unsafe { Tables::install(module.as_ptr(), memory.text.all())? };
+        Ok(Self {
+            module,
+            memory,
+            tables,
+            // SAFETY: As this function's.
+            kallsyms: unsafe { Kallsyms::new(module.as_ptr()) },
+            facts: facts::learn(),
+            patches: KVec::new(),
+            next_id: 1,
+        })
+    }
+
+    /// Says in the log what there is.
+    pub(crate) fn announce(&self) {
+        let m = &self.memory;
+        pr_info!(
+            "ready: {} KiB text, {} KiB rodata, {} KiB data for patches\n",
+            m.text.total() >> 10,
+            m.rodata.total() >> 10,
+            m.data.total() >> 10
+        );
+        if let Err(refusal) = self.facts {
+            let (reason, value) = (refusal.reason.code(), refusal.value);
+            pr_warn!("no patch can be loaded on this boot: reason {reason}, value {value:#x}\n");
+        }
+    }
+
+    pub(crate) fn query(&mut self, q: &mut uapi::Query) {
+        q.abi = uapi::ABI_VERSION;
+        q.features = 0;
+        q.page_size = kernel::page::PAGE_SIZE as u32;
+        q.orc_per_page = ffi::LP_ORC_PER_PAGE;
+        q.ex_per_page = ffi::LP_EX_PER_PAGE;
+        q.bugs_total = self.memory.bugs.total() as u32;
+        q.bugs_free = self.memory.bugs.free() as u32;
+        q.patches = self.patches.len() as u32;
+        q.text_total = self.memory.text.total();
+        q.text_free = self.memory.text.free();
+        q.rodata_total = self.memory.rodata.total();
+        q.rodata_free = self.memory.rodata.free();
+        q.data_total = self.memory.data.total();
+        q.data_free = self.memory.data.free();
+        q.image_max = uapi::IMAGE_MAX.into();
+        q.orc_hash = crate::model::verify::Kernel::orc_hash(&facts::Running::new());
+    }
+
+    /// Takes room in the arena.
+    pub(crate) fn reserve(&mut self, request: &uapi::Reserve) -> Result<Reserved, Refusal> {
+        let plan = Plan::new(request)?;
+        let full = |reason: Reason| move |largest: u64| Refusal::new(reason).value(largest);
+        let m = &mut self.memory;
+        let text = m
+            .text
+            .take(plan.text_pages)
+            .map_err(full(Reason::ArenaText))?;
+        let rodata = match m.rodata.take(plan.rodata_pages) {
+            Ok(run) => run,
+            Err(largest) => {
+                m.text.give(text);
+                return Err(full(Reason::ArenaRodata)(largest));
+            }
+        };
+        let data = match m.data.take(plan.data_pages) {
+            Ok(run) => run,
+            Err(largest) => {
+                m.text.give(text);
+                m.rodata.give(rodata);
+                return Err(full(Reason::ArenaData)(largest));
+            }
+        };
+        let bugs = match m.bugs.take(plan.bugs) {
+            Ok(run) => run,
+            Err(largest) => {
+                m.text.give(text);
+                m.rodata.give(rodata);
+                m.data.give(data);
+                return Err(full(Reason::ArenaBugs)(largest));
+            }
+        };
+        Ok(Reserved {
+            runs: Runs {
+                text,
+                rodata,
+                data,
+                bugs,
+            },
+            request: *request,
+        })
+    }
+
+    /// Gives a reservation back that no patch came of.
+    pub(crate) fn release(&mut self, reserved: Reserved) {
+        self.memory.give(reserved.runs);
+    }
+
+    fn position(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {
+        self.patches
+            .iter()
+            .position(|p| p.name() == name)
+            .ok_or(Reason::NoSuchPatch.into())
+    }
+
+    /// Verifies and installs an image. Takes the reservation only on success.
+    pub(crate) fn load(
+        &mut self,
+        slot: &mut Option<Reserved>,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        if !self.kallsyms.is_ready() {
+            return Err(Reason::NotReady.into());
+        }
+        let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
+        let facts = self.facts?;
+        let image = Image::parse(bytes, facts::crc32)?;
+        if self.position(&image.header.name).is_ok() {
+            return Err(Reason::Exists.into());
+        }
+        let staged = Staged::new(&image, reserved, &facts, self.module)?;
+        let loaded = self.patches.iter().map(Patch::names);
+        let names = Iterator::chain(loaded, core::iter::once(staged.names(reserved)));
+        let prepared = self.kallsyms.prepare(names)?;
+        self.patches.reserve(1, GFP_KERNEL)?;
+
+        // Nothing fails from here on.
+        let Some(reserved) = slot.take() else {
+            return Err(Reason::NoReservation.into());
+        };
+        let patch = staged.install(&image, reserved, self.next_id, now());
+        self.next_id += 1;
+        self.fill_tables(&image, patch.runs());
+        self.kallsyms.publish(prepared);
+        pr_info!(
+            "loaded patch '{}': {} functions\n",
+            Name(patch.name()),
+            patch.funcs().len()
+        );
+        if self.patches.push_within_capacity(patch).is_err() {
+            unreachable!("room was reserved");
+        }
+        Ok(())
+    }
+
+    /// Fills the table slots of a patch that is written and that nothing executes yet.
+    fn fill_tables(&self, image: &Image<'_>, runs: &Runs) {
+        let run = runs.text.slots();
+        // Both fit: the plan counted the slots, and `verify` the entries against it.
+        orc::fill(run, image.orcs)
+            .into_iter()
+            .flatten()
+            .for_each(|slot| self.tables.set_orc(slot));
+        extable::fill(run, image.exs)
+            .into_iter()
+            .flatten()
+            .for_each(|slot| self.tables.set_ex(slot));
+
+        let string = |offset: u32| match offset {
+            uapi::NO_OFFSET => 0,
+            offset => runs.rodata.addr + offset as usize,
+        };
+        for (i, bug) in image.bugs.iter().enumerate() {
+            let bug = Bug {
+                insn: runs.text.addr + bug.insn as usize,
+                format: string(bug.format),
+                file: string(bug.file),
+                line: bug.line,
+                flags: bug.flags,
+            };
+            self.tables.set_bug(runs.bugs.first + i, bug);
+        }
+    }
+
+    /// Makes the table slots of a patch match nothing.
+    fn clear_tables(&self, runs: &Runs) {
+        self.tables.clear(runs.text.slots());
+        for slot in runs.bugs.first..runs.bugs.first + runs.bugs.units {
+            self.tables.clear_bug(slot);
+        }
+    }
+
+    pub(crate) fn enable(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        let at = self.position(name)?;
+        let patch = &self.patches[at];
+        if patch.is_enabled() {
+            return Err(Reason::Enabled.into());
+        }
+        for (i, func) in patch.funcs().iter().enumerate() {
+            let holds = |other: &&Patch| other.is_enabled() && other.replaces(func.old_addr);
+            if let Some(other) = self.patches.iter().find(holds) {
+                return Err(Refusal::at(Reason::FuncConflict, i).value(other.id()));
+            }
+        }
+        let patch = &mut self.patches[at];
+        patch.enable(now())?;
+        // SAFETY: No requirements.
+        unsafe {
+            bindings::add_taint(
+                bindings::TAINT_LIVEPATCH,
+                bindings::lockdep_ok_LOCKDEP_STILL_OK,
+            )
+        };
+        pr_info!(
+            "enabled patch '{}', for all tasks at once\n",
+            Name(patch.name())
+        );
+        Ok(())
+    }
+
+    pub(crate) fn disable(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        let at = self.position(name)?;
+        let patch = &mut self.patches[at];
+        patch.disable()?;
+        pr_info!(
+            "disabled patch '{}', for all tasks at once\n",
+            Name(patch.name())
+        );
+        Ok(())
+    }
+
+    /// Frees a patch that is not enabled, if nothing can be executing in it.
+    pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        let at = self.position(name)?;
+        if self.patches[at].is_enabled() {
+            return Err(Reason::Enabled.into());
+        }
+        let others = self
+            .patches
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != at)
+            .map(|(_, p)| p.names());
+        let prepared = self.kallsyms.prepare(others)?;
+        let mapped = Mapped::new(self.patches[at].runs())?;
+
+        // Nothing enters the text any more, since `disable` waited for the handlers. Who is still inside?
+        let range = self.patches[at].runs().text.range();
+        let mut pid = 0;
+        // SAFETY: The pointer is to a local variable.
+        if unsafe { ffi::lp_text_user(range.start, range.end, &mut pid) } != 0 {
+            return Err(Refusal::new(Reason::Busy).value(pid.unsigned_abs().into()));
+        }
+
+        // Nothing fails from here on.
+        self.kallsyms.publish(prepared);
+        let Ok(patch) = self.patches.remove(at) else {
+            return Err(Reason::NoSuchPatch.into());
+        };
+        self.clear_tables(patch.runs());
+        mapped.wipe(patch.runs());
+        pr_info!("unloaded patch '{}'\n", Name(patch.name()));
+        self.memory.give(patch.into_runs());
+        Ok(())
+    }
+
+    /// All patches, oldest first.
+    pub(crate) fn list(&self) -> Result<KVVec<uapi::PatchInfo>, Refusal> {
+        let mut all = KVVec::with_capacity(self.patches.len(), GFP_KERNEL)?;
+        for patch in self.patches.iter() {
+            all.push(patch.info(), GFP_KERNEL)?;
+        }
+        Ok(all)
+    }
+
+    /// One patch with the functions that it replaces, of which the first `limit` are described.
+    pub(crate) fn status(
+        &self,
+        name: &[u8; uapi::NAME_LEN],
+        limit: usize,
+    ) -> Result<(uapi::PatchInfo, KVVec<uapi::FuncInfo>), Refusal> {
+        let patch = &self.patches[self.position(name)?];
+        let len = patch.funcs().len().min(limit);
+        let mut funcs = KVVec::with_capacity(len, GFP_KERNEL)?;
+        for func in &patch.funcs()[..len] {
+            funcs.push(patch.func_info(func), GFP_KERNEL)?;
+        }
+        Ok((patch.info(), funcs))
+    }
+}
+
+/// A name for the log.
+struct Name<'a>(&'a [u8]);
+
+impl kernel::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        let name = self.0.split(|b| *b == 0).next().unwrap_or_default();
+        f.write_str(core::str::from_utf8(name).unwrap_or("?"))
+    }
+}
