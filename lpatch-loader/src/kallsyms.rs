@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's symbols as /proc/kallsyms lists them, and the questions that `sprint_symbol()` answers.
+//!
+//! One pass over the text, one index entry a line; names stay in the text. vmlinux comes first and sorted
+//! by address, then modules in the order of their symbol tables (kernel/kallsyms.c, kernel/module/kallsyms.c).
+
+use crate::meta::VMLINUX;
+use std::collections::HashMap;
+use std::ops::Range;
+use thiserror::Error;
+
+/// Why a kallsyms file cannot be used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum KallsymsError {
+    /// A line that is not a symbol.
+    #[error("line {0} of kallsyms is not \"address type name\"; give a copy of /proc/kallsyms")]
+    Line(usize),
+    /// Addresses are hidden.
+    #[error("all addresses in kallsyms are zero: the kernel hides them; run as root with CAP_SYSLOG, and if kernel.kptr_restrict is 2 set it to 1")]
+    Hidden,
+    /// No symbols.
+    #[error("kallsyms has no symbols; the kernel needs CONFIG_KALLSYMS")]
+    Empty,
+    /// Too long for 32-bit positions.
+    #[error("kallsyms has more than 1 GiB; give a copy of /proc/kallsyms")]
+    TooLong,
+}
+
+/// A line.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    addr: u64,
+    name_at: u32,
+    name_len: u16,
+    /// Index into the names of objects; 0 is vmlinux.
+    object: u16,
+    letter: u8,
+}
+
+/// A symbol of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'k> {
+    /// Position in the list.
+    pub index: usize,
+    /// Its name.
+    pub name: &'k str,
+    /// "vmlinux" or the name of a module.
+    pub objname: &'k str,
+    /// Its address.
+    pub addr: u64,
+    /// As in nm.
+    pub letter: char,
+}
+
+/// How long a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// To the next symbol, or to the end that vmlinux names.
+    Exact(u64),
+    /// The last symbol of a module's text: it reaches to the end of the text's pages. At least so long; any
+    /// number of whole pages may follow.
+    AtLeast(u64),
+}
+
+/// A parsed kallsyms.
+#[derive(Debug)]
+pub struct Kallsyms {
+    text: String,
+    lines: Vec<Line>,
+    objects: Vec<Range<usize>>,
+    /// Hash of name to the first line of that hash plus 1; 0: none.
+    heads: Vec<u32>,
+    /// The next line of the same hash plus 1; 0: none. In ascending order.
+    next: Vec<u32>,
+}
+
+/// What gcc appends to the names of parts and copies of functions.
+const VARIANTS: [&str; 4] = [".cold", ".part.", ".constprop.", ".isra."];
+
+const HASH_BITS: u32 = 18;
+
+/// FNV-1a, folded; names are short and nobody attacks us with kernel symbols.
+fn hash(name: &[u8]) -> usize {
+    let mut h: u32 = 0x811c_9dc5;
+    for byte in name {
+        h = (h ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    }
+    usize::try_from((h ^ (h >> HASH_BITS)) & ((1 << HASH_BITS) - 1)).unwrap_or(0)
+}
+
+fn hex(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let mut value = 0;
+    for digit in digits {
+        value = value << 4 | u64::from(char::from(*digit).to_digit(16)?);
+    }
+    Some(value)
+}
+
+/// Objects in brackets that are no modules: code of BPF programs and of tracing.
+fn is_pseudo(object: &str) -> bool {
+    object == "bpf" || object.starts_with("__builtin__")
+}
+
+/// Local labels that the kernel passes over in modules (`is_mapping_symbol()`).
+fn is_mapping(name: &str) -> bool {
+    name.starts_with(".L") || name.starts_with("L0") || name.starts_with('$')
+}
+
+impl Kallsyms {
+    /// Reads the text of /proc/kallsyms.
+    pub fn parse(text: String) -> Result<Self, KallsymsError> {
+        if text.len() > 1 << 30 {
+            return Err(KallsymsError::TooLong);
+        }
+        let mut lines: Vec<Line> = Vec::with_capacity(text.len() / 40);
+        // The first stands for vmlinux, which has no brackets.
+        let mut objects: Vec<Range<usize>> = Vec::from([0..0]);
+        let mut at = 0;
+        let mut any_address = false;
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            let start = at;
+            at += line.len();
+            let line = line.trim_ascii_end();
+            if line.is_empty() {
+                continue;
+            }
+            let bad = || KallsymsError::Line(number + 1);
+            let (addr, rest) = line.split_once(' ').ok_or_else(bad)?;
+            let addr = hex(addr.as_bytes()).ok_or_else(bad)?;
+            let (letter, rest) = rest.split_once(' ').ok_or_else(bad)?;
+            let letter = *letter.as_bytes().first().ok_or_else(bad)?;
+            let (name, object) = match rest.split_once('\t') {
+                Some((name, object)) => {
+                    let object = object.strip_prefix('[').and_then(|o| o.strip_suffix(']'));
+                    (name, Some(object.ok_or_else(bad)?))
+                }
+                None => (rest, None),
+            };
+            if name.is_empty() {
+                return Err(bad());
+            }
+            any_address |= addr != 0;
+            let object = match object {
+                None => 0,
+                Some(object) if is_pseudo(object) => continue,
+                Some(object) => {
+                    let known = objects
+                        .last()
+                        .and_then(|r: &Range<usize>| text.get(r.clone()));
+                    if known != Some(object) {
+                        let from = start + line.len() - object.len() - 1;
+                        objects.push(from..from + object.len());
+                    }
+                    u16::try_from(objects.len() - 1).map_err(|_| bad())?
+                }
+            };
+            // Undefined symbols of a module that is being loaded.
+            if letter.eq_ignore_ascii_case(&b'u') && addr == 0 {
+                continue;
+            }
+            let name_at = start + (name.as_ptr().addr() - line.as_ptr().addr());
+            lines.push(Line {
+                addr,
+                name_at: u32::try_from(name_at).map_err(|_| KallsymsError::TooLong)?,
+                name_len: u16::try_from(name.len()).map_err(|_| bad())?,
+                object,
+                letter,
+            });
+        }
+        if lines.is_empty() {
+            return Err(KallsymsError::Empty);
+        }
+        if !any_address {
+            return Err(KallsymsError::Hidden);
+        }
+        // The kernel's own list of vmlinux is sorted; a list made by nm may not be.
+        let vmlinux = lines.iter().take_while(|l| l.object == 0).count();
+        if let Some(list) = lines.get_mut(..vmlinux) {
+            if !list.is_sorted_by_key(|l| l.addr) {
+                list.sort_by_key(|l| l.addr);
+            }
+        }
+        Ok(Self::index(text, lines, objects))
+    }
+
+    fn index(text: String, lines: Vec<Line>, objects: Vec<Range<usize>>) -> Self {
+        let mut heads = vec![0; 1 << HASH_BITS];
+        let mut next = vec![0; lines.len()];
+        // Backwards, so that each chain is in the order of the list.
+        for (index, line) in lines.iter().enumerate().rev() {
+            let name = name_of(&text, line);
+            if let (Some(head), Some(link), Ok(number)) = (
+                heads.get_mut(hash(name.as_bytes())),
+                next.get_mut(index),
+                u32::try_from(index + 1),
+            ) {
+                *link = std::mem::replace(head, number);
+            }
+        }
+        Self {
+            text,
+            lines,
+            objects,
+            heads,
+            next,
+        }
+    }
+
+    fn found(&self, index: usize) -> Option<Found<'_>> {
+        let line = self.lines.get(index)?;
+        let object = self.objects.get(usize::from(line.object))?.clone();
+        Some(Found {
+            index,
+            name: name_of(&self.text, line),
+            objname: match line.object {
+                0 => VMLINUX,
+                _ => self.text.get(object)?,
+            },
+            addr: line.addr,
+            letter: char::from(line.letter),
+        })
+    }
+
+    /// How many symbols there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none; never true after [`Self::parse`].
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// All symbols in the order of the list.
+    pub fn iter(&self) -> impl Iterator<Item = Found<'_>> {
+        (0..self.lines.len()).filter_map(|index| self.found(index))
+    }
+
+    /// The symbols of a name in all objects, in the order of the list.
+    pub fn by_name<'k>(&'k self, name: &'k str) -> impl Iterator<Item = Found<'k>> {
+        let first = self.heads.get(hash(name.as_bytes())).copied().unwrap_or(0);
+        let chain = std::iter::successors(usize::try_from(first).ok(), |number| {
+            let link = self.next.get(number.checked_sub(1)?)?;
+            usize::try_from(*link).ok()
+        });
+        chain
+            .take_while(|number| *number != 0)
+            .filter_map(|number| self.found(number - 1))
+            .filter(move |found| found.name == name)
+    }
+
+    /// Whether a module has symbols here, that is: is loaded.
+    pub fn has_object(&self, objname: &str) -> bool {
+        objname == VMLINUX || self.object_number(objname).is_some()
+    }
+
+    fn object_number(&self, objname: &str) -> Option<u16> {
+        let names = self.objects.iter().skip(1);
+        let at = names
+            .map(|range| self.text.get(range.clone()))
+            .position(|name| name == Some(objname))?;
+        u16::try_from(at + 1).ok()
+    }
+
+    fn of_object(&self, number: u16) -> impl Iterator<Item = (usize, &Line)> {
+        let range = match number {
+            0 => 0..self.vmlinux_len(),
+            _ => self.vmlinux_len()..self.lines.len(),
+        };
+        let lines = self.lines.get(range.clone()).unwrap_or_default();
+        let own = range.zip(lines);
+        own.filter(move |(_, l)| l.object == number)
+    }
+
+    fn vmlinux_len(&self) -> usize {
+        // Modules follow vmlinux.
+        self.lines.partition_point(|l| l.object == 0)
+    }
+
+    /// The first symbol at the address of `symbol` in its object: the name that `sprint_symbol()` gives.
+    pub fn canonical<'k>(&'k self, symbol: &Found<'k>) -> Found<'k> {
+        let Some(line) = self.lines.get(symbol.index) else {
+            return *symbol;
+        };
+        let first = if line.object == 0 {
+            let vmlinux = self.lines.get(..self.vmlinux_len()).unwrap_or_default();
+            Some(vmlinux.partition_point(|l| l.addr < line.addr))
+        } else {
+            self.of_object(line.object)
+                .find(|(_, l)| l.addr == line.addr && !is_mapping(name_of(&self.text, l)))
+                .map(|(index, _)| index)
+        };
+        first.and_then(|index| self.found(index)).unwrap_or(*symbol)
+    }
+
+    /// The position of a symbol among those of its name in its object, from 1, or 0 if it is the only one.
+    pub fn sympos(&self, symbol: &Found<'_>) -> u32 {
+        let same = self
+            .by_name(symbol.name)
+            .filter(|f| f.objname == symbol.objname);
+        let (mut count, mut position) = (0, 0);
+        for found in same {
+            count += 1;
+            if found.index == symbol.index {
+                position = count;
+            }
+        }
+        if count == 1 {
+            0
+        } else {
+            position
+        }
+    }
+
+    /// The length that `sprint_symbol()` gives at a symbol's address (get_symbol_pos() for vmlinux,
+    /// find_kallsyms_symbol() for modules).
+    pub fn length(&self, symbol: &Found<'_>) -> Option<Length> {
+        let line = self.lines.get(symbol.index)?;
+        let vmlinux = self.lines.get(..self.vmlinux_len()).unwrap_or_default();
+        if line.object == 0 {
+            let next = vmlinux.partition_point(|l| l.addr <= line.addr);
+            // Behind the last symbol comes nothing that a patch could name; _end is itself a symbol.
+            return vmlinux.get(next).map(|l| Length::Exact(l.addr - line.addr));
+        }
+        // The next symbol counts if it lies in the same memory as this one. A module's text, constants and
+        // data are allocated apart; functions are in the text, and only there.
+        let own = self.of_object(line.object);
+        let next = own
+            .filter(|(_, l)| l.addr > line.addr && !is_mapping(name_of(&self.text, l)))
+            .min_by_key(|(_, l)| l.addr);
+        match next {
+            Some((_, l)) if l.letter.eq_ignore_ascii_case(&b't') => {
+                Some(Length::Exact(l.addr - line.addr))
+            }
+            _ => Some(Length::AtLeast(PAGE - line.addr % PAGE)),
+        }
+    }
+
+    /// The symbol that covers an address in vmlinux.
+    pub fn at(&self, addr: u64) -> Option<Found<'_>> {
+        let vmlinux = self.lines.get(..self.vmlinux_len()).unwrap_or_default();
+        let behind = vmlinux.partition_point(|l| l.addr <= addr);
+        self.found(behind.checked_sub(1)?)
+    }
+
+    /// Parts of functions that the compiler split off or specialized: `foo.cold`, `foo.part.0`, `foo.isra.0` …;
+    /// for all functions in one pass.
+    pub fn variants(&self, symbols: &[Found<'_>]) -> Vec<Vec<Found<'_>>> {
+        let mut list = vec![Vec::new(); symbols.len()];
+        let keys = symbols.iter().enumerate();
+        let wanted: HashMap<(&str, &str), usize> =
+            keys.map(|(at, s)| ((s.objname, s.name), at)).collect();
+        for (index, line) in self.lines.iter().enumerate() {
+            // A variant of `foo.isra.0` is `foo.isra.0.cold`, so every dot may be the one.
+            let name = name_of(&self.text, line);
+            for (dot, _) in name.match_indices('.') {
+                let (stem, rest) = name.split_at(dot);
+                let is_variant = VARIANTS.iter().any(|kind| rest.starts_with(kind));
+                if let Some(found) = is_variant.then(|| self.found(index)).flatten() {
+                    let at = wanted.get(&(found.objname, stem));
+                    if let Some(parts) = at.and_then(|at| list.get_mut(*at)) {
+                        parts.push(found);
+                    }
+                }
+            }
+        }
+        list
+    }
+
+    /// Names that resemble one that was not found, best first: for a message.
+    pub fn near(&self, name: &str) -> Vec<&str> {
+        let mut list: Vec<(usize, &str)> = Vec::new();
+        for line in &self.lines {
+            let other = name_of(&self.text, line);
+            // Prefix symbols and the like are no answer to anything.
+            if other.len().abs_diff(name.len()) > 12 || other.starts_with("__pfx_") {
+                continue;
+            }
+            let common = prefix(name.bytes(), other.bytes())
+                + prefix(name.bytes().rev(), other.bytes().rev());
+            let longer = name.len().max(other.len());
+            let missing = longer.saturating_sub(common);
+            if missing <= longer / 3 {
+                list.push((missing, other));
+            }
+        }
+        list.sort_unstable();
+        list.dedup();
+        list.into_iter().take(3).map(|(_, name)| name).collect()
+    }
+}
+
+const PAGE: u64 = crate::layout::PAGE;
+
+fn prefix(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>) -> usize {
+    a.zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn name_of<'t>(text: &'t str, line: &Line) -> &'t str {
+    let start = usize::try_from(line.name_at).unwrap_or(usize::MAX);
+    let end = start.saturating_add(usize::from(line.name_len));
+    text.get(start..end).unwrap_or_default()
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The loader of lpatch: links a patch object for a kernel and hands the image to lpatch_core.
+//!
+//! The files are the steps: `file` → `elf`, `class`, `object` → `notes`, `meta` → `layout` → `relocate`,
+//! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`. `link` runs them. Input and output
+//! are in `file`, `kernel` and `device` only.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod class;
+pub mod device;
+pub mod elf;
+pub mod file;
+pub mod image;
+pub mod kallsyms;
+pub mod kernel;
+pub mod layout;
+pub mod link;
+pub mod meta;
+pub mod notes;
+pub mod object;
+pub mod problem;
+pub mod reason;
+pub mod relocate;
+pub mod resolve;
+pub mod tables;
+pub mod target;

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `.lpatch.funcs` and `.lpatch.syms`: which functions are replaced, and how names are meant.
+//!
+//! An entry of `.lpatch.funcs` is {u64 new function, u64 objname, u64 old name, u64 sympos}, one of
+//! `.lpatch.syms` is {u64 objname, u64 name, u64 sympos}. The first ones are R_X86_64_64 relocations, objname
+//! to a string or 0 for vmlinux; sympos is a number.
+
+use crate::class::Class;
+use crate::elf::{Rela, Section};
+use crate::object::Object;
+use crate::problem::Problems;
+use lpatch_model::uapi::Wire;
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// What names of the kernel proper are said to be in.
+pub const VMLINUX: &str = "vmlinux";
+
+const FUNC_LEN: usize = 32;
+const SYM_LEN: usize = 24;
+
+/// Why an entry cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MetaError {
+    /// No functions.
+    #[error("the object replaces no function: it has no .lpatch.funcs; add LPATCH_FUNC(…)")]
+    NoFuncs,
+    /// The section is not an array.
+    #[error("section {section} has {len} bytes, not a multiple of {entry}; build the object again with this lpatch's headers")]
+    Length {
+        /// The section.
+        section: String,
+        /// Its length.
+        len: usize,
+        /// Length of an entry.
+        entry: usize,
+    },
+    /// An entry is malformed.
+    #[error("entry {index} of {section}: {what}; write it with the macros of lpatch/patch.h")]
+    Entry {
+        /// The section.
+        section: String,
+        /// Index of the entry.
+        index: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Two entries replace the same function.
+    #[error("{name} of {objname} is replaced twice, by entries {first} and {second} of .lpatch.funcs; remove one")]
+    Twice {
+        /// The function.
+        name: String,
+        /// The object that has it.
+        objname: String,
+        /// Index of one entry.
+        first: usize,
+        /// Index of the other.
+        second: usize,
+    },
+}
+
+/// A position among symbols of one name, from 1; `None`: the name must be unique.
+pub type Sympos = Option<u32>;
+
+/// A function to replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FuncEntry<'d> {
+    /// Index of the section that has the new function.
+    pub section: usize,
+    /// Offset of the new function in it.
+    pub offset: u64,
+    /// Bytes of the new function.
+    pub len: u64,
+    /// Name of the new function.
+    pub new_name: &'d str,
+    /// "vmlinux" or the name of a module.
+    pub objname: &'d str,
+    /// Name of the old function.
+    pub old_name: &'d str,
+    /// Which of this name.
+    pub sympos: Sympos,
+}
+
+/// What an undefined symbol's name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SymEntry<'d> {
+    /// "vmlinux" or the name of a module.
+    pub objname: &'d str,
+    /// The name.
+    pub name: &'d str,
+    /// Which of this name.
+    pub sympos: Sympos,
+}
+
+/// Both tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta<'d> {
+    /// In the order of the file.
+    pub funcs: Vec<FuncEntry<'d>>,
+    /// In the order of the file.
+    pub syms: Vec<SymEntry<'d>>,
+}
+
+/// One section of entries with its relocations by offset.
+struct Table<'o, 'd> {
+    object: &'o Object<'d>,
+    section: &'o Section<'d>,
+    relas: HashMap<u64, Rela>,
+    entry: usize,
+}
+
+impl<'o, 'd> Table<'o, 'd> {
+    fn new(
+        object: &'o Object<'d>,
+        section: &'o Section<'d>,
+        entry: usize,
+    ) -> Result<Self, MetaError> {
+        if section.data.len() % entry != 0 {
+            return Err(MetaError::Length {
+                section: section.name.into(),
+                len: section.data.len(),
+                entry,
+            });
+        }
+        let relas = object
+            .elf
+            .relas(section.index)
+            .map(|r| (r.offset, r))
+            .collect();
+        Ok(Self {
+            object,
+            section,
+            relas,
+            entry,
+        })
+    }
+
+    fn bad(&self, index: usize, what: &'static str) -> MetaError {
+        MetaError::Entry {
+            section: self.section.name.into(),
+            index,
+            what,
+        }
+    }
+
+    fn number(&self, index: usize, field: usize) -> Option<u64> {
+        let at = index * self.entry + field;
+        self.section.data.get(at..).and_then(<u64 as Wire>::read)
+    }
+
+    /// The place in this object that a pointer field names, `None` if the field is zero.
+    fn pointer(&self, index: usize, field: usize) -> Result<Option<(usize, u64)>, MetaError> {
+        let at = u64::try_from(index * self.entry + field)
+            .map_err(|_| self.bad(index, "it is out of range"))?;
+        let Some(rela) = self.relas.get(&at) else {
+            return match self.number(index, field) {
+                Some(0) => Ok(None),
+                _ => Err(self.bad(index, "a pointer has no relocation")),
+            };
+        };
+        if rela.kind != object::elf::R_X86_64_64 {
+            return Err(self.bad(index, "a pointer's relocation is not R_X86_64_64"));
+        }
+        match self.object.local_target(rela) {
+            Some(target) => Ok(Some(target)),
+            None => Err(self.bad(index, "a pointer leads out of the object")),
+        }
+    }
+
+    fn string(&self, index: usize, field: usize) -> Result<Option<&'d str>, MetaError> {
+        match self.pointer(index, field)? {
+            None => Ok(None),
+            Some((section, offset)) => match self.object.string_at(section, offset) {
+                Some("") | None => {
+                    Err(self.bad(index, "a name is empty, too long or not a string"))
+                }
+                name => Ok(name),
+            },
+        }
+    }
+
+    fn objname(&self, index: usize, field: usize) -> Result<&'d str, MetaError> {
+        let name = self.string(index, field)?.unwrap_or(VMLINUX);
+        if name.len() >= lpatch_model::uapi::NAME_LEN {
+            return Err(self.bad(index, "the object's name is too long"));
+        }
+        Ok(name)
+    }
+
+    fn name(&self, index: usize, field: usize) -> Result<&'d str, MetaError> {
+        self.string(index, field)?
+            .ok_or_else(|| self.bad(index, "it has no name"))
+    }
+
+    fn sympos(&self, index: usize, field: usize) -> Result<Sympos, MetaError> {
+        let number = self.number(index, field).unwrap_or(0);
+        let number = u32::try_from(number).map_err(|_| self.bad(index, "sympos is too large"))?;
+        Ok((number != 0).then_some(number))
+    }
+
+    fn func(&self, index: usize) -> Result<FuncEntry<'d>, MetaError> {
+        let (section, offset) = self
+            .pointer(index, 0)?
+            .ok_or_else(|| self.bad(index, "it has no new function"))?;
+        if self.object.class(section) != Class::Text {
+            return Err(self.bad(index, "the new function is not in a text section"));
+        }
+        let symbol = self
+            .object
+            .elf
+            .symbols()
+            .iter()
+            .find(|s| {
+                s.kind == object::elf::STT_FUNC
+                    && s.home == crate::elf::Home::Section(section)
+                    && s.value == offset
+                    && s.size > 0
+            })
+            .ok_or_else(|| self.bad(index, "the new function has no symbol with a size"))?;
+        Ok(FuncEntry {
+            section,
+            offset,
+            len: symbol.size,
+            new_name: symbol.name,
+            objname: self.objname(index, 8)?,
+            old_name: self.name(index, 16)?,
+            sympos: self.sympos(index, 24)?,
+        })
+    }
+
+    fn sym(&self, index: usize) -> Result<SymEntry<'d>, MetaError> {
+        Ok(SymEntry {
+            objname: self.objname(index, 0)?,
+            name: self.name(index, 8)?,
+            sympos: self.sympos(index, 16)?,
+        })
+    }
+}
+
+/// Reads every entry of the sections of one class, collecting what is wrong.
+fn entries<'d, T>(
+    object: &Object<'d>,
+    class: Class,
+    len: usize,
+    read: impl Fn(&Table<'_, 'd>, usize) -> Result<T, MetaError>,
+    problems: &mut Problems,
+) -> Vec<T> {
+    let mut list = Vec::new();
+    for section in object.of(class) {
+        match Table::new(object, section, len) {
+            Err(error) => problems.push(error),
+            Ok(table) => {
+                for index in 0..section.data.len() / len {
+                    match read(&table, index) {
+                        Ok(entry) => list.push(entry),
+                        Err(error) => problems.push(error),
+                    }
+                }
+            }
+        }
+    }
+    list
+}
+
+impl<'d> Meta<'d> {
+    /// Reads both tables, collecting what is wrong.
+    pub fn read(object: &Object<'d>, problems: &mut Problems) -> Self {
+        let before = problems.len();
+        let funcs = entries(object, Class::Funcs, FUNC_LEN, |t, at| t.func(at), problems);
+        let syms = entries(object, Class::Syms, SYM_LEN, |t, at| t.sym(at), problems);
+        if funcs.is_empty() && problems.len() == before {
+            problems.push(MetaError::NoFuncs);
+        }
+        let mut seen = HashMap::new();
+        for (second, func) in funcs.iter().enumerate() {
+            let key = (func.objname, func.old_name, func.sympos);
+            if let Some(first) = seen.insert(key, second) {
+                problems.push(MetaError::Twice {
+                    name: func.old_name.into(),
+                    objname: func.objname.into(),
+                    first,
+                    second,
+                });
+            }
+        }
+        Self { funcs, syms }
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Each reason of the core as a sentence: what happened, where, what to do next.
+
+use crate::device::Refused;
+use crate::link::Linked;
+use lpatch_model::uapi::{Func, Reason, Symbol, Wire};
+
+/// The sentence, without knowledge of the image.
+pub fn sentence(refused: &Refused) -> String {
+    explain(refused, &|_| None)
+}
+
+/// The sentence, with names for the entries of tables that `image` was built from.
+pub fn sentence_for(refused: &Refused, linked: &Linked<'_>, image: &[u8]) -> String {
+    explain(refused, &|reason| {
+        name_at(reason, refused.at, linked, image)
+    })
+}
+
+/// The index of the entry that `at` means: an index, or an offset in the image.
+fn index<T: Wire>(at: u64, table: lpatch_model::uapi::Extent) -> Option<usize> {
+    let start = u64::from(table.offset);
+    let count = u64::from(table.count);
+    let size = u64::try_from(T::SIZE).ok()?;
+    let index = match at.checked_sub(start) {
+        _ if at < count => at,
+        Some(within) if within < count * size => within / size,
+        _ => return None,
+    };
+    usize::try_from(index).ok()
+}
+
+fn name_at(reason: Reason, at: u64, linked: &Linked<'_>, image: &[u8]) -> Option<String> {
+    let header = lpatch_model::uapi::Image::read(image)?;
+    match reason {
+        Reason::FuncNew
+        | Reason::FuncSymbol
+        | Reason::FuncObject
+        | Reason::FuncOurs
+        | Reason::FuncFentry
+        | Reason::FuncPreimage
+        | Reason::FuncTwice
+        | Reason::FuncConflict
+        | Reason::FuncOwned
+        | Reason::Ftrace => {
+            let func = linked
+                .resolved
+                .funcs
+                .get(index::<Func>(at, header.funcs)?)?;
+            Some(format!("{} of {}", func.name, func.objname))
+        }
+        Reason::Symbol | Reason::SymbolObject => {
+            let at = index::<Symbol>(at, header.symbols)?;
+            let symbol = linked.resolved.symbols.get(at)?;
+            Some(format!("{} of {}", symbol.name, symbol.objname))
+        }
+        Reason::RelocKind
+        | Reason::RelocSite
+        | Reason::RelocTarget
+        | Reason::RelocRange
+        | Reason::RelocValue
+        | Reason::RelocOverlap => {
+            let at = index::<lpatch_model::uapi::Reloc>(at, header.relocs)?;
+            let field = linked.fields.list.get(at)?;
+            let symbol = linked.object.elf.symbol_label(field.symbol);
+            let place = field.place;
+            Some(format!(
+                "{}+{:#x} against {symbol}",
+                place.region.name(),
+                place.offset
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Index in the resolved functions that a refusal is about.
+pub fn func_index(refused: &Refused, image: &[u8]) -> Option<usize> {
+    let header = lpatch_model::uapi::Image::read(image)?;
+    index::<Func>(refused.at, header.funcs)
+}
+
+/// What a reply says that should never come: the loader checks first.
+const OURS: &str = "the loader and the core disagree; please report this as a bug of lpatch";
+
+fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String {
+    let Refused {
+        op,
+        errno,
+        code,
+        at,
+        value,
+    } = *refused;
+    let Some(reason) = refused.reason() else {
+        return format!(
+            "{op}: the core refused for reason {code}, which this lpatch does not know (errno {errno}, at {at:#x}, value {value:#x}); install lpatch and lpatch_core from the same release"
+        );
+    };
+    let what = name(reason).unwrap_or_else(|| format!("entry at {at:#x}"));
+    let text = match reason {
+        Reason::Ok => format!("failed with errno {errno} but without a reason; {OURS}"),
+        Reason::Size => format!("the request has another size than the core expects ({value}); install lpatch and lpatch_core from the same release"),
+        Reason::Reserved => format!("a reserved field at offset {at} is not zero; install lpatch and lpatch_core from the same release"),
+        Reason::Fault => format!("memory of the loader could not be read or written; {OURS}"),
+        Reason::Nomem => "the kernel is out of memory; free some and try again".into(),
+        Reason::Perm => "the capability CAP_SYS_MODULE is missing; run as root, outside of a container".into(),
+        Reason::Name => "the name of the patch is empty, too long or has other characters than A-Z a-z 0-9 . _ + -; choose another name".into(),
+        Reason::Lockdown => "the kernel is locked down and the patch is not signed; boot without lockdown (secure boot)".into(),
+        Reason::TooBig => format!("the patch is over a fixed limit ({value}); split it"),
+        Reason::NotReady => "lpatch_core is still initializing; try again".into(),
+        Reason::NoSuchPatch => "no patch of this name is loaded; see `lpatch list`".into(),
+        Reason::Exists => "a patch of this name is loaded already; unload it first, or give the new one another name".into(),
+        Reason::Enabled => "the patch is enabled; disable it first (lpatch disable)".into(),
+        Reason::NotEnabled => "the patch is not enabled; see `lpatch status`".into(),
+        Reason::Busy if value == 0 => "an idle task is still in code of the patch; try again in a moment".into(),
+        Reason::Busy => format!("task {value} is still in code of the patch; try again when it has left it (see /proc/{value}/stack)"),
+        Reason::NoReservation => format!("nothing is reserved; {OURS}"),
+        Reason::ReservedTwice => format!("something is reserved already; {OURS}"),
+        Reason::ArenaText => format!("no room for the patch's text, the largest free run has {value} bytes; unload other patches, or build lpatch_core with a larger arena"),
+        Reason::ArenaRodata => format!("no room for the patch's constants, the largest free run has {value} bytes; unload other patches, or build lpatch_core with a larger arena"),
+        Reason::ArenaData => format!("no room for the patch's data, the largest free run has {value} bytes; unload other patches, or build lpatch_core with a larger arena"),
+        Reason::ArenaBugs => format!("no room for the patch's WARN and BUG entries, {value} are free in a row; unload other patches"),
+        Reason::Empty => "the patch has no code; it replaces nothing".into(),
+        Reason::ImageMagic | Reason::ImageHeader | Reason::ImageExtent | Reason::ImageOverlap | Reason::ImageString | Reason::ImageLength => {
+            format!("the image is malformed at {at:#x} ({reason:?}); {OURS}")
+        }
+        Reason::ImageCrc => format!("the image's CRC-32 is {value:#010x} in the kernel; is the memory of this machine sound? {OURS}"),
+        Reason::ImageRelease => "the patch is for another kernel release; build and seal it for this kernel".into(),
+        Reason::ImageOrc => "the patch was built with an objtool of another ORC format; build it against this kernel".into(),
+        Reason::RelocKind | Reason::RelocSite | Reason::RelocTarget | Reason::RelocRange | Reason::RelocOverlap => {
+            format!("the relocation {what} was refused ({reason:?}); {OURS}")
+        }
+        Reason::RelocValue => format!("the relocation {what} does not hold {value:#x}; {OURS}"),
+        Reason::Symbol => format!("{what} is not at {value:#x}; was its module loaded again meanwhile? try again"),
+        Reason::SymbolObject => format!("{what}: its module is not loaded or is going away; load it and try again"),
+        Reason::Orc => format!("the ORC entry at {at:#x} is out of order or out of bounds; build the object again"),
+        Reason::Extable => format!("the exception table entry at {at:#x} is out of order or out of bounds; build the object again"),
+        Reason::Bug => format!("the bug table entry at {at:#x} is out of order or out of bounds; build the object again"),
+        Reason::Site => format!("the instruction of the site at {at:#x} is not what its kind needs; build the object again, for this kernel"),
+        Reason::Ksym => format!("the symbol of the patch at {at:#x} is out of bounds; {OURS}"),
+        Reason::NoFuncs => "the patch replaces no function; add LPATCH_FUNC(…)".into(),
+        Reason::FuncNew => format!("the replacement of {what} is out of the text, or its stack cannot be unwound; build the object through Kbuild, so that objtool runs"),
+        Reason::FuncSymbol => format!("{what} is not where, or not as long as, the loader found it; was its module loaded again meanwhile? try again"),
+        Reason::FuncObject => format!("{what}: its module is not loaded or is going away; load it and try again"),
+        Reason::FuncOurs => format!("{what} is part of lpatch_core or of a patch; patch the original function, and unload the older patch"),
+        Reason::FuncFentry => format!("{what} has no fentry site: it is notrace, __init, Rust or built without ftrace; patch its callers instead"),
+        Reason::FuncPreimage => format!("{what} is not the function that the patch was made for (CRC-32 of its bytes {value:#010x}); build and seal the patch for this kernel"),
+        Reason::FuncTwice => format!("{what} is replaced twice by the patch; remove one LPATCH_FUNC"),
+        Reason::FuncConflict => format!("{what} is changed by an enabled patch; disable that first (lpatch list)"),
+        Reason::FuncOwned => format!("{what} is held by upstream livepatch or another IPMODIFY user of ftrace; disable that first (see /sys/kernel/tracing/enabled_functions)"),
+        Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
+        Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
+        Reason::Mitigation => "the returns of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),
+        Reason::CallDepth => "call depth tracking is not supported; boot without retbleed=stuff".into(),
+    };
+    format!("{op}: {text}")
+}
