@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `verify`: all that `load` does, without the core, at addresses that the core could have given.
+
+use super::{map, problems};
+use crate::cli;
+use crate::failure::Failure;
+use crate::output::{table, Output, Report};
+use lpatch_loader::image;
+use lpatch_loader::kallsyms::Length;
+use lpatch_loader::kernel;
+use lpatch_loader::link;
+use lpatch_loader::relocate::Bases;
+use lpatch_loader::target::{unhex, Target};
+use serde_json::{json, Value};
+use std::time::Instant;
+
+/// Where modules are on x86-64 with KASLR (MODULES_VADDR); the arena is in a module.
+const MODULES: u64 = 0xffff_ffff_c000_0000;
+
+fn target(args: &cli::Verify) -> Result<Target, Failure> {
+    let (Some(path), Some(release), Some(build_id)) =
+        (&args.kallsyms, &args.release, &args.build_id)
+    else {
+        return Ok(kernel::running()?);
+    };
+    let build_id = unhex(build_id).ok_or_else(|| {
+        Failure::Argument(format!(
+            "--build-id {build_id:?} is not hex; give it as `file vmlinux` or `readelf -n` shows it"
+        ))
+    })?;
+    Ok(Target {
+        release: release.clone(),
+        build_id: Some(build_id),
+        kallsyms: kernel::kallsyms(&path.to_string_lossy())?,
+        memory: None,
+        traceable: None,
+    })
+}
+
+/// Links without loading.
+pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Failure> {
+    let path = &args.file;
+    let start = Instant::now();
+    let file = map(path)?;
+    let opened = link::open(&file).map_err(problems(path))?;
+    let target = target(args)?;
+    let detail = format!("{} symbols of {}", target.kallsyms.len(), target.release);
+    output.step("kernel", &detail, start.elapsed());
+
+    let start = Instant::now();
+    let linked = link::link_opened(opened, &target).map_err(problems(path))?;
+    let up = |len: u32| u64::from(len).next_multiple_of(4096) + 4096;
+    let text = MODULES;
+    let rodata = text + up(linked.layout.text_len);
+    let data = rodata + up(linked.layout.rodata_len);
+    let bases = Bases { text, rodata, data };
+    let built = image::build(&linked, &bases, &[]).map_err(problems(path))?;
+    image::check(&built.bytes).map_err(|refusal| {
+        Failure::Bug(format!(
+            "the linker built an image that is malformed: {refusal:?}"
+        ))
+    })?;
+    let detail = format!("image of {} bytes", built.bytes.len());
+    output.step("link", &detail, start.elapsed());
+
+    let heading = ["FUNCTION", "OBJECT", "ADDRESS", "BYTES", "PARTS"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let mut funcs: Vec<Value> = Vec::new();
+    for func in &linked.resolved.funcs {
+        let (len, bytes) = match func.len {
+            Length::Exact(len) => (Some(len), len.to_string()),
+            Length::AtLeast(_) => (None, "to the end of the module's text".into()),
+        };
+        rows.push(vec![
+            func.name.clone(),
+            func.objname.clone(),
+            format!("{:#x}", func.addr),
+            bytes,
+            func.parts.join(" "),
+        ]);
+        funcs.push(json!({
+            "name": func.name,
+            "objname": func.objname,
+            "sympos": func.sympos,
+            "addr": func.addr,
+            "len": len,
+            "parts": func.parts,
+        }));
+    }
+    let checked = linked.resolved.preimages_checked;
+    let preimages = match (checked, target.memory.is_some()) {
+        (true, _) => "pre-images match",
+        (false, true) => "pre-images could not be read from /proc/kcore; the core compares them",
+        (false, false) => {
+            "pre-images not compared: no kernel memory to read; the core compares them"
+        }
+    };
+    Ok(Report {
+        text: format!(
+            "{}\n\n{} is good for {}; {preimages}",
+            table(&rows),
+            linked.info.name,
+            target.release
+        ),
+        json: json!({
+            "name": linked.info.name,
+            "good": true,
+            "release": target.release,
+            "functions": funcs,
+            "symbols": linked.resolved.symbols.len(),
+            "relocations": linked.fields.list.len(),
+            "image_len": built.bytes.len(),
+            "text_len": linked.layout.text_len,
+            "rodata_len": linked.layout.rodata_len,
+            "data_len": linked.layout.data_len,
+            "preimages_checked": checked,
+        }),
+    })
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a command did not succeed, and the exit code for it.
+
+use lpatch_loader::device::DeviceError;
+use lpatch_loader::kallsyms::KallsymsError;
+use lpatch_loader::problem::{Problem, Problems};
+use lpatch_loader::target::TargetError;
+use lpatch_model::uapi::Reason;
+use serde_json::{json, Value};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// The transition is not complete.
+pub(crate) const INCOMPLETE: u8 = 1;
+/// Bad input.
+pub(crate) const INPUT: u8 = 2;
+/// Refused by the kernel.
+pub(crate) const REFUSED: u8 = 3;
+/// A bug of ours (EX_SOFTWARE of sysexits.h).
+pub(crate) const BUG: u8 = 70;
+
+/// Why a command did not succeed.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// The file cannot be read.
+    #[error("{path}: {error}; give a readable patch object")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The patch object cannot be linked.
+    #[error("{path}: {}", indent(.problems))]
+    Problems {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong with it.
+        problems: Problems,
+    },
+    /// An argument that clap could not check.
+    #[error("{0}")]
+    Argument(String),
+    /// The kernel's symbols cannot be read.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The core.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The core refused what was built from this object.
+    #[error("{message}{after}")]
+    Refused {
+        /// With names from the object.
+        message: String,
+        /// What state this leaves behind, as the rest of the sentence.
+        after: String,
+        /// The refusal.
+        error: DeviceError,
+    },
+    /// Ours.
+    #[error("{0}; please report this")]
+    Bug(String),
+}
+
+fn indent(problems: &Problems) -> String {
+    let text = problems.to_string();
+    match problems.len() {
+        1 => text,
+        count => format!("{count} problems\n  {}", text.replace('\n', "\n  ")),
+    }
+}
+
+fn device_code(error: &DeviceError) -> u8 {
+    match error {
+        DeviceError::Refused(refused) if refused.reason() == Some(Reason::Busy) => INCOMPLETE,
+        DeviceError::Name(_) => INPUT,
+        DeviceError::Answer { .. } => BUG,
+        _ => REFUSED,
+    }
+}
+
+fn target_code(error: &TargetError) -> u8 {
+    match error {
+        TargetError::Kallsyms(KallsymsError::Hidden) | TargetError::Read { .. } => REFUSED,
+        _ => INPUT,
+    }
+}
+
+impl Failure {
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::File { .. } | Self::Problems { .. } | Self::Argument(_) => INPUT,
+            Self::Target(error) => target_code(error),
+            Self::Device(error) | Self::Refused { error, .. } => device_code(error),
+            Self::Bug(_) => BUG,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.exit_code() {
+            INCOMPLETE => "incomplete",
+            INPUT => "input",
+            REFUSED => "refused",
+            _ => "bug",
+        }
+    }
+
+    /// The failure for programs.
+    pub(crate) fn json(&self) -> Value {
+        let mut object = json!({
+            "kind": self.kind(),
+            "exit_code": self.exit_code(),
+            "message": self.to_string(),
+        });
+        let extra = match self {
+            Self::Problems { problems, .. } => {
+                let one = |p: &Problem| json!({"step": p.step(), "message": p.to_string()});
+                json!({
+                    "problems": problems.iter().map(one).collect::<Vec<_>>(),
+                    "dropped": problems.dropped(),
+                })
+            }
+            Self::Device(DeviceError::Refused(r))
+            | Self::Refused {
+                error: DeviceError::Refused(r),
+                ..
+            } => json!({
+                "op": r.op,
+                "errno": r.errno,
+                "reason": r.code,
+                "reason_name": r.reason().map(|reason| format!("{reason:?}")),
+                "at": r.at,
+                "value": r.value,
+            }),
+            _ => json!({}),
+        };
+        if let (Value::Object(to), Value::Object(from)) = (&mut object, extra) {
+            to.extend(from);
+        }
+        json!({ "error": object })
+    }
+}
