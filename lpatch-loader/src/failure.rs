@@ -3,6 +3,7 @@
 //! Why a command did not succeed, and the exit code for it.
 
 use lpatch_loader::device::DeviceError;
+use lpatch_loader::install::InstallError;
 use lpatch_loader::kallsyms::KallsymsError;
 use lpatch_loader::problem::{Problem, Problems};
 use lpatch_loader::target::TargetError;
@@ -48,16 +49,9 @@ pub(crate) enum Failure {
     /// The core.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The core refused what was built from this object.
-    #[error("{message}{after}")]
-    Refused {
-        /// With names from the object.
-        message: String,
-        /// What state this leaves behind, as the rest of the sentence.
-        after: String,
-        /// The refusal.
-        error: DeviceError,
-    },
+    /// The core, about a patch whose names are known.
+    #[error(transparent)]
+    Install(InstallError),
     /// Ours.
     #[error("{0}; please report this")]
     Bug(String),
@@ -93,7 +87,11 @@ impl Failure {
         match self {
             Self::File { .. } | Self::Problems { .. } | Self::Argument(_) => INPUT,
             Self::Target(error) => target_code(error),
-            Self::Device(error) | Self::Refused { error, .. } => device_code(error),
+            Self::Device(error) | Self::Install(InstallError::Refused { error, .. }) => {
+                device_code(error)
+            }
+            Self::Install(InstallError::Problems(_)) => INPUT,
+            Self::Install(InstallError::Malformed(_)) => BUG,
             Self::Bug(_) => BUG,
         }
     }
@@ -123,10 +121,10 @@ impl Failure {
                 })
             }
             Self::Device(DeviceError::Refused(r))
-            | Self::Refused {
+            | Self::Install(InstallError::Refused {
                 error: DeviceError::Refused(r),
                 ..
-            } => json!({
+            }) => json!({
                 "op": r.op,
                 "errno": r.errno,
                 "reason": r.code,

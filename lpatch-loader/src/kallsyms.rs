@@ -118,7 +118,8 @@ impl Kallsyms {
         }
         let mut lines: Vec<Line> = Vec::with_capacity(text.len() / 40);
         // The first stands for vmlinux, which has no brackets.
-        let mut objects: Vec<Range<usize>> = Vec::from([0..0]);
+        let mut objects: Vec<Range<usize>> = Vec::new();
+        objects.push(Range::default());
         let mut at = 0;
         let mut any_address = false;
         for (number, line) in text.split_inclusive('\n').enumerate() {

@@ -3,7 +3,8 @@
 //! The loader of lpatch: links a patch object for a kernel and hands the image to lpatch_core.
 //!
 //! The files are the steps: `file` → `elf`, `class`, `object` → `notes`, `meta` → `layout` → `relocate`,
-//! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`. `link` runs them. Input and output
+//! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`. `link` and
+//! `install` run them. Input and output
 //! are in `file`, `kernel` and `device` only.
 
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -13,6 +14,7 @@ pub mod device;
 pub mod elf;
 pub mod file;
 pub mod image;
+pub mod install;
 pub mod kallsyms;
 pub mod kernel;
 pub mod layout;

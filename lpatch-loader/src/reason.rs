@@ -4,35 +4,21 @@
 
 use crate::device::Refused;
 use crate::link::Linked;
-use lpatch_model::uapi::{Func, Reason, Symbol, Wire};
+use lpatch_model::uapi::Reason;
 
 /// The sentence, without knowledge of the image.
 pub fn sentence(refused: &Refused) -> String {
     explain(refused, &|_| None)
 }
 
-/// The sentence, with names for the entries of tables that `image` was built from.
-pub fn sentence_for(refused: &Refused, linked: &Linked<'_>, image: &[u8]) -> String {
-    explain(refused, &|reason| {
-        name_at(reason, refused.at, linked, image)
-    })
+/// The sentence, with names for the entries of the tables that were built from `linked`.
+pub fn sentence_for(refused: &Refused, linked: &Linked<'_>) -> String {
+    explain(refused, &|reason| name_at(reason, refused.at, linked))
 }
 
-/// The index of the entry that `at` means: an index, or an offset in the image.
-fn index<T: Wire>(at: u64, table: lpatch_model::uapi::Extent) -> Option<usize> {
-    let start = u64::from(table.offset);
-    let count = u64::from(table.count);
-    let size = u64::try_from(T::SIZE).ok()?;
-    let index = match at.checked_sub(start) {
-        _ if at < count => at,
-        Some(within) if within < count * size => within / size,
-        _ => return None,
-    };
-    usize::try_from(index).ok()
-}
-
-fn name_at(reason: Reason, at: u64, linked: &Linked<'_>, image: &[u8]) -> Option<String> {
-    let header = lpatch_model::uapi::Image::read(image)?;
+/// The name of the table entry with the index `at`, if the reason is about a table with names.
+fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
+    let at = usize::try_from(at).ok()?;
     match reason {
         Reason::FuncNew
         | Reason::FuncSymbol
@@ -44,14 +30,10 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>, image: &[u8]) -> Option
         | Reason::FuncConflict
         | Reason::FuncOwned
         | Reason::Ftrace => {
-            let func = linked
-                .resolved
-                .funcs
-                .get(index::<Func>(at, header.funcs)?)?;
+            let func = linked.resolved.funcs.get(at)?;
             Some(format!("{} of {}", func.name, func.objname))
         }
         Reason::Symbol | Reason::SymbolObject => {
-            let at = index::<Symbol>(at, header.symbols)?;
             let symbol = linked.resolved.symbols.get(at)?;
             Some(format!("{} of {}", symbol.name, symbol.objname))
         }
@@ -61,7 +43,6 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>, image: &[u8]) -> Option
         | Reason::RelocRange
         | Reason::RelocValue
         | Reason::RelocOverlap => {
-            let at = index::<lpatch_model::uapi::Reloc>(at, header.relocs)?;
             let field = linked.fields.list.get(at)?;
             let symbol = linked.object.elf.symbol_label(field.symbol);
             let place = field.place;
@@ -73,12 +54,6 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>, image: &[u8]) -> Option
         }
         _ => None,
     }
-}
-
-/// Index in the resolved functions that a refusal is about.
-pub fn func_index(refused: &Refused, image: &[u8]) -> Option<usize> {
-    let header = lpatch_model::uapi::Image::read(image)?;
-    index::<Func>(refused.at, header.funcs)
 }
 
 /// What a reply says that should never come: the loader checks first.

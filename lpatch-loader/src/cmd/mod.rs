@@ -13,16 +13,14 @@ use crate::cli::Command;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
 use lpatch_loader::device::Core;
+use lpatch_loader::install::InstallError;
 use lpatch_loader::problem::Problems;
 use std::path::Path;
 
 /// Runs one.
 pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Report, Failure> {
     match command {
-        Command::Load(args) => {
-            let mut core = Core::open()?;
-            load::run(&mut core, args, output, lpatch_loader::kernel::running)
-        }
+        Command::Load(args) => load::run(args, output),
         Command::Enable(args) => op::run(&mut Core::open()?, op::Verb::Enable, &args.name),
         Command::Disable(args) => op::run(&mut Core::open()?, op::Verb::Disable, &args.name),
         Command::Unload(args) => op::run(&mut Core::open()?, op::Verb::Unload, &args.name),
@@ -48,5 +46,14 @@ fn problems(path: &Path) -> impl FnOnce(Problems) -> Failure + '_ {
     |problems| Failure::Problems {
         path: path.into(),
         problems,
+    }
+}
+
+/// Turns an error of the installation into one of the command.
+fn installed(path: &Path) -> impl FnOnce(InstallError) -> Failure + '_ {
+    move |error| match error {
+        InstallError::Problems(list) => problems(path)(list),
+        InstallError::Malformed(_) => Failure::Bug(error.to_string()),
+        InstallError::Refused { .. } => Failure::Install(error),
     }
 }

@@ -2,11 +2,11 @@
 
 //! `verify`: all that `load` does, without the core, at addresses that the core could have given.
 
-use super::{map, problems};
+use super::{installed, map, problems};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{table, Output, Report};
-use lpatch_loader::image;
+use lpatch_loader::install::build;
 use lpatch_loader::kallsyms::Length;
 use lpatch_loader::kernel;
 use lpatch_loader::link;
@@ -55,12 +55,7 @@ pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Fai
     let rodata = text + up(linked.layout.text_len);
     let data = rodata + up(linked.layout.rodata_len);
     let bases = Bases { text, rodata, data };
-    let built = image::build(&linked, &bases, &[]).map_err(problems(path))?;
-    image::check(&built.bytes).map_err(|refusal| {
-        Failure::Bug(format!(
-            "the linker built an image that is malformed: {refusal:?}"
-        ))
-    })?;
+    let built = build(&linked, &bases, &[]).map_err(installed(path))?;
     let detail = format!("image of {} bytes", built.bytes.len());
     output.step("link", &detail, start.elapsed());
 
