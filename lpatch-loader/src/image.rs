@@ -6,7 +6,7 @@
 //! is parsed again with the core's own parser.
 
 use crate::kallsyms::Length;
-use crate::layout::{Layout, Region, PAGE};
+use crate::layout::{Layout, LayoutError, Region, PAGE};
 use crate::link::Linked;
 use crate::problem::Problems;
 use crate::relocate::{self, Bases, Field, Target};
@@ -201,73 +201,131 @@ fn funcs(
     (list, masks)
 }
 
-/// Builds the image for these addresses. Where kallsyms does not tell a function's length exactly, it is taken
-/// to reach to the end of its page and `extra_pages` further; the index is that of `resolved.funcs`.
-pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<Built, Problems> {
+/// The tables that are made of what was resolved, with the strings of all.
+struct Lists {
+    strings: Strings,
+    release: u32,
+    funcs: Vec<uapi::Func>,
+    masks: Vec<uapi::Mask>,
+    symbols: Vec<uapi::Symbol>,
+    relocs: Vec<uapi::Reloc>,
+    ksyms: Vec<uapi::Ksym>,
+}
+
+impl Lists {
+    fn new(linked: &Linked<'_>, extra_pages: &[u64]) -> Self {
+        let mut strings = Strings::new();
+        let (funcs, masks) = funcs(linked, &mut strings, extra_pages);
+        let symbols = linked.resolved.symbols.iter();
+        let symbols = symbols
+            .map(|symbol| uapi::Symbol {
+                name: strings.add(&symbol.name),
+                objname: strings.add(&symbol.objname),
+                addr: symbol.addr,
+            })
+            .collect();
+        let ksyms = linked.tables.symbols.iter();
+        let ksyms = ksyms
+            .map(|symbol| uapi::Ksym {
+                name: strings.add(symbol.name),
+                offset: symbol.place.offset,
+                size: symbol.size,
+                section: symbol.place.region.code(),
+                letter: symbol.letter,
+                reserved: 0,
+            })
+            .collect();
+        let fields = linked.fields.list.iter();
+        Self {
+            release: strings.add(&linked.release),
+            strings,
+            funcs,
+            masks,
+            symbols,
+            relocs: fields.map(|field| reloc(field, linked)).collect(),
+            ksyms,
+        }
+    }
+
+    /// Bytes that an image takes with these tables.
+    fn image_size(&self, linked: &Linked<'_>) -> usize {
+        fn bytes<T: Wire>(entries: &[T]) -> usize {
+            entries.len().saturating_mul(T::SIZE)
+        }
+        let (layout, tables) = (&linked.layout, &linked.tables);
+        let parts = [
+            uapi::Image::SIZE,
+            to_usize(layout.text_len),
+            to_usize(layout.rodata_len),
+            to_usize(layout.data_init_len),
+            self.strings.bytes.len(),
+            bytes(&self.funcs),
+            bytes(&self.masks),
+            bytes(&self.symbols),
+            bytes(&self.relocs),
+            bytes(&tables.orcs),
+            bytes(&tables.exs),
+            bytes(&tables.bugs),
+            bytes(&tables.sites),
+            bytes(&self.ksyms),
+        ];
+        // Each part begins at a multiple of 8.
+        parts
+            .iter()
+            .fold(0, |sum, part| sum.next_multiple_of(8).saturating_add(*part))
+    }
+}
+
+/// Appends the three sections, relocated for these addresses.
+fn sections(linked: &Linked<'_>, bases: &Bases, out: &mut Writer) -> Result<[Extent; 3], Problems> {
     let layout = &linked.layout;
-    let mut out = Writer { bytes: Vec::new() };
-    out.bytes.resize(uapi::Image::SIZE, 0);
     // What is between two text sections is never run; if it is, it traps.
     let (text, text_range) = out.section(layout.text_len, 0xcc);
     let (rodata, rodata_range) = out.section(layout.rodata_len, 0);
     let (data, data_range) = out.section(layout.data_init_len, 0);
-    let mut problems = Problems::default();
-    let ranges = [text_range, rodata_range, data_range];
-    let mut sections = split(&mut out.bytes, ranges);
-    for (region, bytes) in Region::ALL.into_iter().zip(&mut sections) {
+    let mut parts = split(&mut out.bytes, [text_range, rodata_range, data_range]);
+    for (region, bytes) in Region::ALL.into_iter().zip(&mut parts) {
         copy(linked, layout, region, bytes);
     }
-    let address_of = |symbol| linked.resolved.address(symbol);
+    let mut problems = Problems::default();
     relocate::apply(
         &linked.object,
         &linked.fields,
         bases,
-        sections,
-        address_of,
+        parts,
+        |symbol| linked.resolved.address(symbol),
         &mut problems,
     );
-    problems.or(())?;
+    problems.or([text, rodata, data])
+}
 
-    let mut strings = Strings::new();
-    let (func_table, mask_table) = funcs(linked, &mut strings, extra_pages);
-    let symbol_table: Vec<_> = linked
-        .resolved
-        .symbols
-        .iter()
-        .map(|symbol| uapi::Symbol {
-            name: strings.add(&symbol.name),
-            objname: strings.add(&symbol.objname),
-            addr: symbol.addr,
-        })
-        .collect();
+/// Builds the image for these addresses. Where kallsyms does not tell a function's length exactly, it is taken
+/// to reach to the end of its page and `extra_pages` further; the index is that of `resolved.funcs`.
+pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<Built, Problems> {
+    let lists = Lists::new(linked, extra_pages);
+    let size = lists.image_size(linked);
+    if size > to_usize(uapi::IMAGE_MAX) {
+        return Err(Problems::from(LayoutError::TooBig {
+            region: "image",
+            len: u64::from(to_u32(size)),
+            max: u64::from(uapi::IMAGE_MAX),
+        }));
+    }
+    // All at once: an image that grows would be in memory twice.
+    let mut out = Writer {
+        bytes: Vec::with_capacity(size),
+    };
+    out.bytes.resize(uapi::Image::SIZE, 0);
+    let [text, rodata, data] = sections(linked, bases, &mut out)?;
+
     let tables = &linked.tables;
-    let ksym_table: Vec<_> = tables
-        .symbols
-        .iter()
-        .map(|symbol| uapi::Ksym {
-            name: strings.add(symbol.name),
-            offset: symbol.place.offset,
-            size: symbol.size,
-            section: symbol.place.region.code(),
-            letter: symbol.letter,
-            reserved: 0,
-        })
-        .collect();
-    let reloc_table: Vec<_> = linked
-        .fields
-        .list
-        .iter()
-        .map(|f| reloc(f, linked))
-        .collect();
-    let release = strings.add(&linked.release);
-
     let mut header = uapi::Image {
         magic: uapi::IMAGE_MAGIC,
         header_size: to_u32(uapi::Image::SIZE),
         image_size: 0,
         crc32: 0,
         flags: 0,
-        release,
+        release: lists.release,
         name: padded(&linked.info.name),
         version: padded(&linked.info.version),
         orc_hash: tables.orc_hash,
@@ -275,16 +333,16 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<
         text,
         rodata,
         data,
-        strings: out.table(&strings.bytes),
-        funcs: out.table(&func_table),
-        masks: out.table(&mask_table),
-        symbols: out.table(&symbol_table),
-        relocs: out.table(&reloc_table),
+        strings: out.table(&lists.strings.bytes),
+        funcs: out.table(&lists.funcs),
+        masks: out.table(&lists.masks),
+        symbols: out.table(&lists.symbols),
+        relocs: out.table(&lists.relocs),
         orcs: out.table(&tables.orcs),
         exs: out.table(&tables.exs),
         bugs: out.table(&tables.bugs),
         sites: out.table(&tables.sites),
-        ksyms: out.table(&ksym_table),
+        ksyms: out.table(&lists.ksyms),
     };
     header.image_size = to_u32(out.bytes.len());
     let _ = header.write(&mut out.bytes);

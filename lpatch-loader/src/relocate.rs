@@ -230,7 +230,7 @@ impl Collector<'_, '_> {
             .symbols()
             .get(rela.symbol)
             .filter(|_| rela.symbol != 0)
-            .ok_or_else(|| bad_target("it names no symbol; build the object again"))?;
+            .ok_or_else(|| bad_target("it names no symbol, as an absolute value does, which cannot be verified; use a constant"))?;
         let target = match target_symbol.home {
             Home::Undefined if target_symbol.name == FENTRY => {
                 let nop = self.fentry(section, field_place, at, rela)?;

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Good objects: what the linker makes of them, checked by the core's own verification.
+
+mod common;
+
+use common::*;
+use lpatch_loader::image::{self, CRC};
+use lpatch_loader::kallsyms::Length;
+use lpatch_loader::link::link;
+use lpatch_loader::relocate::Bases;
+use lpatch_model::image::Image;
+use lpatch_model::uapi;
+use lpatch_model::verify::verify;
+
+fn bases(room: &lpatch_model::verify::Reservation) -> Bases {
+    Bases {
+        text: room.text.addr,
+        rodata: room.rodata.addr,
+        data: room.data.addr,
+    }
+}
+
+/// Links, builds, and gives the image to `look` after the core's verification accepted it.
+fn accepted(file: &[u8], look: impl FnOnce(&Image<'_>, &lpatch_loader::link::Linked<'_>)) {
+    let linked = link(file, &target()).unwrap_or_else(|problems| panic!("{problems}"));
+    let room = room(&linked);
+    let built = image::build(&linked, &bases(&room), &[]).expect("it is in range");
+    let image = Image::parse(&built.bytes, CRC).expect("it is well-formed");
+    verify(&image, &room, &kernel()).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    look(&image, &linked);
+}
+
+#[test]
+fn the_core_accepts_the_good_object() {
+    accepted(&object(&[]), |image, linked| {
+        assert_eq!(image.name(), b"good");
+        assert_eq!(image.version(), b"1.2");
+        assert_eq!(linked.info.fixes, ["CVE-2026-0001"]);
+        assert_eq!(image.funcs.len(), 2);
+        assert_eq!(image.exs.len(), 1);
+        assert_eq!(image.bugs.len(), 2);
+        assert!(linked.resolved.preimages_checked);
+        let kinds: std::collections::BTreeSet<u8> = image.relocs.iter().map(|r| r.kind).collect();
+        // 64, PC32, PLT32, 32, 32S, PC64; NONE needs no field.
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 4, 10, 11, 24]);
+    });
+}
+
+#[test]
+fn every_section_lies_where_it_belongs() {
+    accepted(&object(&[]), |image, linked| {
+        let symbol = |name: &str| {
+            let found = image
+                .ksyms
+                .iter()
+                .find(|k| image.string(k.name).expect("it is a string") == name.as_bytes());
+            found.unwrap_or_else(|| panic!("{name} is there"))
+        };
+        // Cold code behind all other code.
+        assert!(symbol("new_show.cold").offset > symbol("one").offset);
+        assert_eq!(symbol("new_show").letter, b'T');
+        assert_eq!(symbol("helper").letter, b't');
+        assert_eq!(symbol("counter").letter, b'D');
+        assert_eq!(symbol("zeros").letter, b'b');
+        assert_eq!(symbol("pointers").letter, b'r');
+        // Zeros are aligned, behind the data, and not in the image.
+        let zeros = symbol("zeros");
+        assert_eq!(zeros.offset % 64, 0);
+        assert!(zeros.offset >= image.header.data.count);
+        assert_eq!(linked.layout.data_len, zeros.offset + 5000);
+    });
+}
+
+#[test]
+fn fentry_calls_become_nops_and_are_no_call_sites() {
+    accepted(&object(&[]), |image, _| {
+        let new_show = image
+            .funcs
+            .iter()
+            .find(|f| f.new_off == 0)
+            .expect("it is first");
+        assert_eq!(new_show.old_addr, TEXT + 0x1000);
+        assert_eq!(
+            image.text[..9],
+            [0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0x44, 0, 0]
+        );
+        let count = |kind| image.sites.iter().filter(|s| s.kind == kind).count();
+        assert_eq!(count(uapi::SITE_RETURN), 5);
+        assert_eq!(count(uapi::SITE_SEAL), 1);
+        // helper and seq_printf, not the two of __fentry__.
+        assert_eq!(count(uapi::SITE_CALL), 2);
+    });
+}
+
+#[test]
+fn code_that_names_its_bug_entry_has_one() {
+    accepted(&object(&[]), |image, _| {
+        // The second entry: line 43 in the data.
+        let entry = image.data.windows(4).position(|w| w == [43, 0, 3, 0]);
+        let entry = u32::try_from(entry.expect("it was copied")).expect("it is small") - 12;
+        let lea = image.relocs.iter().find(|r| {
+            let target = i64::from(r.target) + r.addend + 4;
+            r.section == uapi::SEC_TEXT
+                && r.target_kind == uapi::SEC_DATA
+                && target == i64::from(entry)
+        });
+        assert!(lea.is_some());
+    });
+}
+
+#[test]
+fn old_functions_are_as_the_kernel_names_them() {
+    accepted(&object(&[]), |_, linked| {
+        let funcs = &linked.resolved.funcs;
+        assert_eq!(funcs[0].name, "cmdline_proc_show");
+        assert_eq!(funcs[0].len, Length::Exact(0x200));
+        assert_eq!(funcs[0].parts, ["cmdline_proc_show.cold"]);
+        assert_eq!(
+            (funcs[1].name.as_str(), funcs[1].objname.as_str()),
+            ("fs_read", "tinyfs")
+        );
+        assert_eq!(funcs[1].len, Length::Exact(0x40));
+    });
+}
+
+/// A symbol that has several names goes under the first, as sprint_symbol() prints it.
+#[test]
+fn aliases_go_by_their_first_name() {
+    accepted(&object_with(".text\ncall alias\n"), |image, _| {
+        let mut names = image
+            .symbols
+            .iter()
+            .map(|s| image.string(s.name).expect("it is one"));
+        assert!(names.any(|n| n == b"__pi_alias"));
+    });
+}
+
+#[test]
+fn sympos_chooses_among_symbols_of_one_name() {
+    let crc = {
+        let mut bytes = code(TEXT + 0x1280, 32);
+        bytes[4..9].fill(0);
+        format!("{:#x}", crc32fast::hash(&bytes))
+    };
+    let file = object(&[
+        ("@old_show@", "twice"),
+        ("@sympos@", "2"),
+        ("@show_crc@", &crc),
+    ]);
+    let target = target();
+    let linked = link(&file, &target).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(linked.resolved.funcs[0].addr, TEXT + 0x1280);
+    assert_eq!(linked.resolved.funcs[0].sympos, 2);
+}
+
+/// Kallsyms does not tell the length of the last function of a module's text.
+#[test]
+fn the_last_function_of_a_module_is_open_ended() {
+    let crc = format!("{:#x}", crc32fast::hash(&code(MODULE + 0x80, 16)));
+    let file = object(&[("\"fs_read\"", "\"fs_last\""), ("@read_crc@", &crc)]);
+    let target = target();
+    let linked = link(&file, &target).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(linked.resolved.funcs[1].len, Length::AtLeast(0xf80));
+    let room = room(&linked);
+    let built = |pages| {
+        let built = image::build(&linked, &bases(&room), &[0, pages]).expect("it is in range");
+        let image = Image::parse(&built.bytes, CRC).expect("it is well-formed");
+        verify(&image, &room, &kernel()).map_err(|refusal| (refusal.reason, refusal.at))
+    };
+    assert_eq!(built(0), Err((uapi::Reason::FuncSymbol, 1)));
+    assert_eq!(built(2), Ok(()));
+}
+
+/// Where the addresses of the arena are does not matter to the rest.
+#[test]
+fn other_addresses_change_only_what_depends_on_them() {
+    let file = object(&[]);
+    let target = target();
+    let linked = link(&file, &target).unwrap_or_else(|problems| panic!("{problems}"));
+    let first = room(&linked);
+    let mut second = first;
+    second.text.addr += 0x1000;
+    second.data.addr += 0x7000;
+    let [a, b] = [first, second].map(|r| image::build(&linked, &bases(&r), &[]).expect("it fits"));
+    assert_ne!(a.bytes, b.bytes);
+    for (built, room) in [(&a, &first), (&b, &second)] {
+        let image = Image::parse(&built.bytes, CRC).expect("it is well-formed");
+        assert_eq!(verify(&image, room, &kernel()), Ok(()));
+    }
+    let image = Image::parse(&a.bytes, CRC).expect("it is well-formed");
+    assert!(verify(&image, &second, &kernel()).is_err());
+}
