@@ -117,7 +117,7 @@ impl Failure {
                 let one = |p: &Problem| json!({"step": p.step(), "message": p.to_string()});
                 json!({
                     "problems": problems.iter().map(one).collect::<Vec<_>>(),
-                    "dropped": problems.dropped(),
+                    "more": problems.has_more(),
                 })
             }
             Self::Device(DeviceError::Refused(r))

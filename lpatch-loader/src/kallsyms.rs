@@ -5,6 +5,7 @@
 //! One pass over the text, one index entry a line; names stay in the text. vmlinux comes first and sorted
 //! by address, then modules in the order of their symbol tables (kernel/kallsyms.c, kernel/module/kallsyms.c).
 
+use crate::layout::PAGE;
 use crate::meta::VMLINUX;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -371,34 +372,6 @@ impl Kallsyms {
         }
         list
     }
-
-    /// Names that resemble one that was not found, best first: for a message.
-    pub fn near(&self, name: &str) -> Vec<&str> {
-        let mut list: Vec<(usize, &str)> = Vec::new();
-        for line in &self.lines {
-            let other = name_of(&self.text, line);
-            // Prefix symbols and the like are no answer to anything.
-            if other.len().abs_diff(name.len()) > 12 || other.starts_with("__pfx_") {
-                continue;
-            }
-            let common = prefix(name.bytes(), other.bytes())
-                + prefix(name.bytes().rev(), other.bytes().rev());
-            let longer = name.len().max(other.len());
-            let missing = longer.saturating_sub(common);
-            if missing <= longer / 3 {
-                list.push((missing, other));
-            }
-        }
-        list.sort_unstable();
-        list.dedup();
-        list.into_iter().take(3).map(|(_, name)| name).collect()
-    }
-}
-
-const PAGE: u64 = crate::layout::PAGE;
-
-fn prefix(a: impl Iterator<Item = u8>, b: impl Iterator<Item = u8>) -> usize {
-    a.zip(b).take_while(|(a, b)| a == b).count()
 }
 
 fn name_of<'t>(text: &'t str, line: &Line) -> &'t str {
@@ -406,3 +379,7 @@ fn name_of<'t>(text: &'t str, line: &Line) -> &'t str {
     let end = start.saturating_add(usize::from(line.name_len));
     text.get(start..end).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "kallsyms_test.rs"]
+mod tests;

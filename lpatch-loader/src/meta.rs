@@ -252,6 +252,9 @@ fn entries<'d, T>(
             Err(error) => problems.push(error),
             Ok(table) => {
                 for index in 0..section.data.len() / len {
+                    if problems.is_full() {
+                        break;
+                    }
                     match read(&table, index) {
                         Ok(entry) => list.push(entry),
                         Err(error) => problems.push(error),

@@ -70,7 +70,7 @@ impl Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
-    dropped: usize,
+    more: bool,
 }
 
 impl Problems {
@@ -79,13 +79,18 @@ impl Problems {
         if self.list.len() < MAX {
             self.list.push(problem.into());
         } else {
-            self.dropped += 1;
+            self.more = true;
         }
     }
 
-    /// How many were found, kept or not.
+    /// How many are kept.
     pub fn len(&self) -> usize {
-        self.list.len() + self.dropped
+        self.list.len()
+    }
+
+    /// Whether no more are kept: a step that finds more need not go on, as each message takes time.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= MAX
     }
 
     /// Whether nothing was found.
@@ -98,9 +103,9 @@ impl Problems {
         self.list.iter()
     }
 
-    /// How many were found but not kept.
-    pub fn dropped(&self) -> usize {
-        self.dropped
+    /// Whether some were found but not kept.
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 
     /// `value` if nothing was found, else everything that was.
@@ -129,8 +134,8 @@ impl fmt::Display for Problems {
             }
             write!(f, "{problem}")?;
         }
-        if self.dropped > 0 {
-            write!(f, "\nand {} more", self.dropped)?;
+        if self.more {
+            write!(f, "\nand more")?;
         }
         Ok(())
     }

@@ -46,11 +46,8 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
             let field = linked.fields.list.get(at)?;
             let symbol = linked.object.elf.symbol_label(field.symbol);
             let place = field.place;
-            Some(format!(
-                "{}+{:#x} against {symbol}",
-                place.region.name(),
-                place.offset
-            ))
+            let (name, offset) = (place.region.name(), place.offset);
+            Some(format!("at {name}+{offset:#x} against {symbol}"))
         }
         _ => None,
     }
@@ -72,7 +69,11 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
             "{op}: the core refused for reason {code}, which this lpatch does not know (errno {errno}, at {at:#x}, value {value:#x}); install lpatch and lpatch_core from the same release"
         );
     };
-    let what = name(reason).unwrap_or_else(|| format!("entry at {at:#x}"));
+    let what = name(reason).unwrap_or_else(|| match reason {
+        Reason::Symbol | Reason::SymbolObject => format!("symbol {at}"),
+        _ if (64..72).contains(&code) => format!("{at}"),
+        _ => format!("function {at}"),
+    });
     let text = match reason {
         Reason::Ok => format!("failed with errno {errno} but without a reason; {OURS}"),
         Reason::Size => format!("the request has another size than the core expects ({value}); install lpatch and lpatch_core from the same release"),

@@ -165,6 +165,9 @@ pub fn collect(
     for section in object.elf.sections() {
         if let Some(start) = layout.section(section.index) {
             for rela in object.elf.relas(section.index) {
+                if problems.is_full() {
+                    break;
+                }
                 if let Err(error) = collector.rela(section, start, &rela) {
                     problems.push(error);
                 }
@@ -179,7 +182,8 @@ pub fn collect(
     for pair in list.windows(2) {
         if let [first, second] = pair {
             let end = u64::from(first.place.offset) + first.size();
-            if first.place.region == second.place.region && u64::from(second.place.offset) < end {
+            let same = first.place.region == second.place.region;
+            if same && u64::from(second.place.offset) < end && !problems.is_full() {
                 problems.push(RelocError::Overlap {
                     place: object.place(second.section, second.offset),
                 });
@@ -300,21 +304,24 @@ impl Collector<'_, '_> {
         let calls: HashSet<u32> = self.fields.nops.iter().copied().collect();
         let mut rest: Vec<u32> = self.mcount.difference(&calls).copied().collect();
         rest.sort_unstable();
+        let mut sections: Vec<(u32, &[u8])> = self
+            .object
+            .of(Class::Text)
+            .filter_map(|s| Some((self.layout.section(s.index)?.offset, s.data)))
+            .collect();
+        sections.sort_unstable();
         for offset in rest {
-            let is_nop = self.object.of(Class::Text).any(|section| {
-                let start = self.layout.section(section.index);
-                let within = start.and_then(|s| offset.checked_sub(s.offset));
-                let within = within.and_then(|w| usize::try_from(w).ok());
-                within
-                    .and_then(|w| section.data.get(w..))
+            let behind = sections.partition_point(|(start, _)| *start <= offset);
+            let section = behind.checked_sub(1).and_then(|at| sections.get(at));
+            let is_nop = section.is_some_and(|(start, data)| {
+                let within = usize::try_from(offset - start).unwrap_or(usize::MAX);
+                data.get(within..)
                     .is_some_and(|bytes| bytes.starts_with(&NOP5))
             });
-            if !is_nop {
-                problems.push(RelocError::Fentry {
-                    place: format!("text+{offset:#x}"),
-                    what:
-                        "__mcount_loc lists a place that is neither a call of __fentry__ nor a nop",
-                });
+            if !is_nop && !problems.is_full() {
+                let place = format!("text+{offset:#x}");
+                let what = "__mcount_loc lists what is neither a call of __fentry__ nor a nop";
+                problems.push(RelocError::Fentry { place, what });
             }
         }
     }
@@ -339,6 +346,9 @@ pub fn apply(
 ) {
     let [text, rodata, data] = sections;
     for field in &fields.list {
+        if problems.is_full() {
+            break;
+        }
         let s = match field.target {
             Target::Patch(place) => Some(bases.address(place)),
             Target::Kernel(symbol) => address_of(symbol),

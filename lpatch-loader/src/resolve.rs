@@ -6,21 +6,23 @@
 //! function of the same name may be what the author read.
 
 use crate::elf::Symbol;
+use crate::funcs;
 use crate::kallsyms::{Found, Kallsyms, Length};
-use crate::meta::{FuncEntry, Meta, SymEntry, Sympos, VMLINUX};
+use crate::meta::{Meta, SymEntry, Sympos, VMLINUX};
+use crate::near;
 use crate::notes::Preimage;
 use crate::object::Object;
 use crate::problem::Problems;
 use crate::relocate::{Fields, Target as FieldTarget};
 use crate::target::Target;
-use lpatch_model::fentry;
 use std::collections::{BTreeMap, HashMap};
 use thiserror::Error;
 
 /// Candidates that a message lists.
 const LISTED: usize = 8;
-/// Longest function whose bytes are read.
-const FUNCTION_MAX: u32 = 1 << 20;
+
+/// Problems after which no more symbols are looked up.
+const MISSING_MAX: usize = 20;
 
 /// Why a name has no address, or a function cannot be replaced.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -199,18 +201,18 @@ fn list(found: &[Found<'_>], kallsyms: &Kallsyms) -> String {
 }
 
 /// How to say which symbol is meant.
-enum Advice {
+pub(crate) enum Advice {
     Func,
     Sym,
 }
 
-struct Resolver<'r> {
-    kallsyms: &'r Kallsyms,
+pub(crate) struct Resolver<'r> {
+    pub(crate) kallsyms: &'r Kallsyms,
 }
 
 impl<'r> Resolver<'r> {
     fn missing(&self, name: &str, place: &str) -> ResolveError {
-        let near = self.kallsyms.near(name);
+        let near = near::near(self.kallsyms, name);
         ResolveError::Missing {
             name: name.into(),
             place: place.into(),
@@ -236,7 +238,7 @@ impl<'r> Resolver<'r> {
     }
 
     /// The symbol of a name in a named object.
-    fn in_object(
+    pub(crate) fn in_object(
         &self,
         objname: &str,
         name: &'r str,
@@ -326,6 +328,10 @@ fn symbols(
         .collect();
     let mut known: HashMap<(u64, String), usize> = HashMap::new();
     for (index, symbol) in used {
+        // Similar names are searched for in the whole kernel: not for each of very many.
+        if problems.len() >= MISSING_MAX {
+            break;
+        }
         let found = match hints.get(symbol.name) {
             Some(hint) => resolver.in_object(hint.objname, hint.name, hint.sympos, &Advice::Sym),
             None => resolver.anywhere(symbol.name),
@@ -349,172 +355,6 @@ fn symbols(
     }
 }
 
-/// Why a found symbol cannot be replaced, as far as its name and address tell.
-fn check_kind(found: &Found<'_>, kallsyms: &Kallsyms) -> Result<(), ResolveError> {
-    let name = || found.name.to_owned();
-    let address_of = |name| {
-        let mut all = kallsyms.by_name(name);
-        all.find(|f| f.objname == VMLINUX).map(|f| f.addr)
-    };
-    if found.name.starts_with("_R") {
-        return Err(ResolveError::Rust(name()));
-    }
-    if !matches!(found.letter, 't' | 'T' | 'w' | 'W') {
-        return Err(ResolveError::NotFunction {
-            name: name(),
-            objname: found.objname.into(),
-            letter: found.letter,
-        });
-    }
-    match (address_of("_sinittext"), address_of("_einittext")) {
-        (Some(start), Some(end)) if (start..end).contains(&found.addr) => {
-            Err(ResolveError::Init(name()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// CRC-32 of a function's bytes with the masked ranges zero, or `None` if they cannot be read.
-fn preimage_crc(target: &Target, addr: u64, preimage: &Preimage) -> Option<u32> {
-    let memory = target.memory.as_ref()?;
-    let mut bytes = vec![0; usize::try_from(preimage.len).ok()?];
-    if !memory.read(addr, &mut bytes) {
-        return None;
-    }
-    for mask in &preimage.masks {
-        let start = usize::try_from(mask.offset).ok()?;
-        let end = start.checked_add(usize::try_from(mask.len).ok()?)?;
-        bytes.get_mut(start..end)?.fill(0);
-    }
-    Some(crc32fast::hash(&bytes))
-}
-
-/// What the function's bytes in memory, or ftrace's list, say about it.
-fn check_bytes(target: &Target, found: &Found<'_>, first: &Found<'_>) -> Result<(), ResolveError> {
-    let no_fentry = || ResolveError::NoFentry {
-        name: found.name.into(),
-        objname: found.objname.into(),
-    };
-    let mut start = [0; 16];
-    if let Some(memory) = &target.memory {
-        if memory.read(found.addr, &mut start) && fentry::site(&start).is_none() {
-            return Err(no_fentry());
-        }
-    }
-    match &target.traceable {
-        Some(list) if !list.has(first.name) => Err(no_fentry()),
-        _ => Ok(()),
-    }
-}
-
-fn check_preimage(
-    target: &Target,
-    found: &Found<'_>,
-    len: Length,
-    preimage: &Preimage,
-    checked: &mut bool,
-) -> Result<(), ResolveError> {
-    let too_long = match len {
-        Length::Exact(len) => u64::from(preimage.len) > len,
-        // Whole pages may follow.
-        Length::AtLeast(_) => false,
-    };
-    if too_long || preimage.len > FUNCTION_MAX {
-        let (Length::Exact(bytes) | Length::AtLeast(bytes)) = len;
-        return Err(ResolveError::PreimageLength {
-            name: found.name.into(),
-            objname: found.objname.into(),
-            found: bytes,
-            sealed: preimage.len,
-        });
-    }
-    match preimage_crc(target, found.addr, preimage) {
-        Some(crc) if crc == preimage.crc => Ok(()),
-        Some(crc) => Err(ResolveError::Preimage {
-            name: found.name.into(),
-            objname: found.objname.into(),
-            found: crc,
-            sealed: preimage.crc,
-        }),
-        None => {
-            *checked = false;
-            Ok(())
-        }
-    }
-}
-
-fn func<'k>(entry: &FuncEntry<'k>, kallsyms: &'k Kallsyms) -> Result<Found<'k>, ResolveError> {
-    let resolver = Resolver { kallsyms };
-    let found = resolver.in_object(entry.objname, entry.old_name, entry.sympos, &Advice::Func)?;
-    check_kind(&found, kallsyms)?;
-    Ok(found)
-}
-
-fn funcs(
-    meta: &Meta<'_>,
-    target: &Target,
-    preimages: Option<&[&Preimage]>,
-    resolved: &mut Resolved,
-    problems: &mut Problems,
-) {
-    let kallsyms = &target.kallsyms;
-    let mut checked = preimages.is_some() && target.memory.is_some();
-    let mut list = Vec::new();
-    for (index, entry) in meta.funcs.iter().enumerate() {
-        let found = match func(entry, kallsyms) {
-            Ok(found) => found,
-            Err(error) => {
-                problems.push(error);
-                continue;
-            }
-        };
-        let first = kallsyms.canonical(&found);
-        let Some(len) = kallsyms.length(&found) else {
-            problems.push(ResolveError::NotFunction {
-                name: found.name.into(),
-                objname: found.objname.into(),
-                letter: found.letter,
-            });
-            continue;
-        };
-        if let Err(error) = check_bytes(target, &found, &first) {
-            problems.push(error);
-        } else if let Some(preimage) = preimages.and_then(|p| p.get(index)) {
-            let result = check_preimage(target, &found, len, preimage, &mut checked);
-            if let Err(error) = result {
-                problems.push(error);
-            }
-        }
-        list.push((index, found, first, len));
-    }
-    list.sort_by_key(|(_, found, ..)| found.addr);
-    for pair in list.windows(2) {
-        if let [(_, a, ..), (_, b, ..)] = pair {
-            if a.addr == b.addr {
-                problems.push(ResolveError::Same {
-                    first: a.name.into(),
-                    second: b.name.into(),
-                    objname: a.objname.into(),
-                });
-            }
-        }
-    }
-    let founds: Vec<Found<'_>> = list.iter().map(|(_, found, ..)| *found).collect();
-    let parts = kallsyms.variants(&founds);
-    for ((entry, found, first, len), parts) in list.into_iter().zip(parts) {
-        resolved.funcs.push(OldFunc {
-            entry,
-            name: first.name.into(),
-            objname: first.objname.into(),
-            sympos: kallsyms.sympos(&first),
-            addr: found.addr,
-            len,
-            parts: parts.iter().map(|p| p.name.to_owned()).collect(),
-        });
-    }
-    resolved.preimages_checked = checked;
-}
-
 /// Resolves everything, collecting what is wrong. Without pre-images, none are compared.
 pub fn resolve(
     object: &Object<'_>,
@@ -533,6 +373,6 @@ pub fn resolve(
         &mut resolved,
         problems,
     );
-    funcs(meta, target, preimages, &mut resolved, problems);
+    funcs::funcs(meta, target, preimages, &mut resolved, problems);
     resolved
 }

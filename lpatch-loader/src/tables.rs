@@ -6,7 +6,8 @@
 //! (asm/extable.h), `struct bug_entry` (asm/bug.h: 16 bytes with a format, all pointers relative).
 
 use crate::class::Class;
-use crate::elf::{Home, Rela, Section};
+use crate::elf::{Rela, Section};
+use crate::ksyms::{self, PatchSymbol};
 use crate::layout::{Layout, Place, Region};
 use crate::object::Object;
 use crate::problem::Problems;
@@ -63,19 +64,6 @@ pub enum TableError {
     /// A name the kernel cannot hold.
     #[error("symbol {0:?} has a longer name than the kernel takes ({max}); shorten it", max = uapi::SYM_LEN - 1)]
     LongName(String),
-}
-
-/// A symbol of the patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PatchSymbol<'d> {
-    /// Its name.
-    pub name: &'d str,
-    /// Where it is.
-    pub place: Place,
-    /// Bytes.
-    pub size: u32,
-    /// As in nm.
-    pub letter: u8,
 }
 
 /// All tables, sorted as the image has them.
@@ -198,6 +186,9 @@ impl<'r, 'd> Reader<'r, 'd> {
         read: impl Fn(&Self, usize) -> Result<T, TableError>,
     ) {
         for at in (0..self.section.data.len()).step_by(len) {
+            if problems.is_full() {
+                break;
+            }
             match read(self, at) {
                 Ok(entry) => list.push(entry),
                 Err(error) => problems.push(error),
@@ -329,52 +320,6 @@ fn sites(
     list
 }
 
-fn symbols<'d>(
-    object: &Object<'d>,
-    layout: &Layout,
-    problems: &mut Problems,
-) -> Vec<PatchSymbol<'d>> {
-    let mut list = Vec::new();
-    for symbol in object.elf.symbols() {
-        let Home::Section(index) = symbol.home else {
-            continue;
-        };
-        if !matches!(symbol.kind, elf::STT_FUNC | elf::STT_OBJECT) || symbol.name.is_empty() {
-            continue;
-        }
-        let section = object.elf.sections().get(index);
-        let Some(place) = section.and_then(|s| layout.place(s, symbol.value)) else {
-            continue;
-        };
-        if symbol.name.len() >= uapi::SYM_LEN {
-            let start = symbol.name.chars().take(60).collect();
-            problems.push(TableError::LongName(start));
-            continue;
-        }
-        let letter = match (place.region, place.offset >= layout.data_init_len) {
-            (Region::Text, _) => b't',
-            (Region::Rodata, _) => b'r',
-            (Region::Data, false) => b'd',
-            (Region::Data, true) => b'b',
-        };
-        let local = symbol.binding == elf::STB_LOCAL;
-        // A size that leaves its section is cut: it is for display only.
-        let room = section.map_or(0, |s| s.size.saturating_sub(symbol.value));
-        list.push(PatchSymbol {
-            name: symbol.name,
-            place,
-            size: u32::try_from(symbol.size.min(room)).unwrap_or(0),
-            letter: if local {
-                letter
-            } else {
-                letter.to_ascii_uppercase()
-            },
-        });
-    }
-    list.sort_by_key(|s| s.place);
-    list
-}
-
 impl<'d> Tables<'d> {
     /// Reads all tables. `fentry` has the sorted text offsets that become nops.
     pub fn read(
@@ -411,7 +356,7 @@ impl<'d> Tables<'d> {
             exs,
             bugs,
             sites: sites(object, layout, fentry, problems),
-            symbols: symbols(object, layout, problems),
+            symbols: ksyms::symbols(object, layout, problems),
         }
     }
 }

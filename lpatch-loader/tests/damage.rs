@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use lpatch_loader::image::{self, CRC};
+use lpatch_loader::kallsyms::Kallsyms;
 use lpatch_loader::link::link;
 use lpatch_loader::relocate::Bases;
 use lpatch_loader::target::Target;
@@ -165,9 +166,12 @@ fn damaged_copies() {
     for number in 0..50_000 {
         many += &format!("call missing_{number}\n");
     }
-    assert!(!measured(
-        &object_with(&many),
-        &target,
-        "many missing symbols"
-    ));
+    // In a kernel of the usual size, where each search for similar names takes a while.
+    let symbols: String = (0..200_000)
+        .map(|number| format!("ffffffff80{number:06x} t some_symbol_{number}\n"))
+        .collect();
+    let kallsyms = Kallsyms::parse(symbols + &kallsyms_text()).expect("it is well-formed");
+    let large = Target { kallsyms, ..target };
+    let file = object_with(&many);
+    assert!(!measured(&file, &large, "many missing symbols"));
 }

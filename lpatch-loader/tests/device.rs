@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The life of a patch on a device that plays the core: it verifies what it is given, and counts what is left.
+
+mod common;
+
+use common::*;
+use lpatch_loader::device::{Device, DeviceError, Refused};
+use lpatch_loader::image::CRC;
+use lpatch_loader::install::{install, InstallError, Step};
+use lpatch_loader::link::link;
+use lpatch_loader::reason::sentence;
+use lpatch_model::image::Image;
+use lpatch_model::refusal::Refusal;
+use lpatch_model::uapi::{FuncInfo, PatchInfo, Query, Reason, Reserve};
+use lpatch_model::verify::{verify, Area, Reservation};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// What the fake core has at the end.
+#[derive(Debug, Default, PartialEq)]
+struct State {
+    reserved: u32,
+    loaded: Vec<String>,
+    enabled: Vec<String>,
+    calls: Vec<&'static str>,
+    /// Patches that are not unloaded.
+    stuck: bool,
+    /// Requests that are refused.
+    refuse: Vec<(&'static str, Reason)>,
+}
+
+/// An open file of the fake core; closing it gives back the reservation.
+struct Fake {
+    state: Rc<RefCell<State>>,
+    room: Option<Reservation>,
+}
+
+impl Fake {
+    fn call(&mut self, op: &'static str) -> Result<(), DeviceError> {
+        let mut state = self.state.borrow_mut();
+        state.calls.push(op);
+        match state.refuse.iter().find(|(name, _)| *name == op) {
+            Some((_, reason)) => Err(error(op, Refusal::new(*reason))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn error(op: &'static str, refusal: Refusal) -> DeviceError {
+    DeviceError::Refused(Refused {
+        op,
+        errno: 22,
+        code: refusal.reason.code(),
+        at: refusal.at,
+        value: refusal.value,
+    })
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if self.room.is_some() {
+            self.state.borrow_mut().reserved -= 1;
+        }
+    }
+}
+
+impl Device for Fake {
+    fn query(&mut self) -> Result<Query, DeviceError> {
+        self.call("query")?;
+        Ok(Query::default())
+    }
+
+    fn reserve(&mut self, request: &mut Reserve) -> Result<(), DeviceError> {
+        self.call("reserve")?;
+        assert!(self.room.is_none(), "one reservation a file");
+        let area = |offset, len: u32| Area {
+            addr: ARENA + offset,
+            len: len.into(),
+        };
+        let room = Reservation {
+            text: area(0x1000, request.text_len),
+            rodata: area(0x10_0000, request.rodata_len),
+            data: area(0x20_0000, request.data_len),
+            orcs: request.orcs.into(),
+            exs: request.exs.into(),
+            bugs: request.bugs.into(),
+        };
+        request.text_addr = room.text.addr;
+        request.rodata_addr = room.rodata.addr;
+        request.data_addr = room.data.addr;
+        self.room = Some(room);
+        self.state.borrow_mut().reserved += 1;
+        Ok(())
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
+        self.call("load")?;
+        let room = self.room.expect("something is reserved");
+        let image = Image::parse(bytes, CRC).map_err(|refusal| error("load", refusal))?;
+        verify(&image, &room, &kernel()).map_err(|refusal| error("load", refusal))?;
+        self.room = None;
+        let name = String::from_utf8(image.name().to_vec()).expect("it was checked");
+        let mut state = self.state.borrow_mut();
+        state.reserved -= 1;
+        state.loaded.push(name);
+        Ok(())
+    }
+
+    fn enable(&mut self, name: &str) -> Result<(), DeviceError> {
+        self.call("enable")?;
+        self.state.borrow_mut().enabled.push(name.into());
+        Ok(())
+    }
+
+    fn disable(&mut self, name: &str) -> Result<(), DeviceError> {
+        self.call("disable")?;
+        self.state.borrow_mut().enabled.retain(|n| n != name);
+        Ok(())
+    }
+
+    fn unload(&mut self, name: &str) -> Result<(), DeviceError> {
+        self.call("unload")?;
+        let mut state = self.state.borrow_mut();
+        if state.stuck {
+            return Err(error("unload", Refusal::new(Reason::Busy).value(7)));
+        }
+        state.loaded.retain(|n| n != name);
+        Ok(())
+    }
+
+    fn list(&mut self) -> Result<Vec<PatchInfo>, DeviceError> {
+        self.call("list")?;
+        Ok(Vec::new())
+    }
+
+    fn status(&mut self, _name: &str) -> Result<(PatchInfo, Vec<FuncInfo>), DeviceError> {
+        self.call("status")?;
+        Ok((PatchInfo::default(), Vec::new()))
+    }
+}
+
+/// Installs a file; the steps that were seen, the result, and what is left.
+fn run(file: &[u8], enable: bool, state: State) -> (usize, Result<(), InstallError>, State) {
+    let target = target();
+    let linked = link(file, &target).unwrap_or_else(|problems| panic!("{problems}"));
+    let state = Rc::new(RefCell::new(state));
+    let core = Fake {
+        state: Rc::clone(&state),
+        room: None,
+    };
+    let mut steps = 0;
+    let result = install(core, &linked, enable, &mut |_: Step<'_>| steps += 1);
+    let state = Rc::into_inner(state)
+        .expect("the device was closed")
+        .into_inner();
+    (steps, result.map(|_| ()), state)
+}
+
+fn refusing(op: &'static str, reason: Reason) -> State {
+    State {
+        refuse: vec![(op, reason)],
+        ..State::default()
+    }
+}
+
+#[track_caller]
+fn message(result: Result<(), InstallError>, words: &[&str]) {
+    let message = result.expect_err("it is refused").to_string();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in: {message}");
+    }
+}
+
+#[test]
+fn load_and_enable() {
+    let (steps, result, state) = run(&object(&[]), true, State::default());
+    assert!(result.is_ok());
+    assert_eq!(steps, 3);
+    assert_eq!(state.calls, ["reserve", "load", "enable"]);
+    assert_eq!(
+        (state.reserved, state.enabled),
+        (0, vec!["good".to_owned()])
+    );
+}
+
+#[test]
+fn load_only() {
+    let (steps, result, state) = run(&object(&[]), false, State::default());
+    assert!(result.is_ok());
+    assert_eq!(steps, 2);
+    assert_eq!(
+        (state.reserved, state.loaded.len(), state.enabled.len()),
+        (0, 1, 0)
+    );
+}
+
+#[test]
+fn a_refused_reservation_leaves_nothing() {
+    let state = refusing("reserve", Reason::ArenaText);
+    let (steps, result, state) = run(&object(&[]), true, state);
+    message(
+        result,
+        &[
+            "no room for the patch's text",
+            "unload other patches",
+            "nothing was loaded",
+        ],
+    );
+    assert_eq!((steps, state.reserved, state.calls.len()), (0, 0, 1));
+}
+
+#[test]
+fn a_refused_load_leaves_nothing() {
+    let state = refusing("load", Reason::FtraceOff);
+    let (_, result, state) = run(&object(&[]), true, state);
+    message(result, &["kernel.ftrace_enabled", "nothing was loaded"]);
+    assert_eq!((state.reserved, state.loaded.len()), (0, 0));
+    assert_eq!(state.calls, ["reserve", "load"]);
+}
+
+#[test]
+fn a_patch_that_cannot_be_enabled_is_unloaded() {
+    let state = refusing("enable", Reason::FuncOwned);
+    let (_, result, state) = run(&object(&[]), true, state);
+    // The index is 0: the function by its name.
+    message(
+        result,
+        &["cmdline_proc_show of vmlinux is held by", "unloaded again"],
+    );
+    assert_eq!((state.reserved, state.loaded.len()), (0, 0));
+    assert_eq!(state.calls, ["reserve", "load", "enable", "unload"]);
+}
+
+#[test]
+fn what_cannot_be_unloaded_either_is_said() {
+    let mut state = refusing("enable", Reason::Ftrace);
+    state.stuck = true;
+    let (_, result, state) = run(&object(&[]), true, state);
+    message(
+        result,
+        &["stays loaded and disabled", "lpatch unload good", "task 7"],
+    );
+    assert_eq!(state.loaded, ["good"]);
+}
+
+#[test]
+fn relocations_out_of_range_leave_nothing() {
+    let file = object_with(".text\ncall jiffies - 0x7f000000\n");
+    let (_, result, state) = run(&file, true, State::default());
+    message(result, &["out of range", "jiffies"]);
+    assert_eq!((state.reserved, state.loaded.len()), (0, 0));
+    assert_eq!(state.calls, ["reserve"]);
+}
+
+/// kallsyms does not tell where the text of a module ends: the loader asks for one page after the other.
+#[test]
+fn the_last_function_of_a_module() {
+    let crc = format!("{:#x}", crc32fast::hash(&code(MODULE + 0x80, 16)));
+    let file = object(&[("\"fs_read\"", "\"fs_last\""), ("@read_crc@", &crc)]);
+    let (_, result, state) = run(&file, true, State::default());
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(state.calls, ["reserve", "load", "load", "load", "enable"]);
+}
+
+/// Every reason has a sentence of its own that says what to do next; none prints only a number.
+#[test]
+fn every_reason_is_a_sentence() {
+    let mut seen = std::collections::HashSet::new();
+    for (reason, name) in Reason::ALL {
+        let refused = Refused {
+            op: "load",
+            errno: 22,
+            code: reason.code(),
+            at: 3,
+            value: 0x77,
+        };
+        let text = sentence(&refused);
+        assert!(
+            text.starts_with("load: ") && text.len() > 40,
+            "{name}: {text}"
+        );
+        assert!(
+            text.contains(';'),
+            "{name} does not say what to do next: {text}"
+        );
+        assert!(
+            seen.insert(text.clone()),
+            "{name} is not told apart: {text}"
+        );
+    }
+    let unknown = Refused {
+        op: "load",
+        errno: 22,
+        code: 9999,
+        at: 0,
+        value: 0,
+    };
+    assert!(sentence(&unknown).contains("9999"));
+}
+
+/// Damaged copies through the whole way: nothing is ever left.
+#[test]
+fn damaged_copies_leave_nothing() {
+    let good = object(&[]);
+    let crc = crc_offset(&good).expect("it is sealed");
+    let mut random = Random(0x1_0ad);
+    let target = target();
+    let mut installs = 0;
+    for _ in 0..1000 {
+        let mut file = good.clone();
+        let at = random.below(file.len());
+        file[at] ^= 1 << random.below(8);
+        assert!(link(&file, &target).is_err(), "byte {at}");
+        seal_at(&mut file, crc);
+        if link(&file, &target).is_ok() {
+            let (_, result, state) = run(&file, true, State::default());
+            installs += 1;
+            assert_eq!(state.reserved, 0);
+            assert_eq!(state.loaded.len(), usize::from(result.is_ok()));
+        }
+    }
+    assert!(installs > 100, "only {installs} came so far");
+}
