@@ -71,7 +71,12 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
     };
     let what = name(reason).unwrap_or_else(|| match reason {
         Reason::Symbol | Reason::SymbolObject => format!("symbol {at}"),
-        _ if (64..72).contains(&code) => format!("{at}"),
+        Reason::RelocKind
+        | Reason::RelocSite
+        | Reason::RelocTarget
+        | Reason::RelocRange
+        | Reason::RelocValue
+        | Reason::RelocOverlap => format!("number {at}"),
         _ => format!("function {at}"),
     });
     let text = match reason {

@@ -10,6 +10,7 @@ use lpatch_loader::image::CRC;
 use lpatch_loader::install::{install, InstallError, Step};
 use lpatch_loader::link::link;
 use lpatch_loader::reason::sentence;
+use lpatch_loader::target::Target;
 use lpatch_model::image::Image;
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::{FuncInfo, PatchInfo, Query, Reason, Reserve};
@@ -142,8 +143,16 @@ impl Device for Fake {
 
 /// Installs a file; the steps that were seen, the result, and what is left.
 fn run(file: &[u8], enable: bool, state: State) -> (usize, Result<(), InstallError>, State) {
-    let target = target();
-    let linked = link(file, &target).unwrap_or_else(|problems| panic!("{problems}"));
+    run_for(file, &target(), enable, state)
+}
+
+fn run_for(
+    file: &[u8],
+    target: &Target,
+    enable: bool,
+    state: State,
+) -> (usize, Result<(), InstallError>, State) {
+    let linked = link(file, target).unwrap_or_else(|problems| panic!("{problems}"));
     let state = Rc::new(RefCell::new(state));
     let core = Fake {
         state: Rc::clone(&state),
@@ -314,7 +323,7 @@ fn damaged_copies_leave_nothing() {
         assert!(link(&file, &target).is_err(), "byte {at}");
         seal_at(&mut file, crc);
         if link(&file, &target).is_ok() {
-            let (_, result, state) = run(&file, true, State::default());
+            let (_, result, state) = run_for(&file, &target, true, State::default());
             installs += 1;
             assert_eq!(state.reserved, 0);
             assert_eq!(state.loaded.len(), usize::from(result.is_ok()));
