@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Included by the compiler before every source of a patch object, right after the kernel's
+ * configuration. Not for authors to include.
+ *
+ * A static branch of a patch must be a five-byte instruction, whatever the distance of its target:
+ * the linker redirects it, and there is no room for that in a two-byte jump. The kernel gets short
+ * ones in two ways, and both end here.
+ */
+#ifndef _LPATCH_PREFIX_H
+#define _LPATCH_PREFIX_H
+
+/* The first: the assembler chooses the size of a jmp, objtool turns it into a nop of that size. */
+#undef CONFIG_HAVE_JUMP_LABEL_HACK
+
+#include <linux/jump_label.h>
+
+/* The second: a branch that starts as a jump leaves its size to the assembler. Spell it out. */
+static __always_inline bool lpatch_static_branch_jump(struct static_key * const key,
+						      const bool branch)
+{
+	asm goto("1: .byte 0xe9\n\t"
+		 ".long %l[l_yes] - 2f\n\t"
+		 "2:\n\t"
+		 JUMP_TABLE_ENTRY("%c0 + %c1", "%l[l_yes]")
+		 : : "i" (key), "i" (branch) : : l_yes);
+
+	return false;
+l_yes:
+	return true;
+}
+
+#define arch_static_branch_jump lpatch_static_branch_jump
+
+#endif /* _LPATCH_PREFIX_H */
