@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reading /proc/execdomains prints the stack. There is a second function of the patch between, and the
+ * replacement does something after the call, so both stay on the stack with frames of their own.
+ */
+
+#include <linux/printk.h>
+#include <linux/seq_file.h>
+
+#include <lpatch/patch.h>
+
+static noinline int lpatch_stack_inner(struct seq_file *m)
+{
+	char note[48];
+
+	scnprintf(note, sizeof(note), "lpatch stack of %zu bytes", m->size);
+	dump_stack();
+	seq_printf(m, "%s\n", note);
+	return 0;
+}
+
+static int lpatch_execdomains_proc_show(struct seq_file *m, void *v)
+{
+	int error = lpatch_stack_inner(m);
+
+	seq_puts(m, "lpatch stack dumped\n");
+	return error;
+}
+
+LPATCH_FUNC(vmlinux, execdomains_proc_show, lpatch_execdomains_proc_show);
+
+LPATCH_NAME("stack");
+LPATCH_VERSION("1");
+LPATCH_DESCRIPTION("reading /proc/execdomains prints the stack");
