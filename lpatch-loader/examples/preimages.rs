@@ -140,8 +140,7 @@ impl Kcore {
             .find(|(start, size, _)| addr.checked_sub(*start).is_some_and(|at| at < *size))
             .ok_or_else(|| format!("{addr:#x} is not in /proc/kcore"))?;
         let mut bytes = vec![0; len];
-        self.file
-            .read_exact_at(&mut bytes, addr - start + offset)?;
+        self.file.read_exact_at(&mut bytes, addr - start + offset)?;
         Ok(bytes)
     }
 }

@@ -56,6 +56,10 @@ pub(crate) enum Command {
     Info(File),
     /// Do everything that load does except for the requests to lpatch_core, and report all problems at once.
     Verify(Verify),
+    /// Record in a patch object which kernel it is for, and what the functions that it replaces look like there.
+    ///
+    /// Works offline, on the files of a stock kernel. Sealing again replaces the seal.
+    Seal(Seal),
     /// Print the man page.
     #[command(hide = true)]
     Man,
@@ -109,6 +113,32 @@ pub(crate) struct Verify {
     /// Its build-id in hex.
     #[arg(long, value_name = "HEX", requires = "kallsyms")]
     pub(crate) build_id: Option<String>,
+}
+
+/// Arguments of `seal`.
+#[derive(Debug, Args)]
+pub(crate) struct Seal {
+    /// Patch object, as lpatch-core/build-patch compiles it.
+    pub(crate) file: PathBuf,
+    /// Where to write the sealed object.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Directory with the target's vmlinux or vmlinuz, kallsyms or System.map, release, and modules; or the build
+    /// directory of a kernel.
+    #[arg(long, value_name = "DIR", required_unless_present_all = ["vmlinux", "kallsyms"])]
+    pub(crate) target: Option<PathBuf>,
+    /// The target's bzImage, or the ELF file in it with the relocation table behind.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vmlinux: Option<PathBuf>,
+    /// The target's symbols: a dump of its /proc/kallsyms, a System.map or a vmlinux with a symbol table.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kallsyms: Option<PathBuf>,
+    /// Directory that has the target's modules, however deep.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules: Option<PathBuf>,
+    /// Seal even what cannot be replaced, to see a loader refuse it.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Arguments of `completions`.

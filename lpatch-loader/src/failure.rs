@@ -40,6 +40,14 @@ pub(crate) enum Failure {
         /// All that is wrong with it.
         problems: Problems,
     },
+    /// The object, or a file of the target kernel, cannot be used to seal.
+    #[error("{path}: {why}")]
+    Seal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// An argument that clap could not check.
     #[error("{0}")]
     Argument(String),
@@ -85,7 +93,9 @@ impl Failure {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::File { .. } | Self::Problems { .. } | Self::Argument(_) => INPUT,
+            Self::File { .. } | Self::Problems { .. } | Self::Seal { .. } | Self::Argument(_) => {
+                INPUT
+            }
             Self::Target(error) => target_code(error),
             Self::Device(error) | Self::Install(InstallError::Refused { error, .. }) => {
                 device_code(error)

@@ -4,7 +4,7 @@
 
 use crate::elf::{Elf, ElfError, Home, Symbol};
 use crate::preimage::Preimage;
-use crate::volatile::{Ranges, SiteError, Table, TABLES};
+use crate::volatile::{padding, Ranges, SiteError, Table, TABLES};
 use object::elf;
 use std::collections::HashMap;
 use thiserror::Error;
@@ -117,6 +117,20 @@ impl<'d> Kmod<'d> {
                 }
             }
         }
+        let functions = elf.symbols().iter().filter(|s| s.kind == elf::STT_FUNC);
+        // `__pfx_` names the padding; what is in front of it is the end of another function.
+        for symbol in functions.filter(|s| !s.name.starts_with("__pfx_")) {
+            let Home::Section(section) = symbol.home else {
+                continue;
+            };
+            let code = elf.sections().get(section).map_or(&[][..], |s| s.data);
+            let end = usize::try_from(symbol.value).unwrap_or(0);
+            let len = padding(code.get(..end).unwrap_or_default());
+            sites
+                .entry(section)
+                .or_default()
+                .push((symbol.value - len, len));
+        }
         let volatile = sites
             .into_iter()
             .map(|(section, sites)| (section, sites.into_iter().collect()))
@@ -167,7 +181,8 @@ impl<'d> Kmod<'d> {
         Ok(place)
     }
 
-    fn find(&self, name: &str, sympos: Option<u32>) -> Result<Place, KmodError> {
+    /// Finds a symbol; the position counts as upstream livepatch does.
+    pub fn find(&self, name: &str, sympos: Option<u32>) -> Result<Place, KmodError> {
         let all: Vec<Place> = self
             .symbols()
             .filter(|(_, symbol)| symbol.name == name)

@@ -6,9 +6,13 @@
 //! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`. `link` and
 //! `install` run them. Input and output
 //! are in `file`, `kernel` and `device` only.
+//!
+//! Sealing is another way: `unpack` → `vmlinux`, `symtab`, `kmod`, all with `volatile` → `preimage` → `seal` →
+//! `append`.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod append;
 pub mod class;
 pub mod device;
 pub mod elf;
@@ -18,16 +22,22 @@ pub mod image;
 pub mod install;
 pub mod kallsyms;
 pub mod kernel;
-pub mod ksyms;
+pub mod kmod;
 pub mod layout;
 pub mod link;
 pub mod meta;
 mod near;
 pub mod notes;
 pub mod object;
+pub mod preimage;
 pub mod problem;
 pub mod reason;
 pub mod relocate;
 pub mod resolve;
+pub mod seal;
+pub mod symtab;
 pub mod tables;
 pub mod target;
+pub mod unpack;
+pub mod vmlinux;
+pub mod volatile;

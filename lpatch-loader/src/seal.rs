@@ -34,19 +34,12 @@ pub enum SealError {
     #[error("{0}")]
     Object(Problems),
     /// A function of vmlinux.
-    #[error("{function}: {error}")]
-    Vmlinux {
-        /// The patched function.
-        function: String,
-        /// What is wrong.
-        error: VmlinuxError,
-    },
+    #[error(transparent)]
+    Vmlinux(#[from] VmlinuxError),
     /// A function of a module.
-    #[error("{function} of {objname}: {error}")]
+    #[error("module {objname}: {error}")]
     Kmod {
-        /// The patched function.
-        function: String,
-        /// Its module.
+        /// The module.
         objname: String,
         /// What is wrong.
         error: KmodError,
@@ -81,7 +74,9 @@ pub struct Stock<'d> {
 pub struct Sealed {
     /// The file.
     pub file: Vec<u8>,
-    /// The pre-image of each function, in the order of `.lpatch.funcs`.
+    /// The name of each function, in the order of `.lpatch.funcs`.
+    pub names: Vec<String>,
+    /// The pre-image of each.
     pub preimages: Vec<Preimage>,
     /// Functions that cannot be replaced, sealed because they were forced to be.
     pub forced: Vec<SealError>,
@@ -91,13 +86,7 @@ impl Stock<'_> {
     fn preimage(&self, func: &FuncEntry<'_>) -> Result<Preimage, SealError> {
         let function = || func.old_name.to_owned();
         if func.objname == VMLINUX {
-            let symbol = self
-                .vmlinux
-                .function(func.old_name, func.sympos)
-                .map_err(|error| SealError::Vmlinux {
-                    function: function(),
-                    error,
-                })?;
+            let symbol = self.vmlinux.function(func.old_name, func.sympos)?;
             return self
                 .vmlinux
                 .preimage(&symbol)
@@ -112,16 +101,27 @@ impl Stock<'_> {
                 function: function(),
                 objname: func.objname.into(),
             })?;
-        let place =
-            kmod.function(func.old_name, func.sympos)
-                .map_err(|error| SealError::Kmod {
-                    function: function(),
-                    objname: func.objname.into(),
-                    error,
-                })?;
+        let place = kmod
+            .function(func.old_name, func.sympos)
+            .map_err(|error| SealError::Kmod {
+                objname: func.objname.into(),
+                error,
+            })?;
         kmod.preimage(place).ok_or_else(|| SealError::NoBytes {
             function: function(),
         })
+    }
+}
+
+impl Stock<'_> {
+    /// The pre-image of a function that may not be replaceable.
+    fn bytes_of(&self, func: &FuncEntry<'_>) -> Option<Preimage> {
+        if func.objname == VMLINUX {
+            let symbol = self.vmlinux.find(func.old_name, func.sympos).ok()?;
+            return self.vmlinux.preimage(&symbol);
+        }
+        let kmod = self.modules.get(func.objname)?;
+        kmod.preimage(kmod.find(func.old_name, func.sympos).ok()?)
     }
 }
 
@@ -169,16 +169,15 @@ pub fn modules(file: &[u8]) -> Result<Vec<String>, SealError> {
     Ok(names)
 }
 
-/// Seals an object for a kernel. With `force`, a function that cannot be replaced gets a pre-image that
-/// nothing has, so that a loader gets to see the object and refuses it.
+/// Seals an object for a kernel. With `force` a function that cannot be replaced is sealed too, so that a
+/// loader gets to see the object and refuses it; one that does not exist gets a pre-image that nothing has.
 pub fn seal(file: &[u8], stock: &Stock<'_>, force: bool) -> Result<Sealed, Vec<SealError>> {
     let object = Object::parse(file).map_err(|error| vec![error.into()])?;
     let mut problems = Problems::default();
     let meta = Meta::read(&object, &mut problems);
     // An old seal may be of an older form, and is replaced; what the author wrote must be right.
-    match Notes::read(&object) {
-        Err(error @ (NoteError::NoName | NoteError::BadName { .. })) => problems.push(error),
-        _ => (),
+    if let Err(error @ (NoteError::NoName | NoteError::BadName { .. })) = Notes::read(&object) {
+        problems.push(error);
     }
     problems
         .or(())
@@ -190,7 +189,7 @@ pub fn seal(file: &[u8], stock: &Stock<'_>, force: bool) -> Result<Sealed, Vec<S
         match stock.preimage(func) {
             Ok(preimage) => preimages.push(preimage),
             Err(error) => {
-                preimages.push(impossible());
+                preimages.push(stock.bytes_of(func).unwrap_or_else(impossible));
                 errors.push(error);
             }
         }
@@ -220,6 +219,7 @@ pub fn seal(file: &[u8], stock: &Stock<'_>, force: bool) -> Result<Sealed, Vec<S
     }
     Ok(Sealed {
         file: sealed,
+        names: meta.funcs.iter().map(|f| f.old_name.into()).collect(),
         preimages,
         forced: errors,
     })

@@ -11,7 +11,9 @@
 use crate::kallsyms::{Found, Kallsyms, Length as SymbolLength};
 use crate::meta::VMLINUX;
 use crate::preimage::Preimage;
-use crate::volatile::{Length, Ranges, SiteError, Table, RUNTIME_CONSTS, TABLES, UNSUPPORTED};
+use crate::volatile::{
+    padding, Length, Ranges, SiteError, Table, PADDING, RUNTIME_CONSTS, TABLES, UNSUPPORTED,
+};
 use object::elf::{FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{elf, LittleEndian};
@@ -24,7 +26,9 @@ const BANNER: &[u8] = b"Linux version ";
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum VmlinuxError {
     /// Not an ELF executable for x86-64.
-    #[error("not the ELF image of an x86-64 kernel ({0}); give vmlinux, or a bzImage with zstd payload")]
+    #[error(
+        "not the ELF image of an x86-64 kernel ({0}); give vmlinux, or a bzImage with zstd payload"
+    )]
     NotVmlinux(&'static str),
     /// No relocation table at the end.
     #[error("the image has no relocation table at its end ({0}); give the bzImage instead of the vmlinux that went into it")]
@@ -47,7 +51,9 @@ pub enum VmlinuxError {
         count: usize,
     },
     /// There are not as many.
-    #[error("sympos of {name} is {sympos}, but the target kernel has only {count} symbols of that name")]
+    #[error(
+        "sympos of {name} is {sympos}, but the target kernel has only {count} symbols of that name"
+    )]
     Sympos {
         /// The name.
         name: String,
@@ -72,7 +78,9 @@ pub enum VmlinuxError {
     #[error("{0} is not a function of the target kernel; replace functions only")]
     NotFunction(String),
     /// Freed after boot.
-    #[error("{0} is an __init function: the kernel freed it after boot, so there is nothing to replace")]
+    #[error(
+        "{0} is an __init function: the kernel freed it after boot, so there is nothing to replace"
+    )]
     Init(String),
     /// Cannot be redirected.
     #[error("{0} has no fentry site, so it cannot be redirected: it is notrace, noinstr, assembly, Rust or in a directory built without ftrace; replace its callers")]
@@ -129,8 +137,7 @@ struct Image<'d> {
 impl<'d> Image<'d> {
     fn parse(data: &'d [u8]) -> Result<Self, VmlinuxError> {
         let not = |why| move |_: object::Error| VmlinuxError::NotVmlinux(why);
-        let header =
-            FileHeader64::<LittleEndian>::parse(data).map_err(not("no ELF64 header"))?;
+        let header = FileHeader64::<LittleEndian>::parse(data).map_err(not("no ELF64 header"))?;
         if header.e_machine(LE) != elf::EM_X86_64 || header.e_type(LE) != elf::ET_EXEC {
             return Err(VmlinuxError::NotVmlinux("machine or type is another"));
         }
@@ -277,6 +284,10 @@ fn sites<'d>(
     Ok(list)
 }
 
+fn is_function(symbol: &Found<'_>) -> bool {
+    symbol.objname == VMLINUX && matches!(symbol.letter, 't' | 'T' | 'w' | 'W')
+}
+
 impl<'d> Vmlinux<'d> {
     /// Reads an image; the symbols may be those of a boot at any address.
     pub fn new(data: &'d [u8], kallsyms: Kallsyms) -> Result<Self, VmlinuxError> {
@@ -322,7 +333,9 @@ impl<'d> Vmlinux<'d> {
             }
         }
         if fentry.is_empty() {
-            return Err(VmlinuxError::Missing("fentry sites (CONFIG_DYNAMIC_FTRACE)"));
+            return Err(VmlinuxError::Missing(
+                "fentry sites (CONFIG_DYNAMIC_FTRACE)",
+            ));
         }
         fentry.sort_unstable();
         volatile.extend(runtime_consts(&image, &symbols)?);
@@ -334,6 +347,17 @@ impl<'d> Vmlinux<'d> {
                 .filter(|found| found.objname == VMLINUX && found.name.starts_with("__SCT__"))
                 .map(|found| (symbols.link_addr(&found), 5)),
         );
+
+        let functions = symbols.kallsyms.iter().filter(is_function);
+        // `__pfx_` names the padding; what is in front of it is the end of another function.
+        for function in functions.filter(|f| !f.name.starts_with("__pfx_")) {
+            let addr = symbols.link_addr(&function);
+            let room = u64::try_from(PADDING).unwrap_or(0);
+            if let Some(before) = image.bytes(addr.wrapping_sub(room), room) {
+                let len = padding(before);
+                volatile.push((addr - len, len));
+            }
+        }
 
         let init = symbols
             .unique("__init_begin")
@@ -365,8 +389,28 @@ impl<'d> Vmlinux<'d> {
         all.filter(|found| found.objname == VMLINUX)
     }
 
-    /// Finds a function that can be replaced; the position counts as upstream livepatch does.
+    /// Finds a function that can be replaced.
     pub fn function<'k>(
+        &'k self,
+        name: &'k str,
+        sympos: Option<u32>,
+    ) -> Result<Found<'k>, VmlinuxError> {
+        let found = self.find(name, sympos)?;
+        let addr = self.symbols.link_addr(&found);
+        if self
+            .init
+            .is_some_and(|(begin, end)| (begin..end).contains(&addr))
+        {
+            return Err(VmlinuxError::Init(name.into()));
+        }
+        if !self.has_fentry(&found) {
+            return Err(VmlinuxError::NoFentry(name.into()));
+        }
+        Ok(found)
+    }
+
+    /// Finds a function; the position counts as upstream livepatch does.
+    pub fn find<'k>(
         &'k self,
         name: &'k str,
         sympos: Option<u32>,
@@ -390,18 +434,8 @@ impl<'d> Vmlinux<'d> {
                     count: all.len(),
                 })?,
         };
-        if !found.letter.eq_ignore_ascii_case(&'t') && !found.letter.eq_ignore_ascii_case(&'w') {
+        if !is_function(&found) {
             return Err(VmlinuxError::NotFunction(name.into()));
-        }
-        let addr = self.symbols.link_addr(&found);
-        if self
-            .init
-            .is_some_and(|(begin, end)| (begin..end).contains(&addr))
-        {
-            return Err(VmlinuxError::Init(name.into()));
-        }
-        if !self.has_fentry(&found) {
-            return Err(VmlinuxError::NoFentry(name.into()));
         }
         Ok(found)
     }
@@ -425,10 +459,7 @@ impl<'d> Vmlinux<'d> {
     }
 }
 
-fn runtime_consts(
-    image: &Image<'_>,
-    symbols: &Symbols,
-) -> Result<Vec<(u64, u64)>, VmlinuxError> {
+fn runtime_consts(image: &Image<'_>, symbols: &Symbols) -> Result<Vec<(u64, u64)>, VmlinuxError> {
     let mut volatile = Vec::new();
     for (name, addr, size) in &image.sections {
         let known = RUNTIME_CONSTS

@@ -134,6 +134,18 @@ pub const RUNTIME_CONSTS: &[(&str, Length)] = &[
     ("runtime_shift_", Length::Fixed(1)),
 ];
 
+/// Room in front of a function, one-byte nops, into which call depth tracking writes its accounting
+/// (CONFIG_FUNCTION_PADDING_BYTES, patch_dest() in callthunks.c). It belongs to the symbol before: to `__pfx_`
+/// of the function, or where an assembly function has none, to the function before.
+pub const PADDING: usize = 16;
+
+/// How many bytes of padding end at the end of this code.
+pub fn padding(code: &[u8]) -> u64 {
+    const NOP: u8 = 0x90;
+    let nops = code.iter().rev().take(PADDING).take_while(|b| **b == NOP);
+    u64::try_from(nops.count()).unwrap_or(0)
+}
+
 /// A table that lpatch cannot account for: FineIBT rewrites both sides of indirect calls.
 pub const UNSUPPORTED: &str = ".cfi_sites";
 
@@ -265,6 +277,14 @@ mod tests {
         assert_eq!(of(&[0xe9, 0, 0, 0, 0]), Some(5));
         assert_eq!(of(&[0x0f, 0x1f, 0x44, 0, 0]), Some(5));
         assert_eq!(of(&[0x0f, 0x1f, 0x40, 0]), None);
+    }
+
+    #[test]
+    fn padding_is_the_nops_at_the_end() {
+        assert_eq!(padding(&[0xc3, 0x90, 0x90, 0x90]), 3);
+        assert_eq!(padding(&[0x90; 40]), 16);
+        assert_eq!(padding(&[0x90, 0xcc]), 0);
+        assert_eq!(padding(&[]), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod info;
 mod list;
 mod load;
 mod op;
+mod seal;
 mod verify;
 
 use crate::cli::Command;
@@ -28,6 +29,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Report, Fail
         Command::Status(args) => list::status(&mut Core::open()?, args.name.as_deref()),
         Command::Info(args) => info::run(&args.file),
         Command::Verify(args) => verify::run(args, output),
+        Command::Seal(args) => seal::run(args, output),
         Command::Man => generate::man(),
         Command::Completions(args) => Ok(generate::completions(args.shell)),
     }
