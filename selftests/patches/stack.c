@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading /proc/execdomains prints the stack. There is a second function of the patch between, and the
- * replacement does something after the call, so both stay on the stack with frames of their own.
+ * Reading /proc/execdomains prints the stack. There is a second function of the patch between, and each
+ * does something after its call, so both are on the stack with frames of their own.
  */
 
 #include <linux/printk.h>
@@ -9,21 +9,18 @@
 
 #include <lpatch/patch.h>
 
-static noinline int lpatch_stack_inner(struct seq_file *m)
+static noinline int lpatch_stack_inner(struct seq_file *m, void *v)
 {
-	char note[48];
-
-	scnprintf(note, sizeof(note), "lpatch stack of %zu bytes", m->size);
 	dump_stack();
-	seq_printf(m, "%s\n", note);
-	return 0;
+	seq_printf(m, "lpatch stack dumped, position %lld\n", m->index);
+	return !v;
 }
 
 static int lpatch_execdomains_proc_show(struct seq_file *m, void *v)
 {
-	int error = lpatch_stack_inner(m);
+	int error = lpatch_stack_inner(m, v);
 
-	seq_puts(m, "lpatch stack dumped\n");
+	seq_puts(m, "lpatch stack done\n");
 	return error;
 }
 

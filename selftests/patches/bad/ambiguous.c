@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Replaces a function whose name several files of vmlinux use, without saying which. */
 
-#include <linux/kobject.h>
+#include <linux/device.h>
 #include <linux/sysfs.h>
 
 #include <lpatch/patch.h>
