@@ -3,6 +3,8 @@
 //! Each reason of the core as a sentence: what happened, where, what to do next.
 
 use crate::device::Refused;
+use crate::ksyms::PatchSymbol;
+use crate::layout::Region;
 use crate::link::Linked;
 use lpatch_model::uapi::Reason;
 
@@ -49,7 +51,24 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
             let (name, offset) = (place.region.name(), place.offset);
             Some(format!("at {name}+{offset:#x} against {symbol}"))
         }
+        Reason::Orc => Some(code(linked, linked.tables.orcs.get(at)?.offset)),
+        Reason::Extable => Some(code(linked, linked.tables.exs.get(at)?.insn)),
+        Reason::Bug => Some(code(linked, linked.tables.bugs.get(at)?.insn)),
+        Reason::Site => Some(code(linked, linked.tables.sites.get(at)?.offset)),
+        Reason::Ksym => Some(linked.tables.symbols.get(at)?.name.to_owned()),
         _ => None,
+    }
+}
+
+/// The place of an offset in the text: "function+0x..".
+fn code(linked: &Linked<'_>, offset: u32) -> String {
+    let covers = |s: &&PatchSymbol<'_>| {
+        let within = offset.checked_sub(s.place.offset);
+        s.place.region == Region::Text && within.is_some_and(|w| w < s.size)
+    };
+    match linked.tables.symbols.iter().find(covers) {
+        Some(s) => format!("{}+{:#x}", s.name, offset - s.place.offset),
+        None => format!("text+{offset:#x}"),
     }
 }
 
@@ -77,6 +96,9 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         | Reason::RelocRange
         | Reason::RelocValue
         | Reason::RelocOverlap => format!("number {at}"),
+        Reason::Orc | Reason::Extable | Reason::Bug | Reason::Site | Reason::Ksym => {
+            format!("number {at}")
+        }
         _ => format!("function {at}"),
     });
     let text = match reason {
@@ -115,11 +137,11 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         Reason::RelocValue => format!("the relocation {what} does not hold {value:#x}; {OURS}"),
         Reason::Symbol => format!("{what} is not at {value:#x}; was its module loaded again meanwhile? try again"),
         Reason::SymbolObject => format!("{what}: its module is not loaded or is going away; load it and try again"),
-        Reason::Orc => format!("the ORC entry at {at:#x} is out of order or out of bounds; build the object again"),
-        Reason::Extable => format!("the exception table entry at {at:#x} is out of order or out of bounds; build the object again"),
-        Reason::Bug => format!("the bug table entry at {at:#x} is out of order or out of bounds; build the object again"),
-        Reason::Site => format!("the instruction of the site at {at:#x} is not what its kind needs; build the object again, for this kernel"),
-        Reason::Ksym => format!("the symbol of the patch at {at:#x} is out of bounds; {OURS}"),
+        Reason::Orc => format!("the ORC entry at {what} is out of order or out of bounds; build the object again"),
+        Reason::Extable => format!("the exception table entry at {what} is out of order or out of bounds; build the object again"),
+        Reason::Bug => format!("the bug table entry at {what} is out of order or out of bounds; build the object again"),
+        Reason::Site => format!("the instruction of the site at {what} is not what its kind needs; build the object again, for this kernel"),
+        Reason::Ksym => format!("the symbol {what} of the patch is out of bounds; {OURS}"),
         Reason::NoFuncs => "the patch replaces no function; add LPATCH_FUNC(…)".into(),
         Reason::FuncNew => format!("the replacement of {what} is out of the text, or its stack cannot be unwound; build the object through Kbuild, so that objtool runs"),
         Reason::FuncSymbol => format!("{what} is not where, or not as long as, the loader found it; was its module loaded again meanwhile? try again"),

@@ -112,6 +112,7 @@ pub(crate) fn kernel() -> FakeKernel {
         release: RELEASE.into(),
         orc_hash: *ORC_HASH,
         ours: ARENA..ARENA + 0x40_0000,
+        return_thunk: TEXT + 0x40,
         ..FakeKernel::default()
     };
     for (name, addr, size) in [
