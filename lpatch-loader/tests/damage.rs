@@ -162,6 +162,17 @@ fn damaged_copies() {
     }
     let linked = measured(&object_with(&many), &target, "many aligned sections");
     assert!(!linked, "80 MB of padding are more than an image carries");
+    // Each message looks for the function that it is about.
+    let mut many = String::from(".text\n");
+    for number in 0..60_000 {
+        many += &format!(".type f{number}, @function\nf{number}:\n");
+        many += ".reloc ., R_X86_64_GOTPCREL, helper\n.long 0\n";
+    }
+    assert!(!measured(
+        &object_with(&many),
+        &target,
+        "many bad relocations"
+    ));
     let mut many = String::from(".text\n");
     for number in 0..50_000 {
         many += &format!("call missing_{number}\n");

@@ -587,7 +587,30 @@ fn sizes() {
     );
     let more = ".section .bss.big, \"aw\", @nobits\n.zero 1 << 31\n";
     refused(&object_with(more), &["data of the patch takes", "split"]);
+    let more = ".section .rodata.big, \"a\"\n.zero 20 << 20\n.data\n.zero 20 << 20\n";
+    refused(
+        &object_with(more),
+        &["contents of the patch takes", "split"],
+    );
     // Zeros cost nothing in the image; whether the arena has room, the core says.
     let more = ".section .bss.big, \"aw\", @nobits\n.zero 500 << 20\n";
     assert_eq!(problems(&object_with(more)), [""; 0]);
+}
+
+/// A small file could otherwise describe any amount of work.
+#[test]
+fn sections_that_share_bytes() {
+    let mut file = object(&[]);
+    let parsed = elf::Elf::parse(&file).expect("it is good");
+    let find = |name: &str| {
+        let found = parsed.sections().iter().find(|s| s.name == name);
+        let section = found.expect("it is there");
+        (section.index, section.file_offset)
+    };
+    let ((_, text), (rodata, _)) = (find(".text"), find(".rodata"));
+    let headers = u64::from_le_bytes(file[40..48].try_into().expect("it has 8 bytes"));
+    // sh_offset is at 24 of the 64 bytes of a section header.
+    let field = usize::try_from(headers).expect("it is small") + 64 * rodata + 24;
+    file[field..field + 8].copy_from_slice(&text.to_le_bytes());
+    refused(&file, &[".text", ".rodata", "overlap in the file"]);
 }
