@@ -30,13 +30,14 @@ const INIT: u64 = 0xa0;
 const BANNER: u64 = 0xc0;
 const TABLES: u64 = 0x100;
 
-/// endbr64, call __fentry__, mov $imm32 (KASLR moves it), jmp rel32 to the return thunk, padding.
+/// endbr64, call __fentry__, mov $imm32 (KASLR moves it), nop, jmp rel32 to the return thunk, padding.
 fn function(fentry: bool) -> Vec<u8> {
     let mut code = vec![0xf3, 0x0f, 0x1e, 0xfa];
     if fentry {
         code.extend([0xe8, 1, 2, 3, 4]);
     }
     code.extend([0x48, 0xc7, 0xc0, 0x11, 0x22, 0x33, 0x81]);
+    code.extend([0x0f, 0x1f, 0x40, 0x00]);
     code.extend([0xe9, 5, 6, 7, 8]);
     code.resize(0x20, 0xcc);
     code
@@ -53,6 +54,9 @@ fn kernel(with_relocs: bool) -> Vec<u8> {
     put(SECOND, &function(true));
     put(BARE, &function(false));
     put(INIT, &function(true));
+    // In front of a function; and at the end of one, where only alignment follows.
+    put(SECOND - 16, &[0x90; 16]);
+    put(FIRST + 0x1e, &[0x90; 2]);
     put(BANNER, b"Linux version 9.9.9-test (somebody) #1\n\0");
     let mcount: Vec<u8> = [FIRST, SECOND, INIT]
         .iter()
@@ -64,7 +68,7 @@ fn kernel(with_relocs: bool) -> Vec<u8> {
         .enumerate()
         .flat_map(|(index, at)| {
             let here = i32::try_from(TABLES + 0x40).unwrap() + i32::try_from(index * 4).unwrap();
-            (i32::try_from(at + 16).unwrap() - here).to_le_bytes()
+            (i32::try_from(at + 20).unwrap() - here).to_le_bytes()
         })
         .collect();
     put(TABLES + 0x40, &returns);
@@ -79,10 +83,11 @@ fn kernel(with_relocs: bool) -> Vec<u8> {
     elf.add(Section::new(".notes", SHT_NOTE, A, note).at(BASE + 0x1000));
     let mut file = elf.write();
     if with_relocs {
-        // Padding, 64-bit list (empty), 32-bit list: the immediate of each function with one.
-        let fields = [FIRST, SECOND, INIT]
-            .map(|at| u32::try_from(BASE & 0xffff_ffff).unwrap() + u32::try_from(at).unwrap() + 12);
-        for word in [0, 0].into_iter().chain(fields) {
+        // A zero, the 64-bit fields, a zero, the 32-bit fields: the immediates.
+        let low = |at| u32::try_from((BASE + at) & 0xffff_ffff).unwrap();
+        let narrow = [FIRST, SECOND, INIT].map(|at| low(at + 12));
+        let words = [0, low(BARE + 0x18), 0].into_iter().chain(narrow);
+        for word in words {
             file.extend(word.to_le_bytes());
         }
     }
@@ -123,15 +128,29 @@ fn a_preimage_masks_what_a_boot_rewrites_and_nothing_else() {
     let first = vmlinux.function("first", None).unwrap();
     let pre = vmlinux.preimage(&first).unwrap();
     let masks: Vec<_> = pre.masks.iter().map(|m| (m.offset, m.len)).collect();
-    // fentry; the immediate and the return behind it.
-    assert_eq!((pre.len, masks), (0x20, vec![(4, 5), (12, 9)]));
-    let code = function(true);
+    // fentry, the immediate, the return.
+    assert_eq!((pre.len, masks), (0x20, vec![(4, 5), (12, 4), (20, 5)]));
+    let mut code = function(true);
+    code[0x1e..].fill(0x90);
     for at in 0..code.len() {
         let mut other = code.clone();
         other[at] ^= 1;
-        let masked = (4..9).contains(&at) || (12..21).contains(&at);
+        let masked = (4..9).contains(&at) || (12..16).contains(&at) || (20..25).contains(&at);
         assert_eq!(pre.matches(&other), masked, "byte {at}");
     }
+}
+
+#[test]
+fn wide_fields_and_padding_are_masked() {
+    let file = kernel(true);
+    let vmlinux = Vmlinux::new(&file, kallsyms(0)).unwrap();
+    let masks = |name| -> Vec<(u32, u32)> {
+        let found = vmlinux.find(name, None).unwrap();
+        let pre = vmlinux.preimage(&found).unwrap();
+        pre.masks.iter().map(|m| (m.offset, m.len)).collect()
+    };
+    assert_eq!(masks("bare"), [(0x18, 8)]);
+    assert_eq!(masks("__pfx_second"), [(0, 16)]);
 }
 
 #[test]
@@ -195,6 +214,7 @@ fn module() -> Vec<u8> {
     for _ in 0..3 {
         text.extend(function(true));
     }
+    text[0x3c..0x40].fill(0x90);
     let mut elf = ElfFile::new(ET_REL);
     let at = elf.add(Section::new(".text", SHT_PROGBITS, AX, text));
     for (index, name) in ["same", "same", "other"].iter().enumerate() {
@@ -224,7 +244,7 @@ fn a_module_is_masked_by_its_relocations_and_tables() {
         (pre.len, masks)
     };
     assert_eq!(masks(1), (0x20, vec![(4, 5), (12, 4), (0x1e, 2)]));
-    assert_eq!(masks(2), (0x20, vec![(4, 5), (12, 8)]));
+    assert_eq!(masks(2), (0x20, vec![(4, 5), (12, 8), (0x1c, 4)]));
     let error = |name, sympos| kmod.function(name, sympos).unwrap_err();
     assert!(matches!(
         error("same", None),
@@ -282,6 +302,7 @@ fn a_seal_says_what_the_loader_reads() {
     let object = Object::parse(&sealed.file).unwrap();
     let notes = Notes::read(&object).unwrap();
     notes.check_crc(&sealed.file).unwrap();
+    assert!(notes.crc.is_some());
     assert_eq!(notes.release.as_deref(), Some("9.9.9-test"));
     assert_eq!(notes.build_id.as_deref(), Some(&b"buildid!"[..]));
     let [preimage] = notes.preimages.as_slice() else {

@@ -2,8 +2,8 @@
 /*
  * /proc/loadavg counts its readers and names data of every kind.
  *
- * New data: a variable that is written (.data), one that starts at zero (.bss), an array that does not,
- * constants and strings. From vmlinux: nr_running() is not exported, uptime_proc_show() is static in
+ * New data: a variable that is written (.data), one that starts at zero (.bss), constants, strings,
+ * and pointers to them. From vmlinux: nr_running() is not exported, uptime_proc_show() is static in
  * another file, nr_threads is a variable.
  */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* getppid() returns a number that is no pid. Many tasks call it in a loop: selftests/programs/hot.c. */
+/* getppid() returns a number that is no pid. Many tasks call it: selftests/programs/hot.c. */
 
 #include <linux/linkage.h>
 #include <linux/ptrace.h>

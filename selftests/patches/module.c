@@ -2,8 +2,8 @@
 /*
  * A function of a loadable module: the file "status" of a mounted binfmt_misc says "patched".
  *
- * It calls a function that vmlinux exports, and one that is static in the module, which is why the module
- * has to be named for that symbol. scanarg() ends the string at the delimiter.
+ * It calls a function that vmlinux exports, and one that is static in the module, which is why the
+ * module has to be named for that symbol. scanarg() ends the string at the delimiter.
  */
 
 #include <linux/fs.h>

@@ -2,8 +2,8 @@
 /*
  * /proc/execdomains names the process that reads it.
  *
- * "current" and the stack protector's guard are per-CPU variables of vmlinux. To the linker they are plain
- * symbols; only new per-CPU variables would need room that a patch does not have.
+ * "current" and the stack protector's guard are per-CPU variables of vmlinux. To the linker they are
+ * plain symbols; only new per-CPU variables would need room that a patch does not have.
  */
 
 #include <linux/kernel.h>

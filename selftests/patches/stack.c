@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading /proc/execdomains prints the stack. There is a second function of the patch between, and each
- * does something after its call, so both are on the stack with frames of their own.
+ * Reading /proc/execdomains prints the stack. There is a second function of the patch between, and
+ * each does something after its call, so both are on the stack with frames of their own.
  */
 
 #include <linux/printk.h>

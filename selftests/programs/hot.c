@@ -5,8 +5,8 @@
  *	hot PROCESSES THREADS MILLISECONDS
  *
  * Prints "old N new N wrong N switches N": how many answers were the parent's pid, how many were the
- * patch's, how many were neither, and how often a thread saw the answer change. Exits with 1 if an answer was
- * wrong, 2 if it could not run.
+ * patch's, how many were neither, and how often a thread saw the answer change. Exits with 1 if an
+ * answer was wrong, 2 if it could not run.
  */
 #define _GNU_SOURCE
 #include <errno.h>

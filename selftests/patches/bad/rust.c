@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Replaces a Rust function. Its mangled name has a hash of the compiler, so the Makefile takes the name from
- * the target's symbols and writes it into the header.
+ * Replaces a Rust function. Its mangled name has a hash of the compiler, so the Makefile takes the
+ * name from the target's symbols and writes it into the header.
  */
 
 #include <linux/types.h>
