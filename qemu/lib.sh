@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts of this directory share: paths, messages, steps with their time, stamps and locks.
+# Sourced, never run. The caller has `set -eu`.
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+QEMU=$REPO/qemu
+CACHE=${LPATCH_CACHE:-$HOME/.cache/lpatch}
+mkdir -p "$CACHE" 2>/dev/null || {
+    echo "lpatch: cannot create the cache directory $CACHE: set LPATCH_CACHE to a writable place" >&2
+    exit 1
+}
+CACHE=$(cd "$CACHE" && pwd -P)
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "lpatch: $*"
+    exit 1
+}
+
+# key FILE_OR_TEXT…: a short name for what something is made from.
+key() { printf '%s\n' "$@" | sha256sum | cut -c1-12; }
+
+# now: seconds with a fraction, and since T: how many have passed, as text.
+now() { printf '%s\n' "$EPOCHREALTIME"; }
+since() { LC_ALL=C awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
+
+# lock NAME: one set-up at a time. The lock lives as long as this shell; a killed run leaves none behind.
+lock() {
+    mkdir -p "$CACHE/lock"
+    exec {LOCK_FD}>"$CACHE/lock/$1"
+    if ! flock -n "$LOCK_FD"; then
+        say "  waiting for another set-up of $1"
+        flock "$LOCK_FD"
+    fi
+}
+
+unlock() { exec {LOCK_FD}>&-; }
+
+# fresh DIR WHAT: is DIR complete and made from exactly WHAT? The stamp is written last.
+fresh() { [ -f "$1/.stamp" ] && [ "$(cat "$1/.stamp")" = "$2" ]; }
+
+# need_disk GIB: complain up front instead of half an hour later.
+need_disk() {
+    local have
+    have=$(df -Pk "$CACHE" | awk 'NR == 2 { print int($4 / 1048576) }')
+    [ "$have" -ge "$1" ] || die "too little disk: $CACHE has $have GiB free and the set-up needs $1;" \
+        "free some or set LPATCH_CACHE to a larger place"
+}
+
+# why LOG: the one line a person needs, if the log shows a cause we know.
+why() {
+    if grep -qE 'No space left on device' "$1"; then
+        echo "no space left under $CACHE: free some or set LPATCH_CACHE to a larger place"
+    elif grep -qE 'Temporary failure resolving|Could not resolve|Could not connect|Network is unreachable|Connection (timed out|refused)|Unable to connect' "$1"; then
+        echo "the Debian mirror cannot be reached: check the network, or set LPATCH_MIRROR"
+    elif grep -qE 'NO_PUBKEY|not signed|KEYEXPIRED|Missing key|no keyring' "$1"; then
+        echo "this host lacks the Debian archive keys: install a current debian-archive-keyring"
+    elif grep -qE 'unshare.*(Operation not permitted|failed)|unshare failed' "$1"; then
+        echo "this host does not let you create user namespaces: run as root, or allow them"
+    fi
+}
+
+# step NAME COMMAND…: run it with its output in a log, print one line with the time it took. The command
+# runs in a job of its own (so that errexit stays in force inside it, and an interrupt can end all of it).
+STEP_PIDS=()
+step() {
+    local name=$1 log start pid rc=0 cause
+    shift
+    mkdir -p "$CACHE/log"
+    log=$CACHE/log/${name//[ \/]/_}.log
+    start=$(now)
+    set -m
+    ( set -eu; "$@" ) >"$log" 2>&1 </dev/null &
+    pid=$!
+    set +m
+    STEP_PIDS+=("$pid")
+    wait "$pid" || rc=$?
+    if [ "$rc" -ne 0 ]; then
+        cause=$(why "$log")
+        tail -n 15 "$log" | sed 's/^/    /' >&2
+        die "$name failed after $(since "$start") s${cause:+: $cause} (log: $log)"
+    fi
+    printf '  %-40s %6s s\n' "$name" "$(since "$start")" >&2
+}
+
+# An interrupt ends what the steps started, by process group, and nothing else.
+end_steps() {
+    local pid
+    for pid in "${STEP_PIDS[@]}"; do
+        kill -TERM -- "-$pid" 2>/dev/null || true
+    done
+    STEP_PIDS=()
+}
+trap 'end_steps; exit 130' INT
+trap 'end_steps; exit 143' TERM HUP
