@@ -34,8 +34,8 @@ apt_opts() {
     APT_DIR=$CACHE/apt/$1
     APT_OPTS=(
         -qq
-        -o "Dir::Etc::sourcelist=$APT_DIR/sources.list" -o Dir::Etc::sourceparts=-
-        -o Dir::Etc::preferences=- -o Dir::Etc::preferencesparts=-
+        -o "Dir::Etc::sourcelist=$APT_DIR/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
         -o "Dir::State=$APT_DIR/state" -o "Dir::State::status=$APT_DIR/status"
         -o "Dir::Cache=$APT_DIR/cache"
         -o APT::Architecture=amd64 -o APT::Architectures=amd64

@@ -70,14 +70,15 @@ step() {
     local name=$1 log start pid rc=0 cause
     shift
     mkdir -p "$CACHE/log"
-    log=$CACHE/log/${name//[ \/]/_}.log
+    log=$CACHE/log/${name//[^A-Za-z0-9.+-]/_}.log
     start=$(now)
     set -m
     ( set -eu; "$@" ) >"$log" 2>&1 </dev/null &
     pid=$!
     set +m
-    STEP_PIDS+=("$pid")
+    STEP_PIDS=("$pid")
     wait "$pid" || rc=$?
+    STEP_PIDS=()
     if [ "$rc" -ne 0 ]; then
         cause=$(why "$log")
         tail -n 15 "$log" | sed 's/^/    /' >&2
@@ -86,13 +87,25 @@ step() {
     printf '  %-40s %6s s\n' "$name" "$(since "$start")" >&2
 }
 
-# An interrupt ends what the steps started, by process group, and nothing else.
+# spawn COMMAND…: run it beside us; its process id is in SPAWNED. A function is run in a subshell that can be told to end.
+BESIDE=()
+spawn() {
+    ( STEP_PIDS=() BESIDE=(); trap 'end_steps; exit 143' TERM; trap end_steps EXIT; "$@" ) &
+    SPAWNED=$!
+    BESIDE+=("$SPAWNED")
+}
+
+# An interrupt, or the failure of one step, ends all that the steps started: by process id, and nothing else.
 end_steps() {
     local pid
     for pid in "${STEP_PIDS[@]}"; do
         kill -TERM -- "-$pid" 2>/dev/null || true
     done
-    STEP_PIDS=()
+    for pid in "${BESIDE[@]}"; do
+        kill -TERM "$pid" 2>/dev/null || true
+    done
+    STEP_PIDS=() BESIDE=()
 }
-trap 'end_steps; exit 130' INT
-trap 'end_steps; exit 143' TERM HUP
+trap end_steps EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Makes the guest's file system: one cpio archive of busybox, init and what this run brings along. Sourced after lib.sh.
+
+# stage_file STAGE SRC [DST]: DST is absolute in the guest, or relative to /lpatch; a directory goes with all it holds.
+stage_file() {
+    local dst=${3:-$(basename "$2")}
+    [ -e "$2" ] || die "no such file: $2"
+    case $dst in /*) ;; *) dst=/lpatch/$dst ;; esac
+    mkdir -p "$1$(dirname "$dst")"
+    cp -rLp "$2" "$1$dst"
+}
+
+# stage_modules STAGE KERNEL_DIR NAME…: stock modules and what they depend on, decompressed, with a modules.dep of their own.
+stage_modules() {
+    local stage=$1 kernel=$2 abi name paths path
+    shift 2
+    abi=$(cat "$kernel/release")
+    for name in "$@"; do
+        # A line of modules.dep: "path: dependency…". A name may be written with - or _.
+        paths=$(awk -v want="${name//-/_}" '
+            { path = $1; sub(/:$/, "", path); n = path; sub(/.*\//, "", n); sub(/\.ko.*/, "", n); gsub(/-/, "_", n) }
+            n == want { $1 = ""; print path, $0; exit }' "$kernel/modules/modules.dep")
+        if [ -z "$paths" ]; then
+            ! grep -q "/${name//[-_]/[-_]}\\.ko\$" "$kernel/modules/modules.builtin" 2>/dev/null || continue
+            die "kernel $abi has no module $name"
+        fi
+        for path in $paths; do
+            mkdir -p "$stage/lib/modules/$abi/$(dirname "$path")"
+            cp "$kernel/modules/$path" "$stage/lib/modules/$abi/$path"
+        done
+    done
+    cp "$kernel"/modules/modules.{builtin,order} "$stage/lib/modules/$abi/" 2>/dev/null || true
+    # shellcheck disable=SC2016
+    "$QEMU/toolroot" run -- sh -eu -c '
+        cd "$1/lib/modules/$2"
+        find . -name "*.ko.xz" -exec xz -d {} +
+        find . -name "*.ko.zst" -exec zstd -qd --rm {} +
+        find . -name "*.ko.gz" -exec gzip -d {} +
+        [ ! -f modules.order ] || sed -i "s/\.ko\.[a-z]*$/.ko/" modules.order
+        depmod -b "$1" "$2"' sh "$stage" "$abi"
+}
+
+# stage_base STAGE: what every guest has.
+stage_base() {
+    local root
+    root=$("$QEMU/toolroot" path)
+    mkdir -p "$1/bin" "$1/dev" "$1/lpatch"
+    cp "$root/usr/bin/busybox" "$1/bin/busybox"
+    cp "$QEMU/init" "$1/init"
+    cp "$QEMU/expect-warn" "$QEMU/verdict.patterns" "$1/lpatch/"
+    chmod 755 "$1/init" "$1/lpatch/expect-warn"
+}
+
+# pack STAGE OUT: all of it as root's, whoever we are. The kernel makes /dev/console itself when it unpacks no such node.
+pack() {
+    # shellcheck disable=SC2016
+    "$QEMU/toolroot" run -- sh -eu -c 'cd "$1"; find . -print0 | sort -z | cpio -0 -o -H newc -R 0:0 --quiet >"$2"' sh "$1" "$2"
+}
