@@ -23,7 +23,6 @@ stage_modules() {
             { path = $1; sub(/:$/, "", path); n = path; sub(/.*\//, "", n); sub(/\.ko.*/, "", n); gsub(/-/, "_", n) }
             n == want { $1 = ""; print path, $0; exit }' "$kernel/modules/modules.dep")
         if [ -z "$paths" ]; then
-            ! grep -q "/${name//[-_]/[-_]}\\.ko\$" "$kernel/modules/modules.builtin" 2>/dev/null || continue
             die "kernel $abi has no module $name"
         fi
         for path in $paths; do
@@ -31,7 +30,7 @@ stage_modules() {
             cp "$kernel/modules/$path" "$stage/lib/modules/$abi/$path"
         done
     done
-    cp "$kernel"/modules/modules.{builtin,order} "$stage/lib/modules/$abi/" 2>/dev/null || true
+    cp "$kernel"/modules/modules.{order,builtin,builtin.modinfo} "$stage/lib/modules/$abi/"
     # shellcheck disable=SC2016
     "$QEMU/toolroot" run -- sh -eu -c '
         cd "$1/lib/modules/$2"

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The verbs. `make help` lists them. The module itself is described in Kbuild, which make reads for the kernel's build system
+# only; everything here is a name for a script.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check module loader selftest install patch kernels shell clean
+
+PREFIX ?= /usr/local
+LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
+
+export KDIR LPATCH_KERNEL LPATCH_CACHE LPATCH_MIRROR LPATCH_ACCEL LPATCH_CARGO
+# An empty variable is not a choice.
+unexport $(foreach v,KDIR LPATCH_KERNEL LPATCH_CACHE LPATCH_MIRROR LPATCH_ACCEL LPATCH_CARGO,$(if $($(v)),,$(v)))
+
+# $(call have,FILE,WHAT): one line and an end if what a verb stands for is not there.
+have = @[ -x $(1) ] || { echo "make $@: $(1) is missing, so there is no $(2) yet" >&2; exit 1; }
+
+help:
+	@echo 'make demo             boot a stock Debian kernel in QEMU, patch it live, show it, roll it back'
+	@echo 'make check            everything that tests; ends with: N passed, N failed, N skipped'
+	@echo 'make module           build lpatch_core.ko for the target kernel (KDIR=DIR: for your own tree)'
+	@echo 'make loader           build the command lpatch, static'
+	@echo 'make selftest         the tests in the guest only (KTAP)'
+	@echo 'make patch SRC=fix.c OUT=fix.lpo'
+	@echo '                      compile a patch object for the target kernel (KDIR=DIR: for your own tree)'
+	@echo 'make shell            a shell in the guest, with module and loader'
+	@echo 'make kernels          the kernels that can be had, and those that are set up'
+	@echo 'make install          install loader, headers and, if built, the module (PREFIX=, DESTDIR=)'
+	@echo 'make clean            remove what was built here; the cache stays (see qemu/README.md)'
+	@echo
+	@echo 'LPATCH_KERNEL=ABI or SUITE selects the target kernel, LPATCH_CACHE=DIR where it is kept.'
+
+demo: module loader
+	$(call have,selftests/demo,demo)
+	@selftests/demo
+
+check:
+	@qemu/check
+
+module:
+	@qemu/module
+
+loader:
+	@qemu/loader
+
+selftest: module loader
+	$(call have,selftests/run,guest test)
+	@selftests/run
+
+patch:
+	$(call have,qemu/build-patch,way to compile a patch)
+	@[ -n "$(SRC)" ] && [ -n "$(OUT)" ] || { echo "usage: make patch SRC=fix.c OUT=fix.lpo" >&2; exit 1; }
+	@qemu/build-patch "$(SRC)" "$(OUT)"
+
+kernels:
+	@qemu/kernel list
+
+shell:
+	@qemu/run --shell
+
+# As root, or with DESTDIR. What was not built is not installed; the loader has to be there.
+install:
+	@[ -f $(LOADER) ] || { echo "make install: $(LOADER) is missing: run make loader first" >&2; exit 1; }
+	install -D -m 755 $(LOADER) "$(DESTDIR)$(PREFIX)/sbin/lpatch"
+	@for h in lpatch-core/include/lpatch/*.h lpatch-core/uapi/lpatch.h; do \
+		[ ! -f "$$h" ] || install -D -v -m 644 "$$h" "$(DESTDIR)$(PREFIX)/include/lpatch/$${h##*/}"; \
+	done
+	@[ ! -f lpatch_core.ko ] || qemu/install-module "$(DESTDIR)"
+
+clean:
+	@qemu/clean
