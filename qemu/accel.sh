@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # How QEMU runs the guest. Sourced after lib.sh.
 
@@ -7,7 +7,7 @@
 accel_choose() {
     ACCEL_CPU=max
     if [ -n "$1" ]; then
-        ACCEL=(-accel tcg,thread=single -icount shift=0,sleep=off)
+        ACCEL=(-accel "tcg,thread=single" -icount "shift=0,sleep=off")
     elif [ -n "${LPATCH_ACCEL:-}" ]; then
         ACCEL=(-accel "$LPATCH_ACCEL")
         [ "${LPATCH_ACCEL%%,*}" != kvm ] || ACCEL_CPU=host
@@ -15,7 +15,7 @@ accel_choose() {
         ACCEL=(-accel kvm)
         ACCEL_CPU=host
     else
-        ACCEL=(-accel tcg,thread=multi)
+        ACCEL=(-accel "tcg,thread=multi")
     fi
 }
 

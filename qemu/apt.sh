@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # The Debian archive, as seen through the host's apt with directories of our own: no root needed, and
 # nothing of the host's package state is read or changed. Sourced after lib.sh.

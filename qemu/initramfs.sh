@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Makes the guest's file system: one cpio archive of busybox, init and what this run brings along. Sourced after lib.sh.
 

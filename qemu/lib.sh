@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # What the scripts of this directory share: paths, messages, steps with their time, stamps and locks.
 # Sourced, never run. The caller has `set -eu`.

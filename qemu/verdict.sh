@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Reads verdict.patterns into two expressions, CRASH and WARN. Sourced by what watches a log line by line.
 
