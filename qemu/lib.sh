@@ -58,7 +58,9 @@ why() {
         echo "the Debian mirror cannot be reached: check the network, or set LPATCH_MIRROR"
     elif grep -qE 'NO_PUBKEY|not signed|KEYEXPIRED|Missing key|no keyring' "$1"; then
         echo "this host lacks the Debian archive keys: install a current debian-archive-keyring"
-    elif grep -qE 'unshare.*(Operation not permitted|failed)|unshare failed' "$1"; then
+    elif grep -qE 'does not have a Release file' "$1"; then
+        echo "the mirror has no such suite: see LPATCH_KERNEL and LPATCH_MIRROR"
+    elif grep -qE 'unshare( failed|.*Operation not permitted)' "$1"; then
         echo "this host does not let you create user namespaces: run as root, or allow them"
     fi
 }
@@ -87,10 +89,17 @@ step() {
     printf '  %-40s %6s s\n' "$name" "$(since "$start")" >&2
 }
 
-# spawn COMMAND…: run it beside us; its process id is in SPAWNED. A function is run in a subshell that can be told to end.
+# spawn COMMAND…: run it beside us; its process id is in SPAWNED. A function is run in a subshell that can be told to
+# end; a program takes the subshell's place, because a shell that waits for a program does not listen.
 BESIDE=()
 spawn() {
-    ( STEP_PIDS=() BESIDE=(); trap 'end_steps; exit 143' TERM; trap end_steps EXIT; "$@" ) &
+    (
+        STEP_PIDS=() BESIDE=()
+        [ "$(type -t "$1")" != file ] || exec "$@"
+        trap 'exit 143' TERM
+        trap end_steps EXIT
+        "$@"
+    ) &
     SPAWNED=$!
     BESIDE+=("$SPAWNED")
 }
