@@ -13,6 +13,9 @@ mkdir -p "$CACHE" 2>/dev/null || {
 }
 CACHE=$(cd "$CACHE" && pwd -P)
 
+# An ordinary user's PATH often lacks the directories of chroot, depmod and others.
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { printf '%s\n' "$*" >&2; }
 
 die() {
