@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# What tests are written with. The shell that reads this has "set -eu".
+
+PATCHES=/selftests/patches
+MODULES=/selftests/modules
+PATH=/selftests/bin:$PATH
+
+fail() {
+    echo "failed: $*"
+    exit 1
+}
+
+# skip WHY
+skip() {
+    echo "$*"
+    exit "$KTAP_SKIP"
+}
+
+# note WHAT: shown even if the test passes.
+note() { echo "# $*"; }
+
+# is WHAT GOT WANTED
+is() { [ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"; }
+
+# like WHAT GOT REGEX: some line of it matches.
+like() { printf '%s\n' "$2" | grep -qE -- "$3" || fail "$1 is '$2', which does not match '$3'"; }
+
+# same WHAT FILE FILE
+same() {
+    cmp -s "$2" "$3" || {
+        diff "$2" "$3" | head -n 20
+        fail "$1 changed"
+    }
+}
+
+# quiet COMMAND…: its output is shown only if it fails.
+quiet() {
+    "$@" >"$KTAP_TEST/quiet" 2>&1 || {
+        cat "$KTAP_TEST/quiet"
+        fail "$* ended with $?"
+    }
+}
+
+# spawn COMMAND…: in the background, as $spawned; it is killed when the test ends, or by kill_spawned.
+spawned_all=''
+spawn() {
+    "$@" &
+    spawned=$!
+    spawned_all="$spawned_all $spawned"
+}
+kill_spawned() {
+    for pid in $spawned_all; do
+        kill -KILL "$pid" 2>/dev/null || :
+        wait "$pid" 2>/dev/null || :
+    done
+    spawned_all=''
+}
+
+# at_exit COMMAND…: whatever becomes of the test; the last one first.
+at_exit_all=''
+at_exit() { at_exit_all="$*; $at_exit_all"; }
+trap 'kill_spawned; eval "$at_exit_all"' EXIT
+
+# wait_for WHAT COMMAND…: until it succeeds, for at most 20 s.
+wait_for() {
+    wait_what=$1 wait_left=200
+    shift
+    until "$@" >/dev/null 2>&1; do
+        wait_left=$((wait_left - 1))
+        [ "$wait_left" -gt 0 ] || fail "no $wait_what after 20 s"
+        sleep 0.1
+    done
+}
+
+# need_core: the module is in. no_core: it is out.
+need_core() { [ -d /sys/module/lpatch_core ] || quiet insmod /lpatch/lpatch_core.ko; }
+no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
+
+# load NAME [OPTION…]: link, load and enable a patch. off NAME: disable and unload it.
+load() {
+    load_name=$1
+    shift
+    quiet lpatch load "$PATCHES/$load_name.lpo" "$@"
+}
+off() {
+    quiet lpatch disable "$1"
+    quiet lpatch unload "$1"
+}
+
+# What the core has and holds, without times.
+core_state() {
+    lpatch --json list
+    lpatch --json status
+}
+
+# refused STATUS REGEX COMMAND…: it ends with that status and says so, and the core is as it was.
+refused() {
+    refused_status=$1 refused_regex=$2 refused_rc=0
+    shift 2
+    core_state >"$KTAP_TEST/state.before"
+    "$@" >"$KTAP_TEST/refused" 2>&1 || refused_rc=$?
+    core_state >"$KTAP_TEST/state.after"
+    if [ "$refused_rc" -ne "$refused_status" ] || ! grep -qE -- "$refused_regex" "$KTAP_TEST/refused"; then
+        cat "$KTAP_TEST/refused"
+        fail "$* ended with $refused_rc, wanted $refused_status and /$refused_regex/"
+    fi
+    same "the core's state" "$KTAP_TEST/state.before" "$KTAP_TEST/state.after"
+}
+
+# core_log <LINES: exactly these lines of lpatch_core are in the log since the test began.
+core_log() {
+    cat >"$KTAP_TEST/log.wanted"
+    ktap_log "$KTAP_NAME" | sed -n 's/^\[[^]]*\] \(lpatch_core: .*\)/\1/p' >"$KTAP_TEST/log.got"
+    same "what lpatch_core says in the log" "$KTAP_TEST/log.wanted" "$KTAP_TEST/log.got"
+}
+
+# symbols: the path of a part of /proc/kallsyms with the core's symbols and those that wx and tables need.
+symbols() {
+    grep -E ' (init_top_pgt|page_offset_base|_stext|init_task)$|\[lpatch_core\]$' /proc/kallsyms >"$KTAP_TEST/symbols"
+    echo "$KTAP_TEST/symbols"
+}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# timeout: 200
+#
+# After 200 loads and unloads under load everything is as before.
+
+CYCLES=${CYCLES:-200}
+
+test_leave_nothing_behind() {
+    need_core
+    quiet modprobe binfmt_misc
+    # The addresses of the kernel and of these modules do not change any more, and printing all of them takes the kernel longer
+    # than everything else that a load does. The core checks each one by itself.
+    cat /proc/kallsyms >"$KTAP_TEST/kallsyms"
+    s=$(symbols)
+    tables "$s" >"$KTAP_TEST/tables.before" || fail "$(cat "$KTAP_TEST/tables.before")"
+    core_state >"$KTAP_TEST/state.before"
+    mount --bind "$KTAP_TEST/kallsyms" /proc/kallsyms
+    at_exit 'umount /proc/kallsyms 2>/dev/null || :'
+
+    spawn hot 2 2 3600000 >/dev/null
+    spawn churn >/dev/null
+    n=0
+    while [ "$n" -lt "$CYCLES" ]; do
+        for p in data multi module hot; do
+            load $p
+            off $p
+            n=$((n + 1))
+        done
+        # Some of them together, in another order.
+        if [ $((n % 40)) -eq 0 ]; then
+            load hot
+            load data
+            load multi
+            off data
+            off hot
+            off multi
+            n=$((n + 3))
+        fi
+    done
+    kill_spawned
+    umount /proc/kallsyms
+    note "$n loads and unloads"
+
+    core_state >"$KTAP_TEST/state.after"
+    same "the core's state" "$KTAP_TEST/state.before" "$KTAP_TEST/state.after"
+    all_free
+    tables "$s" >"$KTAP_TEST/tables.after" || fail "$(cat "$KTAP_TEST/tables.after")"
+    same "the tables" "$KTAP_TEST/tables.before" "$KTAP_TEST/tables.after"
+    cat /proc/kallsyms >"$KTAP_TEST/kallsyms.after"
+    same "/proc/kallsyms" "$KTAP_TEST/kallsyms" "$KTAP_TEST/kallsyms.after"
+    quiet rmmod binfmt_misc
+}
+
+all_free() {
+    lpatch --json status >"$KTAP_TEST/status"
+    for area in text rodata data bugs; do
+        is "what is free of $area" "$(sed "s/.*\"${area}_free\":\([0-9]*\).*/\1/" "$KTAP_TEST/status")" \
+            "$(sed "s/.*\"${area}_total\":\([0-9]*\).*/\1/" "$KTAP_TEST/status")"
+    done
+}

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# What a patch does can be seen, and is gone when the patch is disabled.
+
+test_cmdline() {
+    need_core
+    before=$(cat /proc/cmdline)
+    load cmdline
+    is "/proc/cmdline" "$(cat /proc/cmdline)" "$before lpatch=1"
+    quiet lpatch disable cmdline
+    is "/proc/cmdline" "$(cat /proc/cmdline)" "$before"
+    quiet lpatch enable cmdline
+    is "/proc/cmdline" "$(cat /proc/cmdline)" "$before lpatch=1"
+    off cmdline
+    is "/proc/cmdline" "$(cat /proc/cmdline)" "$before"
+    core_log <<-E
+	lpatch_core: loaded patch 'cmdline': 1 functions
+	lpatch_core: enabled patch 'cmdline', for all tasks at once
+	lpatch_core: disabled patch 'cmdline', for all tasks at once
+	lpatch_core: enabled patch 'cmdline', for all tasks at once
+	lpatch_core: disabled patch 'cmdline', for all tasks at once
+	lpatch_core: unloaded patch 'cmdline'
+	E
+}
+
+test_loaded_is_not_enabled() {
+    need_core
+    before=$(cat /proc/cmdline)
+    load cmdline --no-enable
+    is "/proc/cmdline" "$(cat /proc/cmdline)" "$before"
+    like "the list" "$(lpatch list)" '^[0-9]+ +cmdline +1 +loaded +1 '
+    quiet lpatch enable cmdline
+    like "the list" "$(lpatch list)" '^[0-9]+ +cmdline +1 +enabled +1 '
+    off cmdline
+}
+
+# New data of every kind, calls into vmlinux: unexported, static.
+test_data() {
+    need_core
+    like "/proc/loadavg" "$(cat /proc/loadavg)" '^[0-9]+\.[0-9]+ '
+    load data
+    like "first read" "$(cat /proc/loadavg)" '^lpatch reads 101 sum 100 odd prime 13 running 1 threads 1 uptime [0-9]+\.[0-9]'
+    like "second read" "$(cat /proc/loadavg)" '^lpatch reads 102 sum 201 even prime 17 '
+    # Disabled it keeps its data; loaded again it starts anew.
+    quiet lpatch disable data
+    like "/proc/loadavg" "$(cat /proc/loadavg)" '^[0-9]+\.[0-9]+ '
+    quiet lpatch enable data
+    like "third read" "$(cat /proc/loadavg)" '^lpatch reads 103 sum 303 odd prime 19 '
+    off data
+    load data
+    like "after another load" "$(cat /proc/loadavg)" '^lpatch reads 101 sum 100 '
+    off data
+    like "/proc/loadavg" "$(cat /proc/loadavg)" '^[0-9]+\.[0-9]+ '
+}
+
+multi_files="/proc/version /proc/filesystems /proc/execdomains /sys/kernel/fscaps"
+
+test_several_functions() {
+    need_core
+    # shellcheck disable=SC2086 # several
+    cat $multi_files >"$KTAP_TEST/before"
+    load multi
+    n=0
+    for f in $multi_files; do
+        n=$((n + 1))
+        is "$f" "$(cat "$f")" "lpatch multi ${f##*/} $n"
+    done
+    is "functions in the status" "$(lpatch status multi | grep -cE '^(version_proc|filesystems_proc|execdomains_proc|fscaps)_?show ')" 4
+    off multi
+    # shellcheck disable=SC2086 # several
+    cat $multi_files >"$KTAP_TEST/after"
+    same "what the files say" "$KTAP_TEST/before" "$KTAP_TEST/after"
+}
+
+# While many tasks call the function in a loop: each answer is the old one or the new one.
+test_hot_function() {
+    need_core
+    spawn hot 4 2 8000 >"$KTAP_TEST/hot"
+    sleep 1
+    load hot
+    sleep 1
+    quiet lpatch disable hot
+    sleep 1
+    quiet lpatch enable hot
+    wait "$spawned" || fail "hot ended with $?: $(cat "$KTAP_TEST/hot")"
+    off hot
+    hot=$(cat "$KTAP_TEST/hot")
+    note "$hot"
+    like "the count" "$hot" '^old [1-9][0-9]* new [1-9][0-9]* wrong 0 switches [1-9]'
+}
+
+# Exceptions in patched code find their fixup, in lpatch_core's table.
+test_fault_is_fixed() {
+    need_core
+    load fault
+    is "/proc/execdomains" "$(cat /proc/execdomains)" "lpatch fault fixed"
+    off fault
+}
+
+test_taint() {
+    need_core
+    load cmdline
+    tainted=$(cat /proc/sys/kernel/tainted)
+    is "the taint bit 15 (K, a live patch)" $((tainted >> 15 & 1)) 1
+    off cmdline
+    is "the taint of the module" "$(cat /sys/module/lpatch_core/taint)" OE
+}

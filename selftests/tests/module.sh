@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# lpatch_core comes and goes, and so do modules that a patch is about.
+
+test_not_loaded() {
+    no_core
+    for verb in list status "enable x" "load $PATCHES/cmdline.lpo"; do
+        rc=0
+        # shellcheck disable=SC2086 # words
+        lpatch $verb >"$KTAP_TEST/said" 2>&1 || rc=$?
+        is "the exit status of $verb" "$rc" 3
+        like "what $verb says" "$(cat "$KTAP_TEST/said")" 'lpatch_core is not loaded|insmod|modprobe'
+    done
+}
+
+test_rmmod_with_patches() {
+    need_core
+    load cmdline
+    ! rmmod lpatch_core 2>/dev/null || fail "rmmod with an active patch"
+    quiet lpatch disable cmdline
+    ! rmmod lpatch_core 2>/dev/null || fail "rmmod with a loaded patch"
+    quiet lpatch enable cmdline
+    like "/proc/cmdline" "$(cat /proc/cmdline)" ' lpatch=1$'
+    off cmdline
+    quiet rmmod lpatch_core
+    [ ! -e /dev/lpatch ] || fail "/dev/lpatch is still there"
+}
+
+test_rmmod_with_an_open_device() {
+    need_core
+    exec 8<>/dev/lpatch
+    ! rmmod lpatch_core 2>/dev/null || fail "rmmod with an open device"
+    exec 8>&-
+    quiet rmmod lpatch_core
+}
+
+# Everything about the module is gone when it is: names, device, memory.
+test_leaves_nothing() {
+    no_core
+    cat /proc/kallsyms >"$KTAP_TEST/before"
+    need_core
+    load data
+    off data
+    quiet rmmod lpatch_core
+    cat /proc/kallsyms >"$KTAP_TEST/after"
+    same "/proc/kallsyms" "$KTAP_TEST/before" "$KTAP_TEST/after"
+}
+
+test_target_not_loaded() {
+    need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    refused 2 'module binfmt_misc is not loaded; load it first \(modprobe binfmt_misc\)' lpatch load "$PATCHES/module.lpo"
+}
+
+test_target() {
+    need_core
+    quiet modprobe binfmt_misc
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    status=/proc/sys/fs/binfmt_misc/status
+    is "the status" "$(cat $status)" enabled
+    load module
+    is "the status" "$(cat $status)" patched
+    umount /proc/sys/fs/binfmt_misc
+    # Pinned while a patch is about it, active or not.
+    ! rmmod binfmt_misc 2>/dev/null || fail "rmmod of a patched module"
+    quiet lpatch disable module
+    ! rmmod binfmt_misc 2>/dev/null || fail "rmmod of the module of a loaded patch"
+    quiet lpatch unload module
+    quiet rmmod binfmt_misc
+    # Another place in memory, the same patch.
+    quiet modprobe binfmt_misc
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    load module
+    is "the status" "$(cat $status)" patched
+    off module
+    is "the status" "$(cat $status)" enabled
+    umount /proc/sys/fs/binfmt_misc
+    quiet rmmod binfmt_misc
+}
