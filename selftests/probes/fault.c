@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Reading /proc/execdomains faults in the patch, where the exception table has a fixup, and warns in the
- * patch, where the bug table has an entry.
+ * patch, where the bug table has an entry, if the file is open for writing.
  */
 
 #include <linux/bug.h>
+#include <linux/fs.h>
 #include <linux/seq_file.h>
 #include <asm/asm.h>
 
@@ -30,7 +31,7 @@ static int lpatch_execdomains_proc_show(struct seq_file *m, void *v)
 {
 	int fixed = lpatch_read_hole();
 
-	if (m->file && m->file->f_flags & O_NONBLOCK)
+	if (m->file && m->file->f_mode & FMODE_WRITE)
 		WARN(1, "lpatch was asked to warn\n");
 	seq_printf(m, "lpatch fault %s\n", fixed ? "fixed" : "missed");
 	return 0;

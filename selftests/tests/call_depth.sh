@@ -7,5 +7,5 @@
 test_refused() {
     like "the mitigation" "$(cat /sys/devices/system/cpu/vulnerabilities/retbleed)" 'Stuffing'
     need_core
-    refused 3 'call depth tracking' lpatch load "$PATCHES/cmdline.lpo"
+    refused 3 'call depth tracking' fast lpatch load "$PATCHES/cmdline.lpo"
 }

@@ -6,7 +6,7 @@
 test_cmdline() {
     need_core
     before=$(cat /proc/cmdline)
-    load cmdline
+    quiet lpatch load "$PATCHES/cmdline.lpo"
     is "/proc/cmdline" "$(cat /proc/cmdline)" "$before lpatch=1"
     quiet lpatch disable cmdline
     is "/proc/cmdline" "$(cat /proc/cmdline)" "$before"

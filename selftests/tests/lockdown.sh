@@ -12,7 +12,7 @@ test_patch_is_refused() {
     need_core
     load cmdline
     echo integrity >$LOCK
-    refused 3 'the kernel is locked down and the patch is not signed' lpatch load "$PATCHES/data.lpo"
+    refused 3 'the kernel is locked down and the patch is not signed' fast lpatch load "$PATCHES/data.lpo"
     # What was there before can be used and removed.
     quiet lpatch disable cmdline
     quiet lpatch enable cmdline

@@ -60,7 +60,7 @@ test_target() {
     at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
     status=/proc/sys/fs/binfmt_misc/status
     is "the status" "$(cat $status)" enabled
-    load module
+    quiet lpatch load $PATCHES/module.lpo
     is "the status" "$(cat $status)" patched
     umount /proc/sys/fs/binfmt_misc
     # Pinned while a patch is about it, active or not.
@@ -72,7 +72,7 @@ test_target() {
     # Another place in memory, the same patch.
     quiet modprobe binfmt_misc
     mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
-    load module
+    quiet lpatch load $PATCHES/module.lpo
     is "the status" "$(cat $status)" patched
     off module
     is "the status" "$(cat $status)" enabled

@@ -50,8 +50,13 @@ test_stack_of_a_sleeper() {
     off sleep
 }
 
-test_trap_in_patched_code() {
+# A WARN in patched code is reported with the file and line of the patch, and the task goes on.
+test_warn() {
     need_core
-    expect-warn 'at lpatch_execdomains_proc_show\+0x[0-9a-f]+/0x[0-9a-f]+ \[lpatch_core\]'
-    skip "needs a reader that opens with O_NONBLOCK"
+    load fault
+    expect_warn 'at lpatch_execdomains_proc_show\+0x[0-9a-f]+/0x[0-9a-f]+ \[lpatch_core\]'
+    is "/proc/execdomains" "$(cat <>/proc/execdomains)" "lpatch fault fixed"
+    off fault
+    like "the kernel's warning" "$(ktap_log "$KTAP_NAME")" '^\[[^]]*\] WARNING: .*fault\.c:[0-9]+ at lpatch_execdomains_proc_show\+'
+    like "the kernel's warning" "$(ktap_log "$KTAP_NAME")" 'lpatch was asked to warn'
 }

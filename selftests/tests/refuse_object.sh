@@ -7,14 +7,14 @@
 GOOD=$PATCHES/cmdline.lpo
 
 # bad NAME REGEX: an object that was made to be refused.
-bad() { refused 2 "$2" lpatch load "$PATCHES/bad/$1.lpo"; }
+bad() { refused 2 "$2" fast lpatch load "$PATCHES/bad/$1.lpo"; }
 
 # edited REGEX EDIT…: a good object after an edit.
 edited() {
     edited_regex=$1
     shift
     forge "$GOOD" "$KTAP_TEST/edited.lpo" "$@" || fail "forge $*"
-    refused 2 "$edited_regex" lpatch load "$KTAP_TEST/edited.lpo"
+    refused 2 "$edited_regex" fast lpatch load "$KTAP_TEST/edited.lpo"
 }
 
 test_function_missing() { need_core; bad missing 'lpatch_no_such_function: no such symbol in vmlinux'; }
@@ -24,7 +24,7 @@ test_function_init() { need_core; bad init 'start_kernel (is an __init function|
 test_function_rust() { need_core; bad rust 'is a Rust function'; }
 test_unknown_section() { need_core; bad section 'section \.lpatch_unknown is refused: '; }
 test_relocation_range() { need_core; bad range ' 32 against jiffies.*: the value 0x[0-9a-f]+ is out of range'; }
-test_larger_than_the_arena() { need_core; refused '[23]' 'no room for the patch.s data|more than the limit' lpatch load "$PATCHES/bad/big.lpo"; }
+test_larger_than_the_arena() { need_core; refused '[23]' 'no room for the patch.s data|more than the limit' fast lpatch load "$PATCHES/bad/big.lpo"; }
 
 # The function is not what the patch was made for: the seal's hash of it is another.
 test_preimage() { need_core; edited 'cmdline_proc_show in vmlinux is not the function that the patch was made for' note 4 8; }
@@ -53,7 +53,7 @@ test_flipped_byte() {
         at=$((at + 211))
     done
     is "the list" "$(lpatch list)" "no patches are loaded"
-    refused 2 'the file is damaged: its CRC-32 is 0x[0-9a-f]+, sealed as 0x[0-9a-f]+' lpatch load "$KTAP_TEST/flipped.lpo" ||
+    refused 2 'the file is damaged: its CRC-32 is 0x[0-9a-f]+, sealed as 0x[0-9a-f]+' fast lpatch load "$KTAP_TEST/flipped.lpo" ||
         :
 }
 
@@ -77,8 +77,8 @@ test_truncated() {
 
 test_no_file() {
     need_core
-    refused 2 'No such file' lpatch load "$KTAP_TEST/none.lpo"
+    refused 2 'No such file' fast lpatch load "$KTAP_TEST/none.lpo"
     : >"$KTAP_TEST/empty.lpo"
-    refused 2 'empty|ELF|truncated' lpatch load "$KTAP_TEST/empty.lpo"
-    refused 2 'directory|regular' lpatch load "$KTAP_TEST"
+    refused 2 'empty|ELF|truncated' fast lpatch load "$KTAP_TEST/empty.lpo"
+    refused 2 'directory|regular' fast lpatch load "$KTAP_TEST"
 }

@@ -6,7 +6,7 @@
 test_second_of_a_name() {
     need_core
     load cmdline
-    refused 3 'a patch of this name is loaded already' lpatch load "$PATCHES/cmdline.lpo"
+    refused 3 'a patch of this name is loaded already' fast lpatch load "$PATCHES/cmdline.lpo"
     off cmdline
 }
 
@@ -44,7 +44,7 @@ test_no_such_patch() {
 test_conflict() {
     need_core
     load stack
-    refused 3 'execdomains_proc_show of vmlinux.*(another|other|enabled) patch' lpatch load "$PATCHES/multi.lpo"
+    refused 3 'execdomains_proc_show of vmlinux.*(another|other|enabled) patch' fast lpatch load "$PATCHES/multi.lpo"
     # The other three functions of it were not redirected either.
     like "/proc/version" "$(cat /proc/version)" '^Linux version'
     load multi --no-enable
@@ -61,7 +61,7 @@ test_upstream_livepatch() {
     need_core
     quiet insmod $MODULES/klp_cmdline.ko
     is "/proc/cmdline" "$(cat /proc/cmdline)" "upstream livepatch"
-    refused 3 'cmdline_proc_show of vmlinux.*livepatch' lpatch load "$PATCHES/cmdline.lpo"
+    refused 3 'cmdline_proc_show of vmlinux.*livepatch' fast lpatch load "$PATCHES/cmdline.lpo"
     is "/proc/cmdline" "$(cat /proc/cmdline)" "upstream livepatch"
     echo 0 >/sys/kernel/livepatch/klp_cmdline/enabled
     wait_for "end of the livepatch" test ! -d /sys/kernel/livepatch/klp_cmdline
