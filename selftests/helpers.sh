@@ -86,13 +86,18 @@ wait_for() {
 need_core() { [ -d /sys/module/lpatch_core ] || quiet insmod /lpatch/lpatch_core.ko; }
 no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
 
-# fast COMMAND…: with a copy of /proc/kallsyms in its place, without the modules, because the kernel takes longer to print it
-# than all the rest of a load takes. The core checks each address by itself.
-fast() {
+# kernel_symbols: makes /tmp/kallsyms, a copy of /proc/kallsyms without the modules.
+kernel_symbols() {
     [ -f /tmp/kallsyms ] || {
         grep -v ']$' /proc/kallsyms >/tmp/kallsyms.part
         mv /tmp/kallsyms.part /tmp/kallsyms
     }
+}
+
+# fast COMMAND…: with that copy in the place of /proc/kallsyms, because the kernel takes longer to print it than all the rest of
+# a load takes. The core checks each address by itself.
+fast() {
+    kernel_symbols
     # In a mount namespace of its own, so that nobody else sees it.
     unshare -m sh -c 'mount --bind /tmp/kallsyms /proc/kallsyms && exec "$@"' sh "$@"
 }
@@ -128,15 +133,24 @@ refused() {
     same "the core's state" "$KTAP_TEST/state.before" "$KTAP_TEST/state.after"
 }
 
-# core_log <LINES: exactly these lines of lpatch_core are in the log since the test began.
+# core_log <LINES: exactly these lines of lpatch_core are in the log since the test began, or since it loaded the module.
 core_log() {
     cat >"$KTAP_TEST/log.wanted"
-    ktap_log "$KTAP_NAME" | sed -n 's/^\[[^]]*\] \(lpatch_core: .*\)/\1/p' >"$KTAP_TEST/log.got"
+    ktap_log "$KTAP_NAME" | sed -n 's/^\[[^]]*\] \(lpatch_core: .*\)/\1/p' |
+        awk '/^lpatch_core: ready: / { text = ""; next } { text = text $0 "\n" } END { printf "%s", text }' >"$KTAP_TEST/log.got"
     same "what lpatch_core says in the log" "$KTAP_TEST/log.wanted" "$KTAP_TEST/log.got"
 }
 
-# symbols: the path of a part of /proc/kallsyms with the core's symbols and those that wx and tables need.
+# symbols: the path of what wx has to know: the kernel's symbols, and where lpatch_core has its arena.
 symbols() {
-    grep -E ' (init_top_pgt|page_offset_base|_stext|init_task)$|\[lpatch_core\]$' /proc/kallsyms >"$KTAP_TEST/symbols"
+    kernel_symbols
+    grep -E ' (init_top_pgt|page_offset_base|_stext|init_task)$' /tmp/kallsyms >"$KTAP_TEST/symbols"
+    for area in text:.lpatch.text rodata:.lpatch.rodata data:.lpatch.bss; do
+        [ ! -d /sys/module/lpatch_core ] || {
+            # 0x, which kallsyms does not write
+            read -r address <"/sys/module/lpatch_core/sections/${area#*:}"
+            echo "${address#0x} t lp_arena_${area%:*}" >>"$KTAP_TEST/symbols"
+        }
+    done
     echo "$KTAP_TEST/symbols"
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# boot: call_depth --cpu Skylake-Client --append "retbleed=stuff spectre_v2=retpoline"
+# boot: call_depth --cpu Skylake-Client --append retbleed=stuff --append spectre_v2=retpoline
 #
 # With call depth tracking every call has to be counted, which is not done for patches: they are refused.
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# boot: no_mitigations --append mitigations=off
+# boot: no_mitigations --append mitigations=off --append no5lvl
 # boot: zen --cpu EPYC
 # boot: retpoline --cpu Skylake-Client --append spectre_v2=retpoline
 #

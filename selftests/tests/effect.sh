@@ -76,13 +76,12 @@ test_several_functions() {
 # While many tasks call the function in a loop: each answer is the old one or the new one.
 test_hot_function() {
     need_core
-    spawn hot 4 2 8000 >"$KTAP_TEST/hot"
-    sleep 1
-    load hot
-    sleep 1
-    quiet lpatch disable hot
-    sleep 1
-    quiet lpatch enable hot
+    load hot --no-enable
+    spawn hot 4 2 6000 >"$KTAP_TEST/hot"
+    for verb in enable disable enable disable enable; do
+        sleep 0.7
+        quiet lpatch $verb hot
+    done
     wait "$spawned" || fail "hot ended with $?: $(cat "$KTAP_TEST/hot")"
     off hot
     hot=$(cat "$KTAP_TEST/hot")

@@ -23,12 +23,12 @@ test_function_notrace() { need_core; bad notrace 'native_sched_clock in vmlinux 
 test_function_init() { need_core; bad init 'start_kernel (is an __init function|.*no such symbol)'; }
 test_function_rust() { need_core; bad rust 'is a Rust function'; }
 test_unknown_section() { need_core; bad section 'section \.lpatch_unknown is refused: '; }
-test_relocation_range() { need_core; bad range ' 32 against jiffies.*: the value 0x[0-9a-f]+ is out of range'; }
+test_relocation_range() { need_core; bad range 'R_X86_64_32 against jiffies.*: the value 0x[0-9a-f]+ is out of range'; }
 test_larger_than_the_arena() { need_core; refused '[23]' 'no room for the patch.s data|more than the limit' fast lpatch load "$PATCHES/bad/big.lpo"; }
 
 # The function is not what the patch was made for: the seal's hash of it is another.
 test_preimage() { need_core; edited 'cmdline_proc_show in vmlinux is not the function that the patch was made for' note 4 8; }
-test_build_id() { need_core; edited 'sealed for kernel .*build-id|build-id' note 3 0; }
+test_build_id() { need_core; edited 'sealed for the kernel build [0-9a-f]*, this is build [0-9a-f]* of the same release' note 3 0; }
 test_release() { need_core; edited 'is sealed for kernel .*this is ' note 2 0; }
 test_relocation_kind() { need_core; edited 'unknown relocation kind' reloc 2 9; }
 test_machine() { need_core; edited 'x86' half 18 183; }
@@ -53,13 +53,14 @@ test_flipped_byte() {
         at=$((at + 211))
     done
     is "the list" "$(lpatch list)" "no patches are loaded"
-    refused 2 'the file is damaged: its CRC-32 is 0x[0-9a-f]+, sealed as 0x[0-9a-f]+' fast lpatch load "$KTAP_TEST/flipped.lpo" ||
-        :
+    # In the code.
+    forge "$GOOD" "$KTAP_TEST/flipped.lpo" flip 100
+    refused 2 'the file is damaged: its CRC-32 is 0x[0-9a-f]+, sealed as 0x[0-9a-f]+' fast lpatch load "$KTAP_TEST/flipped.lpo"
 }
 
 test_truncated() {
     need_core
-    forge "$GOOD" - boundaries >"$KTAP_TEST/boundaries"
+    forge "$GOOD" - boundaries | sort -un >"$KTAP_TEST/boundaries"
     count=0
     while read -r length; do
         [ "$length" -lt "$(stat -c %s "$GOOD")" ] || continue
