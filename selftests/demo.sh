@@ -4,7 +4,7 @@
 # The story that make demo tells, in the guest. Each of its lines begins with a bar, so that the host can tell them from the rest;
 # the host takes the bar off. At most 40 lines.
 set -eu
-PATCHES=/selftests/patches
+cd /selftests/patches
 
 say() { printf '| %s\n' "$*"; }
 # run COMMAND…: shows the command and what it prints, or the first lines of it.
@@ -30,9 +30,9 @@ say "Kernel      $(uname -r), unmodified, build $(build_id)"
 say "Booted in   $(cut -d' ' -f1 /proc/uptime) s, $(nproc) processors"
 cmdline
 insmod /lpatch/lpatch_core.ko
-run lpatch load $PATCHES/cmdline.lpo
+run lpatch load cmdline.lpo
 cmdline
-lpatch load $PATCHES/stack.lpo >/dev/null
+lpatch load stack.lpo >/dev/null
 run lpatch list
 run lpatch status
 

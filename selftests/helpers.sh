@@ -86,20 +86,40 @@ wait_for() {
 need_core() { [ -d /sys/module/lpatch_core ] || quiet insmod /lpatch/lpatch_core.ko; }
 no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
 
-# kernel_symbols: makes /tmp/kallsyms, a copy of /proc/kallsyms without the modules.
-kernel_symbols() {
-    [ -f /tmp/kallsyms ] || {
-        grep -v ']$' /proc/kallsyms >/tmp/kallsyms.part
-        mv /tmp/kallsyms.part /tmp/kallsyms
-    }
+# few_symbols [MODULE]: the lines of /proc/kallsyms that the test patches and wx need: symbols that they name, with the neighbours
+# that tell lengths and other names of the same address. Reading all of them takes longer than all the rest of a load; the core
+# checks each address by itself.
+few_symbols() {
+    {
+        find "$PATCHES" -name '*.lpo' -exec strings {} +
+        printf '%s\n' init_top_pgt page_offset_base _stext init_task __init_begin __init_end
+    } | awk -v module="[${1:-}]" '
+        FILENAME == "-" { wanted[$1] = 1; next }
+        # Not sorted by address, and few.
+        NF > 3 { if ($4 == module) print; next }
+        {
+            named = $3 in wanted
+            if (named && more <= 0) printf "%s", before
+            if (named) more = 4
+            if (more-- > 0) print
+            before = last $0 "\n"
+            last = $0 "\n"
+        }' - /proc/kallsyms
 }
 
-# fast COMMAND…: with that copy in the place of /proc/kallsyms, because the kernel takes longer to print it than all the rest of
-# a load takes. The core checks each address by itself.
+# few_functions SYMBOLS: those lines of ftrace's list that are about one of them.
+few_functions() { awk 'FNR == NR { wanted[$3] = 1; next } $1 in wanted' "$1" $FUNCTIONS; }
+FUNCTIONS=/sys/kernel/tracing/available_filter_functions
+
+# fast COMMAND…: with the few symbols of vmlinux in the place of both lists.
 fast() {
-    kernel_symbols
-    # In a mount namespace of its own, so that nobody else sees it.
-    unshare -m sh -c 'mount --bind /tmp/kallsyms /proc/kallsyms && exec "$@"' sh "$@"
+    [ -f /tmp/functions ] || {
+        few_symbols >/tmp/kallsyms
+        few_functions /tmp/kallsyms >/tmp/functions.part
+        mv /tmp/functions.part /tmp/functions
+    }
+    # In a mount namespace of its own, so that nobody else sees them.
+    unshare -m sh -c 'mount --bind /tmp/kallsyms /proc/kallsyms && mount --bind /tmp/functions "$0" && exec "$@"' $FUNCTIONS "$@"
 }
 
 # load NAME [OPTION…]: link, load and enable a patch of vmlinux. off NAME: disable and unload a patch.
@@ -143,7 +163,7 @@ core_log() {
 
 # symbols: the path of what wx has to know: the kernel's symbols, and where lpatch_core has its arena.
 symbols() {
-    kernel_symbols
+    fast true
     grep -E ' (init_top_pgt|page_offset_base|_stext|init_task)$' /tmp/kallsyms >"$KTAP_TEST/symbols"
     for area in text:.lpatch.text rodata:.lpatch.rodata data:.lpatch.bss; do
         [ ! -d /sys/module/lpatch_core ] || {

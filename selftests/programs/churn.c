@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Load of every kind for a kernel that is being patched, until it is killed: processes that are born and die,
- * threads likewise, a task that computes, tasks that sleep and wake, and readers of what the test patches
- * change.
+ * threads likewise, a task that computes, one that sleeps and wakes, and callers of what the test patches
+ * change. Each rests now and then, or a guest of two processors would do nothing else.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -16,6 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void rest(unsigned int *count, unsigned int work)
+{
+	if (++*count % work == 0)
+		poll(NULL, 0, 8);
+}
+
 static void *nothing(void *unused)
 {
 	return unused;
@@ -23,31 +29,37 @@ static void *nothing(void *unused)
 
 static void forker(void)
 {
+	unsigned int count = 0;
+
 	for (;;) {
 		pid_t pid = fork();
 
 		if (!pid)
 			_exit(0);
 		waitpid(pid, NULL, 0);
+		rest(&count, 8);
 	}
 }
 
 static void threader(void)
 {
+	unsigned int count = 0;
+
 	for (;;) {
 		pthread_t id;
 
 		if (!pthread_create(&id, NULL, nothing, NULL))
 			pthread_join(id, NULL);
+		rest(&count, 16);
 	}
 }
 
 static void computer(void)
 {
-	volatile unsigned long n = 0;
+	unsigned int count = 0;
 
 	for (;;)
-		n++;
+		rest(&count, 4000000);
 }
 
 static void sleeper(void)
@@ -62,6 +74,7 @@ static void reader(void)
 		"/proc/cmdline",   "/proc/loadavg",	"/proc/version",
 		"/proc/execdomains", "/proc/filesystems", "/sys/kernel/fscaps",
 	};
+	unsigned int count = 0;
 	char buffer[4096];
 	size_t i;
 
@@ -71,12 +84,24 @@ static void reader(void)
 		if (fd < 0 || read(fd, buffer, sizeof(buffer)) <= 0)
 			_exit(1);
 		close(fd);
+		rest(&count, 100);
+	}
+}
+
+/* Any answer will do: the program hot looks at them. */
+static void caller(void)
+{
+	unsigned int count = 0;
+
+	for (;;) {
+		syscall(SYS_getppid);
+		rest(&count, 20000);
 	}
 }
 
 int main(void)
 {
-	static void (*const kinds[])(void) = { forker, threader, computer, sleeper, reader, reader };
+	static void (*const kinds[])(void) = { forker, threader, computer, sleeper, reader, caller };
 	size_t i;
 	int status;
 
