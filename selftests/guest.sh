@@ -3,6 +3,7 @@
 #
 # Runs in the guest: guest.sh FILE:FUNCTION… Reports in KTAP; exits with 1 if a test failed.
 cd /selftests || exit 2
+# shellcheck source=selftests/ktap.sh
 . ./ktap.sh
 
 ktap_plan $#

@@ -3,8 +3,8 @@
 #
 # What tests are written with. The shell that reads this has "set -eu".
 
-PATCHES=/selftests/patches
-MODULES=/selftests/modules
+# shellcheck disable=SC2034 # for the tests
+PATCHES=/selftests/patches MODULES=/selftests/modules FUNCTIONS=/sys/kernel/tracing/available_filter_functions
 PATH=/selftests/bin:$PATH
 
 fail() {
@@ -89,6 +89,7 @@ no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
 # few_symbols [MODULE]: the lines of /proc/kallsyms that the test patches and wx need: symbols that they name, with the neighbours
 # that tell lengths and other names of the same address. Reading all of them takes longer than all the rest of a load; the core
 # checks each address by itself.
+# shellcheck disable=SC2120 # with an argument in cycles.sh
 few_symbols() {
     {
         find "$PATCHES" -name '*.lpo' -exec strings {} +
@@ -109,7 +110,6 @@ few_symbols() {
 
 # few_functions SYMBOLS: those lines of ftrace's list that are about one of them.
 few_functions() { awk 'FNR == NR { wanted[$3] = 1; next } $1 in wanted' "$1" $FUNCTIONS; }
-FUNCTIONS=/sys/kernel/tracing/available_filter_functions
 
 # fast COMMAND…: with the few symbols of vmlinux in the place of both lists.
 fast() {

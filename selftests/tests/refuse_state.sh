@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 #
 # Requests that do not fit what is loaded, or what the kernel is doing.
 
@@ -135,21 +135,6 @@ test_two_loaders_of_one_patch() {
     is "the exit statuses" "$(sort "$KTAP_TEST/rc.1" "$KTAP_TEST/rc.2" | tr '\n' ' ')" "0 3 "
     like "what they said" "$(cat "$KTAP_TEST/said.1" "$KTAP_TEST/said.2")" 'a patch of this name is loaded already'
     off cmdline
-}
-
-test_loader_killed() {
-    need_core
-    lpatch --json status >"$KTAP_TEST/before"
-    for delay in 0.05 0.2 0.4 0.8 1.2; do
-        lpatch load "$PATCHES/multi.lpo" --no-enable >/dev/null 2>&1 &
-        pid=$!
-        sleep "$delay"
-        kill -KILL "$pid" 2>/dev/null || :
-        wait "$pid" || :
-        lpatch unload multi >/dev/null 2>&1 || :
-        lpatch --json status >"$KTAP_TEST/after"
-        same "the state after a loader was killed at $delay s" "$KTAP_TEST/before" "$KTAP_TEST/after"
-    done
 }
 
 test_not_root() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # boot: shared
 # boot: no_mitigations --append mitigations=off --append no5lvl
 #
