@@ -5,6 +5,7 @@
 //! Sections are relocated in place in the image, so that one copy of them is in memory. What was built
 //! is parsed again with the core's own parser.
 
+use crate::entry;
 use crate::kallsyms::Length;
 use crate::layout::{Layout, LayoutError, Region, PAGE};
 use crate::link::Linked;
@@ -277,13 +278,21 @@ impl Lists {
 }
 
 /// Appends the three sections, relocated for these addresses.
-fn sections(linked: &Linked<'_>, bases: &Bases, out: &mut Writer) -> Result<[Extent; 3], Problems> {
+fn sections(
+    linked: &Linked<'_>,
+    bases: &Bases,
+    funcs: &[uapi::Func],
+    out: &mut Writer,
+) -> Result<[Extent; 3], Problems> {
     let layout = &linked.layout;
     // What is between two text sections is never run; if it is, it traps.
     let (text, text_range) = out.section(layout.text_len, 0xcc);
     let (rodata, rodata_range) = out.section(layout.rodata_len, 0);
     let (data, data_range) = out.section(layout.data_init_len, 0);
-    let mut parts = split(&mut out.bytes, [text_range, rodata_range, data_range]);
+    let mut parts = split(
+        &mut out.bytes,
+        [text_range.clone(), rodata_range, data_range],
+    );
     for (region, bytes) in Region::ALL.into_iter().zip(&mut parts) {
         copy(linked, layout, region, bytes);
     }
@@ -296,6 +305,9 @@ fn sections(linked: &Linked<'_>, bases: &Bases, out: &mut Writer) -> Result<[Ext
         |symbol| linked.resolved.address(symbol),
         &mut problems,
     );
+    if let Some(text) = out.bytes.get_mut(text_range) {
+        entry::cover(text, funcs);
+    }
     problems.or([text, rodata, data])
 }
 
@@ -316,7 +328,7 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<
         bytes: Vec::with_capacity(size),
     };
     out.bytes.resize(uapi::Image::SIZE, 0);
-    let [text, rodata, data] = sections(linked, bases, &mut out)?;
+    let [text, rodata, data] = sections(linked, bases, &lists.funcs, &mut out)?;
 
     let tables = &linked.tables;
     let mut header = uapi::Image {

@@ -83,7 +83,7 @@ fn fentry_calls_become_nops_and_are_no_call_sites() {
         assert_eq!(new_show.old_addr, TEXT + 0x1000);
         assert_eq!(
             image.text[..9],
-            [0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0x44, 0, 0]
+            [0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0x64, 0x24, 0xf8]
         );
         let count = |kind| image.sites.iter().filter(|s| s.kind == kind).count();
         assert_eq!(count(uapi::SITE_RETURN), 5);
