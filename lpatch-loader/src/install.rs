@@ -14,8 +14,8 @@ use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::{Reason, Reserve};
 use thiserror::Error;
 
-/// Pages that the text of a module may reach behind the start of its last function.
-const EXTRA_PAGES_MAX: u64 = 256;
+/// Granularity of module memory.
+const PAGE_SIZE: u64 = 4096;
 
 /// Why a patch was not installed.
 #[derive(Debug, Error)]
@@ -70,20 +70,23 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra: &[u64]) -> Result<Built,
     Ok(built)
 }
 
-/// The function whose length the core does not believe, if kallsyms did not tell it exactly.
-fn open_ended(linked: &Linked<'_>, error: &DeviceError) -> Option<usize> {
+/// The function whose length kallsyms did not tell exactly, and by how many pages the core knows it to be longer.
+fn open_ended(linked: &Linked<'_>, error: &DeviceError) -> Option<(usize, u64)> {
     match error {
         DeviceError::Refused(r) if r.reason() == Some(Reason::FuncSymbol) => {
             let index = usize::try_from(r.at).ok()?;
-            let func = linked.resolved.funcs.get(index)?;
-            matches!(func.len, Length::AtLeast(_)).then_some(index)
+            let Length::AtLeast(len) = linked.resolved.funcs.get(index)?.len else {
+                return None;
+            };
+            let missing = r.value.checked_sub(len)?;
+            (missing > 0 && missing % PAGE_SIZE == 0).then_some((index, missing / PAGE_SIZE))
         }
         _ => None,
     }
 }
 
 /// Builds and loads. The length of the last function of a module's text is not in kallsyms: it ends with a page,
-/// and only the kernel knows which. The core compares it, so asking for one page after the other finds it.
+/// and only the kernel knows which. The core, asked once, tells.
 fn load(core: &mut dyn Device, linked: &Linked<'_>, bases: &Bases) -> Result<Built, InstallError> {
     let mut extra_pages = vec![0; linked.resolved.funcs.len()];
     loop {
@@ -92,9 +95,11 @@ fn load(core: &mut dyn Device, linked: &Linked<'_>, bases: &Bases) -> Result<Bui
             Ok(()) => return Ok(built),
             Err(error) => error,
         };
-        let index = open_ended(linked, &error);
-        match index.and_then(|index| extra_pages.get_mut(index)) {
-            Some(pages) if *pages < EXTRA_PAGES_MAX => *pages += 1,
+        match open_ended(linked, &error) {
+            // Once for each function, so that it ends.
+            Some((index, pages)) if extra_pages.get(index) == Some(&0) => {
+                extra_pages[index] = pages;
+            }
             _ => return Err(refused(linked, NOTHING, error)),
         }
     }

@@ -273,14 +273,14 @@ fn relocations_out_of_range_leave_nothing() {
     assert_eq!(state.calls, ["reserve"]);
 }
 
-/// kallsyms does not tell where the text of a module ends: the loader asks for one page after the other.
+/// kallsyms does not tell where the text of a module ends: the core tells, once.
 #[test]
 fn the_last_function_of_a_module() {
     let crc = format!("{:#x}", crc32fast::hash(&code(MODULE + 0x80, 16)));
     let file = object(&[("\"fs_read\"", "\"fs_last\""), ("@read_crc@", &crc)]);
     let (_, result, state) = run(&file, true, State::default());
     assert!(result.is_ok(), "{result:?}");
-    assert_eq!(state.calls, ["reserve", "load", "load", "load", "enable"]);
+    assert_eq!(state.calls, ["reserve", "load", "load", "enable"]);
 }
 
 /// Every reason has a sentence of its own that says what to do next; none prints only a number.
