@@ -63,6 +63,12 @@ shell:
 install:
 	@[ -f $(LOADER) ] || { echo "make install: $(LOADER) is missing: run make loader first" >&2; exit 1; }
 	install -D -m 755 $(LOADER) "$(DESTDIR)$(PREFIX)/sbin/lpatch"
+	@mkdir -p "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
+		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+	$(LOADER) man >"$(DESTDIR)$(PREFIX)/share/man/man8/lpatch.8"
+	$(LOADER) completions bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lpatch"
+	$(LOADER) completions zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lpatch"
+	$(LOADER) completions fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lpatch.fish"
 	@for h in lpatch-core/include/lpatch/*.h lpatch-core/uapi/lpatch.h; do \
 		[ ! -f "$$h" ] || install -D -v -m 644 "$$h" "$(DESTDIR)$(PREFIX)/include/lpatch/$${h##*/}"; \
 	done
