@@ -93,7 +93,7 @@ no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
 few_symbols() {
     {
         find "$PATCHES" -name '*.lpo' -exec strings {} +
-        printf '%s\n' init_top_pgt page_offset_base _stext init_task __init_begin __init_end
+        printf '%s\n' init_top_pgt page_offset_base _stext init_task _sinittext _einittext
     } | awk -v module="[${1:-}]" '
         FILENAME == "-" { wanted[$1] = 1; next }
         # Not sorted by address, and few.

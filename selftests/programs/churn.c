@@ -19,7 +19,7 @@
 static void rest(unsigned int *count, unsigned int work)
 {
 	if (++*count % work == 0)
-		poll(NULL, 0, 8);
+		poll(NULL, 0, 20);
 }
 
 static void *nothing(void *unused)
@@ -59,7 +59,7 @@ static void computer(void)
 	unsigned int count = 0;
 
 	for (;;)
-		rest(&count, 4000000);
+		rest(&count, 1000000);
 }
 
 static void sleeper(void)
@@ -84,7 +84,7 @@ static void reader(void)
 		if (fd < 0 || read(fd, buffer, sizeof(buffer)) <= 0)
 			_exit(1);
 		close(fd);
-		rest(&count, 100);
+		rest(&count, 20);
 	}
 }
 
@@ -95,7 +95,7 @@ static void caller(void)
 
 	for (;;) {
 		syscall(SYS_getppid);
-		rest(&count, 20000);
+		rest(&count, 5000);
 	}
 }
 
