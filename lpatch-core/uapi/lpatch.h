@@ -51,7 +51,7 @@ enum lpatch_reason {
 	LPATCH_R_EXISTS = 17,		/* a patch of this name is loaded */
 	LPATCH_R_ENABLED = 18,		/* the patch is enabled: disable it first */
 	LPATCH_R_NOT_ENABLED = 19,
-	LPATCH_R_BUSY = 20,		/* a task is still in code of the patch; @value: its pid (0: idle) */
+	LPATCH_R_BUSY = 20,		/* a task may still be in code of the patch; @value: its pid (0: idle) */
 	LPATCH_R_NO_RESERVATION = 21,	/* load without reserve on this file */
 	LPATCH_R_RESERVED_TWICE = 22,	/* this file holds a reservation already */
 

@@ -107,7 +107,7 @@ reasons! {
     Enabled = 18,
     /// `LPATCH_R_NOT_ENABLED`.
     NotEnabled = 19,
-    /// `LPATCH_R_BUSY`: a task is still in code of the patch; @value: its pid (0: idle).
+    /// `LPATCH_R_BUSY`: a task may still be in code of the patch; @value: its pid (0: idle).
     Busy = 20,
     /// `LPATCH_R_NO_RESERVATION`: load without reserve on this file.
     NoReservation = 21,

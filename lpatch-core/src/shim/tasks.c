@@ -8,6 +8,7 @@
  * their frames are above those of the task on the same chain of stacks.
  */
 #include <linux/cpu.h>
+#include <linux/delay.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
@@ -18,14 +19,14 @@
 enum lp_verdict {
 	LP_OUTSIDE,
 	LP_INSIDE,
-	LP_UNRELIABLE,	/* the stack cannot be unwound with certainty */
-	LP_RAN,		/* the task ran meanwhile; ask again */
+	LP_UNRELIABLE,	/* the stack cannot be unwound with certainty now */
+	LP_RAN,		/* the task ran meanwhile */
 };
 
 struct lp_question {
 	unsigned long start;
 	unsigned long end;
-	struct task_struct *task;	/* NULL: whoever runs */
+	struct task_struct *task;	/* NULL: the idle task of the CPU */
 	enum lp_verdict verdict;
 	int pid;
 };
@@ -64,6 +65,10 @@ static void lp_ask_current(void *info)
 		q->verdict = LP_RAN;
 		return;
 	}
+	if (!q->task && !is_idle_task(current)) {
+		q->verdict = LP_OUTSIDE;
+		return;
+	}
 	q->verdict = lp_unwind(current, q);
 	q->pid = current->pid;
 }
@@ -99,58 +104,78 @@ static enum lp_verdict lp_ask_stopped(struct task_struct *task, const struct lp_
 	return verdict;
 }
 
+/* Bounds the time in an RCU section. A task that keeps running away is asked again in the next pass. */
+#define LP_TRIES 1000
+
 static enum lp_verdict lp_ask(struct task_struct *task, struct lp_question *q)
 {
-	/* Bounds the time in the RCU section; a task that escapes this often is reported as a user. */
-	int tries = 10000;
+	int tries;
 
 	q->task = task;
 	q->pid = task->pid;
-	if (task == current)
-		return lp_unwind(task, q);
-	do {
-		if (!READ_ONCE(task->on_cpu)) {
+	if (task == current) {
+		q->verdict = lp_unwind(task, q);
+		return q->verdict;
+	}
+	for (tries = 0; tries < LP_TRIES; tries++) {
+		/* A dead task never runs again, and its stack may be gone. */
+		if (READ_ONCE(task->__state) == TASK_DEAD)
+			return LP_OUTSIDE;
+		if (!READ_ONCE(task->on_cpu))
 			q->verdict = lp_ask_stopped(task, q);
-		} else if (smp_call_function_single(task_cpu(task), lp_ask_current, q, 1)) {
-			/* The CPU went offline; the task has left it or will. */
-			q->verdict = LP_RAN;
-		}
+		else if (smp_call_function_single(task_cpu(task), lp_ask_current, q, 1))
+			q->verdict = LP_RAN;	/* the CPU went offline; the task has left it or will */
 		if (q->verdict != LP_RAN)
-			return q->verdict;
+			break;
 		cpu_relax();
-	} while (--tries);
-	return LP_UNRELIABLE;
+	}
+	return q->verdict;
 }
 
-int lp_text_user(unsigned long start, unsigned long end, int *pid)
+/* Asks every task once; stops at the first that is not outside. */
+static enum lp_verdict lp_ask_all(struct lp_question *q)
 {
-	struct lp_question q = { .start = start, .end = end };
 	struct task_struct *group, *task;
 	int cpu;
 
 	scoped_guard(rcu) {
 		for_each_process_thread(group, task) {
-			/* A dead task never runs again, and its stack may be gone. */
-			if (READ_ONCE(task->__state) == TASK_DEAD)
-				continue;
-			if (lp_ask(task, &q) != LP_OUTSIDE) {
-				*pid = q.pid;
-				return 1;
-			}
+			if (lp_ask(task, q) != LP_OUTSIDE)
+				return q->verdict;
 		}
 	}
 
-	/* Idle tasks are on no list. */
+	/* Idle tasks are on no list, but each can be met on its own CPU. */
 	scoped_guard(cpus_read_lock) {
 		for_each_online_cpu(cpu) {
-			q.task = NULL;
-			q.verdict = LP_UNRELIABLE;
-			if (smp_call_function_single(cpu, lp_ask_current, &q, 1) ||
-			    q.verdict != LP_OUTSIDE) {
-				*pid = q.pid;
-				return 1;
-			}
+			q->task = NULL;
+			q->verdict = LP_UNRELIABLE;
+			if (smp_call_function_single(cpu, lp_ask_current, q, 1) ||
+			    q->verdict != LP_OUTSIDE)
+				return q->verdict;
 		}
+	}
+	return LP_OUTSIDE;
+}
+
+/*
+ * Passes, a few milliseconds apart, before a task counts as a user. It may be about to leave. Or it may have
+ * been interrupted where no stack can be unwound, in the middle of a retpoline for example: it has to run
+ * on before anything can be said.
+ */
+#define LP_PASSES 50
+
+int lp_text_user(unsigned long start, unsigned long end, int *pid)
+{
+	struct lp_question q = { .start = start, .end = end };
+	int pass;
+
+	for (pass = 0; lp_ask_all(&q) != LP_OUTSIDE; pass++) {
+		if (pass == LP_PASSES) {
+			*pid = q.pid;
+			return 1;
+		}
+		usleep_range(2000, 4000);
 	}
 
 	/* Tasks that left the list while exiting: RCU tasks waits for them until they are gone. */
