@@ -23,4 +23,5 @@ pub mod request;
 pub mod sites;
 pub mod slots;
 pub mod symbol_text;
+pub mod transition;
 pub mod verify;

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who may move a task, as values that only who may has.
+//!
+//! A task is moved by one at a time, and must not call a patched function between the look at its stack
+//! and the move. Three situations guarantee both. The constructors cannot check it: each call of one in
+//! the glue says why it holds. The values name their task, and live no longer than the lock or the
+//! section that they stand on.
+
+use super::task::Task;
+use core::marker::PhantomData;
+
+/// A task that cannot run as long as this exists.
+pub struct Asleep<'a>(Task, PhantomData<&'a ()>);
+
+impl<'a> Asleep<'a> {
+    /// For a task that is neither running nor runnable nor being woken, while what `held` stands for
+    /// (its `pi_lock`) keeps all others from waking it.
+    pub fn trust<L: ?Sized>(task: Task, _held: &'a L) -> Self {
+        Self(task, PhantomData)
+    }
+}
+
+/// The task that runs on this CPU, where nothing interrupts as long as this exists.
+///
+/// It stays on its CPU: it is not `Send`.
+pub struct Current<'a>(Task, PhantomData<(&'a (), *const ())>);
+
+impl<'a> Current<'a> {
+    /// For `current`, while what `off` stands for keeps interrupts off. Not in NMI context: an NMI can
+    /// come in the middle of another's move of the same task.
+    pub fn trust<L: ?Sized>(task: Task, _off: &'a L) -> Self {
+        Self(task, PhantomData)
+    }
+}
+
+/// A task that has not run yet, and does not begin to as long as this exists. Its stack is empty.
+pub struct Unborn<'a>(Task, PhantomData<&'a ()>);
+
+impl<'a> Unborn<'a> {
+    /// For a new task that is about to be woken for the first time, under the lock of its run queue.
+    pub fn trust<L: ?Sized>(task: Task, _held: &'a L) -> Self {
+        Self(task, PhantomData)
+    }
+
+    pub(super) fn task(&self) -> Task {
+        self.0
+    }
+}
+
+/// A task that never runs again. It needs no move, but leaves the set.
+///
+/// A task that has called `do_exit()` is not that far: it runs on, through functions that can be patched.
+pub struct Ended(Task);
+
+impl Ended {
+    /// For a task that was switched out for the last time.
+    pub fn trust(task: Task) -> Self {
+        Self(task)
+    }
+
+    pub(super) fn task(&self) -> Task {
+        self.0
+    }
+}
+
+/// The right to look at the stack of a task and to move it.
+pub trait Evidence: sealed::Sealed {
+    /// The task.
+    fn task(&self) -> Task;
+}
+
+impl Evidence for Asleep<'_> {
+    fn task(&self) -> Task {
+        self.0
+    }
+}
+
+impl Evidence for Current<'_> {
+    fn task(&self) -> Task {
+        self.0
+    }
+}
+
+mod sealed {
+    /// Other files cannot add evidence.
+    pub trait Sealed {}
+    impl Sealed for super::Asleep<'_> {}
+    impl Sealed for super::Current<'_> {}
+}

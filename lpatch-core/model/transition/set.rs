@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tasks that still live in *from*: a hash set that is asked without a lock, in NMI context too.
+//!
+//! Open addressing with linear probing over at most [`PROBES`] slots, so that an answer takes a bounded
+//! time. A slot is empty, or belongs to one task for the rest of the transition: a task that leaves is
+//! marked in its slot, and enters again by taking the mark away. Hence
+//!
+//! - two callers that insert the same task at once try the same slot, so no task has two;
+//! - a slot on the way to a task's own never becomes empty, so the task is found at every moment;
+//! - entering and leaving again and again uses no slot up. Only addresses that the set has not seen do, and
+//!   the kernel uses the addresses of dead tasks first. Searches get no longer than that many tasks make
+//!   them; [`FromSet::clear`] ends it, between transitions.
+//!
+//! # References
+//!
+//! The set owns one reference to each member, which keeps the address from becoming another task's. The
+//! caller of `insert` brings it and keeps it unless the answer is [`Insert::New`]. The one caller for whom
+//! `remove` answers `true` gets it. [`FromSet::clear`] gives back what is left.
+
+use super::super::num::wide;
+use super::atomic::{AtomicUsize, Ordering};
+use super::task::Task;
+use core::ops::Deref;
+
+/// How far from its first place a task may be. With four slots for each task none was seen that needed 20.
+pub const PROBES: usize = 64;
+
+const EMPTY: usize = 0;
+/// In the slot of a task that has left.
+const LEFT: usize = 1;
+
+/// What became of an insertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says who owns the reference"]
+pub enum Insert {
+    /// The task is a member now, and the set owns the reference.
+    New,
+    /// It was one before.
+    Already,
+    /// All slots where it could be belong to other tasks.
+    Full,
+}
+
+/// The set.
+///
+/// # Invariants
+///
+/// There is a power of two of slots. Each task has at most one slot, with no empty one before it in the
+/// order in which that task's slots are searched. `len` is the number of members and of insertions under way.
+pub struct FromSet<S> {
+    slots: S,
+    len: AtomicUsize,
+}
+
+impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
+    /// An empty set in these slots, or `None` if they are not a power of two.
+    pub fn new(slots: S) -> Option<Self> {
+        if !slots.len().is_power_of_two() {
+            return None;
+        }
+        for slot in slots.iter() {
+            slot.store(EMPTY, Ordering::Relaxed);
+        }
+        // INVARIANT: All slots are empty.
+        Some(Self {
+            slots,
+            len: AtomicUsize::new(0),
+        })
+    }
+
+    /// The slots where a task can be, in the order in which everybody searches them.
+    #[inline]
+    pub(super) fn search(&self, task: Task) -> impl Iterator<Item = &AtomicUsize> {
+        let slots: &[AtomicUsize] = &self.slots;
+        let mask = slots.len().wrapping_sub(1);
+        // The upper half of the product depends on all bits in which addresses of tasks differ.
+        let hash = wide(task.addr()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let first = usize::try_from(hash).unwrap_or(0);
+        let probes = slots.len().min(PROBES);
+        (0..probes).filter_map(move |i| slots.get(first.wrapping_add(i) & mask))
+    }
+
+    #[inline]
+    fn find(&self, task: Task, load: impl Fn(&AtomicUsize) -> usize) -> bool {
+        for slot in self.search(task) {
+            let entry = load(slot);
+            if entry & !LEFT == task.addr() {
+                return entry == task.addr();
+            }
+            if entry == EMPTY {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Whether a task is a member, for one who is ordered against its moves anyway: the task itself, or
+    /// who has the right to move it.
+    ///
+    /// Relaxed: whoever put the task in did so before it ran, or before the transition went live, which
+    /// the caller saw. What that one met in the slots before the task's own the caller meets too, or
+    /// something later, and nothing later is empty.
+    #[inline]
+    pub fn contains(&self, task: Task) -> bool {
+        self.find(task, |slot| slot.load(Ordering::Relaxed))
+    }
+
+    /// Whether a task is a member, for anybody. If it is, what it did before it entered has happened.
+    ///
+    /// Acquire pairs with Release in [`FromSet::insert`]. Without it, code could be freed that
+    /// the task was still in, as far as this CPU knows.
+    pub fn observe(&self, task: Task) -> bool {
+        self.find(task, |slot| slot.load(Ordering::Acquire))
+    }
+
+    /// Makes a task a member.
+    pub fn insert(&self, task: Task) -> Insert {
+        // Counted before it can be found, so that it cannot be removed before it is counted. Relaxed: an
+        // insertion that matters to who asks for the length is ordered by the gate.
+        self.len.fetch_add(1, Ordering::Relaxed);
+        let result = self.claim(task);
+        if result != Insert::New {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn claim(&self, task: Task) -> Insert {
+        for slot in self.search(task) {
+            let mut entry = slot.load(Ordering::Relaxed);
+            while entry == EMPTY || entry == task.addr() | LEFT {
+                // INVARIANT: The slots before this one were not empty and will not be.
+                // Release pairs with Acquire in `observe()`.
+                match slot.compare_exchange(
+                    entry,
+                    task.addr(),
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => return Insert::New,
+                    Err(now) => entry = now,
+                }
+            }
+            if entry == task.addr() {
+                return Insert::Already;
+            }
+        }
+        Insert::Full
+    }
+
+    /// Ends the membership of a task. `true` for the one caller who did it; the reference is that one's now.
+    #[must_use = "it says who owns the reference"]
+    pub fn remove(&self, task: Task) -> bool {
+        for slot in self.search(task) {
+            let entry = slot.load(Ordering::Relaxed);
+            if entry == task.addr() {
+                // Relaxed: only who moves the task next goes by it, and that one is ordered by its right.
+                let left = entry | LEFT;
+                let won = slot.compare_exchange(entry, left, Ordering::Relaxed, Ordering::Relaxed);
+                if won.is_ok() {
+                    // Release pairs with Acquire in `len()`.
+                    self.len.fetch_sub(1, Ordering::Release);
+                }
+                return won.is_ok();
+            }
+            if entry == EMPTY || entry == task.addr() | LEFT {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// How many members there are and are about to be. What those did who left, before they did, has
+    /// happened.
+    ///
+    /// Acquire pairs with Release in [`FromSet::remove`]. Without it, code could be freed that a
+    /// task was still in, as far as this CPU knows.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The members, not counting what goes on.
+    ///
+    /// A member may leave after it was returned, and who removed it gives its reference back. The caller
+    /// must see to it that this does not free the task meanwhile.
+    pub fn members(&self) -> impl Iterator<Item = Task> + '_ {
+        let entries = self.slots.iter().map(|slot| slot.load(Ordering::Relaxed));
+        // An empty slot and one that was left are no address of a task.
+        entries.filter_map(Task::new)
+    }
+
+    /// Forgets everybody, members and those who left. The references of the members are the caller's.
+    ///
+    /// Exclusive, so no handler asks any more and no mover is on its way.
+    pub fn clear(&mut self, mut give_back: impl FnMut(Task)) {
+        for task in self.members() {
+            give_back(task);
+        }
+        for slot in self.slots.iter() {
+            slot.store(EMPTY, Ordering::Relaxed);
+        }
+        self.len.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    fn set(slots: usize) -> FromSet<Vec<AtomicUsize>> {
+        let slots = (0..slots).map(|_| AtomicUsize::new(1)).collect();
+        FromSet::new(slots).expect("it is a power of two")
+    }
+
+    /// Where the kernel puts tasks: three to a slab of 32 KiB, slabs here and there.
+    fn task(i: usize) -> Task {
+        let slab = (i / 3 * 7) % 100_003 * 0x8000;
+        Task::new(0xffff_8881_0000_0000 + slab + i % 3 * 0x2a40).expect("it is even")
+    }
+
+    /// How many slots a search for this task reads.
+    fn probes(set: &FromSet<Vec<AtomicUsize>>, task: Task) -> usize {
+        let ends = |slot: &AtomicUsize| {
+            let entry = slot.load(Ordering::Relaxed);
+            entry == EMPTY || entry & !LEFT == task.addr()
+        };
+        let end = set.search(task).position(ends);
+        end.map_or(PROBES, |i| i + 1)
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Insert(usize),
+        Remove(usize),
+        Clear,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            50 => (0..40_usize).prop_map(Op::Insert),
+            50 => (0..40_usize).prop_map(Op::Remove),
+            1 => Just(Op::Clear),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_naive_model(
+            bits in 0..7_u32, ops in prop::collection::vec(op(), 0..400),
+        ) {
+            let mut set = set(1 << bits);
+            let (mut members, mut seen) = (BTreeSet::new(), BTreeSet::new());
+            for op in ops {
+                match op {
+                    Op::Insert(i) => {
+                        let expected = if members.contains(&task(i)) {
+                            Insert::Already
+                        } else if seen.len() == 1 << bits && !seen.contains(&task(i)) {
+                            Insert::Full
+                        } else {
+                            seen.insert(task(i));
+                            members.insert(task(i));
+                            Insert::New
+                        };
+                        prop_assert_eq!(set.insert(task(i)), expected);
+                    }
+                    Op::Remove(i) => {
+                        prop_assert_eq!(set.remove(task(i)), members.remove(&task(i)));
+                    }
+                    Op::Clear => {
+                        let mut given_back = BTreeSet::new();
+                        set.clear(|task| assert!(given_back.insert(task)));
+                        prop_assert_eq!(&given_back, &members);
+                        members.clear();
+                        seen.clear();
+                    }
+                }
+                for i in 0..40 {
+                    prop_assert_eq!(set.contains(task(i)), members.contains(&task(i)));
+                    prop_assert_eq!(set.observe(task(i)), members.contains(&task(i)));
+                }
+                prop_assert_eq!((set.len(), set.is_empty()), (members.len(), members.is_empty()));
+                prop_assert_eq!(&set.members().collect::<BTreeSet<_>>(), &members);
+            }
+        }
+    }
+
+    #[test]
+    fn searches_are_short() {
+        for tasks in [400, 2000, 8192, 32768] {
+            let set = set((tasks * 4_usize).next_power_of_two());
+            assert!((0..tasks).all(|i| set.insert(task(i)) == Insert::New));
+            // Of the members, and of as many who are not.
+            let longest = (0..2 * tasks).map(|i| probes(&set, task(i))).max();
+            assert!(longest < Some(20), "{tasks} tasks: {longest:?}");
+        }
+    }
+
+    /// What would fill a table with tombstones in the end.
+    #[test]
+    fn coming_and_going_uses_nothing_up() {
+        let set = set(1024);
+        let comes_and_goes = |i: usize| set.insert(task(i)) == Insert::New && set.remove(task(i));
+        assert!((0..256).all(comes_and_goes));
+        let before: Vec<_> = (0..512).map(|i| probes(&set, task(i))).collect();
+        assert!((0..100_000).map(|i| i * 31 % 256).all(comes_and_goes));
+        let after: Vec<_> = (0..512).map(|i| probes(&set, task(i))).collect();
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn full() {
+        let mut set = set(256);
+        let results: Vec<_> = (0..300).map(|i| set.insert(task(i))).collect();
+        let refused: Vec<_> = (0..300).filter(|&i| results[i] == Insert::Full).collect();
+        assert!(refused.len() >= 44);
+        // Those who are in stay, leave, and come back.
+        for i in 0..300 {
+            assert_eq!(set.contains(task(i)), !refused.contains(&i));
+        }
+        assert!(set.remove(task(0)) && !set.remove(task(0)));
+        assert_eq!(set.insert(task(refused[0])), Insert::Full);
+        assert_eq!(set.insert(task(0)), Insert::New);
+        set.clear(drop);
+        assert_eq!(set.insert(task(refused[0])), Insert::New);
+        assert_eq!(set.len(), 1);
+    }
+}
