@@ -7,16 +7,48 @@
 //!
 //! **The invariant**: no task executes a function of *to* while one of *from* is on its stack, or the other
 //! way round.
+//!
+//! It holds because, from going live to completion, a task in the [set](set::FromSet) has no function of *to* on its stack,
+//! and a task outside has none of *from*; the handler sends each to where it lives; and a task changes its
+//! side only in the hands of one who has the [right](evidence) to look at its [stack](stack) and found none
+//! of the side that it leaves. What many do at once goes through the [gate].
+//!
+//! # Who calls what
+//!
+//! - The one who drives it, in this order: [`begin`](Transition::begin); hook births and ends; wait until all
+//!   CPUs see the hooks; [`fill`](Transition::fill) in each task; [`go_live`](Transition::go_live). At any time then
+//!   [`reverse`](Transition::reverse); at the end [`complete`](Transition::complete), where all
+//!   functions of the other side are out of use; and when no handler is left,
+//!   [`finish`](Transition::finish). Filling has to reach every task that can still run: those that
+//!   are on their way out of `do_exit()` and in no list of tasks any more too.
+//! - The handler: [`side`](Transition::side).
+//! - Triggers: [`pending`](Transition::pending), a [`StackCheck`](stack::StackCheck),
+//!   [`shift`](Transition::shift).
+//! - Hooks: [`birth`](Transition::birth), [`exit`](Transition::exit).
+//!
+//! Everybody but the handler asks [`ripe`](Transition::ripe) afterwards, and wakes the driver if it is.
 
 pub mod atomic;
 mod counters;
 pub mod evidence;
+mod gate;
 pub mod set;
 pub mod stack;
+mod survey;
 mod task;
 
 pub use counters::{Cause, Counters};
+pub use gate::{Direction, Mode, Phase};
+pub use survey::Survey;
 pub use task::Task;
+
+use super::num::wide;
+use atomic::{fence, AtomicIsize, AtomicUsize, Ordering};
+use core::ops::Deref;
+use evidence::{Ended, Unborn};
+use gate::{Gate, Inside, Word};
+use set::{FromSet, Insert};
+use stack::Clean;
 
 /// A version of the patched functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,4 +57,325 @@ pub enum Side {
     From,
     /// What comes into force.
     To,
+}
+
+/// Why a step cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It does not follow on this phase.
+    Phase(Phase),
+    /// A task did not fit into the set. Abort, or turn to where tasks leave it.
+    Full,
+    /// Movers of the direction before have not finished. Wait until it is ripe.
+    Late,
+    /// So many tasks have not moved.
+    Pending(usize),
+    /// Tasks have moved since they were looked at. Look again.
+    Again,
+}
+
+/// Whose the reference to a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "references are lost or given back twice"]
+pub enum Reference {
+    /// The set took it.
+    Taken,
+    /// The caller's.
+    Yours,
+}
+
+/// What became of an attempt to move a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "references are lost or given back twice"]
+pub enum Shift {
+    /// It has left the set and lives in *to*. The reference of the set is the caller's now.
+    ToTo,
+    /// It has entered the set and lives in *from*. The set took the caller's reference.
+    ToFrom,
+    /// Nothing has changed, because it lives there already or the direction is not this one any more.
+    Stays,
+    /// It should have entered the set, which is full.
+    Full,
+}
+
+/// A transition, with the memory of its set.
+pub struct Transition<S> {
+    gate: Gate,
+    set: FromSet<S>,
+    /// How many of the tasks that the last survey found outside of the set have still to move. Below 0
+    /// while a survey is under way.
+    owed: AtomicIsize,
+    counters: Counters,
+}
+
+impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
+    /// No transition yet. `slots` limits the number of tasks; it must be a power of two, and four for each
+    /// task keep searches short.
+    pub fn new(slots: S) -> Option<Self> {
+        Some(Self {
+            gate: Gate::new(),
+            set: FromSet::new(slots)?,
+            owed: AtomicIsize::new(0),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Where a call of this task, the current one, goes. For the handler: it waits for nobody, in any context.
+    #[inline]
+    pub fn side(&self, current: Task) -> Side {
+        match self.gate.read().phase().mode() {
+            Mode::BySet if self.set.contains(current) => Side::From,
+            Mode::AllFrom => Side::From,
+            Mode::BySet | Mode::AllTo => Side::To,
+        }
+    }
+
+    /// Where it is.
+    pub fn phase(&self) -> Phase {
+        self.gate.read().phase()
+    }
+
+    /// How many tasks each cause has moved.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The tasks that live in *from*; see [`FromSet::members`].
+    pub fn members(&self) -> impl Iterator<Item = Task> + '_ {
+        self.set.members()
+    }
+
+    /// How many tasks live in *from*.
+    pub fn in_from(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Begins. From now on births are put into the set.
+    pub fn begin(&self) -> Result<(), Refused> {
+        self.gate.change(|word| match word.phase() {
+            Phase::Idle => Ok(Phase::Filling),
+            phase => Err(Refused::Phase(phase)),
+        })
+    }
+
+    /// Puts a task into the set, whether it runs or not: all live in *from* now.
+    pub fn fill(&self, task: Task) -> Result<Reference, Refused> {
+        let inside = self.gate.enter(|phase| phase == Phase::Filling);
+        match inside {
+            Some(inside) => match self.admit(&inside, task) {
+                Insert::New => Ok(Reference::Taken),
+                Insert::Already => Ok(Reference::Yours),
+                Insert::Full => Err(Refused::Full),
+            },
+            None => Err(Refused::Phase(self.phase())),
+        }
+    }
+
+    fn admit(&self, inside: &Inside<'_>, task: Task) -> Insert {
+        let result = self.set.insert(task);
+        if result == Insert::Full {
+            inside.mark_full();
+        }
+        result
+    }
+
+    /// Begins to move tasks. Refused if the set does not hold all of them.
+    ///
+    /// A birth may be under way that began before. The task has not run, so it is well on either side.
+    pub fn go_live(&self) -> Result<(), Refused> {
+        self.gate.change(|word| match word.phase() {
+            Phase::Filling if word.full() => Err(Refused::Full),
+            Phase::Filling => Ok(Phase::Live(Direction::Forward)),
+            phase => Err(Refused::Phase(phase)),
+        })
+    }
+
+    /// Ends before any call was answered otherwise.
+    pub fn abort(&self) -> Result<(), Refused> {
+        self.gate.change(|word| match word.phase() {
+            Phase::Filling => Ok(Phase::Complete(Side::From)),
+            phase => Err(Refused::Phase(phase)),
+        })
+    }
+
+    /// Gives a task its side before it runs. The caller brings a reference.
+    ///
+    /// While filling, and in reverse, that is *from*. A task that does not fit then keeps the transition from
+    /// going live, or is one more that has to move. Otherwise it is born where the others move to.
+    pub fn birth(&self, unborn: &Unborn<'_>) -> Reference {
+        let wanted = |phase| matches!(phase, Phase::Filling | Phase::Live(_));
+        let Some(inside) = self.gate.enter(wanted) else {
+            return Reference::Yours;
+        };
+        if inside.phase == Phase::Live(Direction::Forward) {
+            self.counters.add(Cause::Birth, 1);
+            return Reference::Yours;
+        }
+        match self.admit(&inside, unborn.task()) {
+            Insert::New => {
+                let live = inside.phase != Phase::Filling;
+                self.counters.add(Cause::Birth, u64::from(live));
+                Reference::Taken
+            }
+            Insert::Already | Insert::Full => Reference::Yours,
+        }
+    }
+
+    /// The side that this task should leave now, or `None` if it need not move.
+    ///
+    /// True for long only if the caller has the right to move it, and no reversal comes.
+    pub fn pending(&self, task: Task) -> Option<Side> {
+        let Phase::Live(direction) = self.phase() else {
+            return None;
+        };
+        let lives = match self.set.contains(task) {
+            true => Side::From,
+            false => Side::To,
+        };
+        (lives == direction.leaves()).then_some(lives)
+    }
+
+    /// Moves a task away from the side that its stack is clean of, if that is still the direction.
+    ///
+    /// To leave *to*, the caller brings a reference.
+    pub fn shift(&self, clean: Clean<'_>, cause: Cause) -> Shift {
+        let direction = match clean.leaves {
+            Side::From => Direction::Forward,
+            Side::To => Direction::Reverse,
+        };
+        let Some(inside) = self.gate.enter(|phase| phase == Phase::Live(direction)) else {
+            return Shift::Stays;
+        };
+        let shift = match direction {
+            Direction::Forward if self.set.remove(clean.task) => Shift::ToTo,
+            Direction::Forward => Shift::Stays,
+            Direction::Reverse => match self.admit(&inside, clean.task) {
+                Insert::New => Shift::ToFrom,
+                Insert::Already => Shift::Stays,
+                Insert::Full => Shift::Full,
+            },
+        };
+        if shift == Shift::ToFrom {
+            self.one_less();
+        }
+        if matches!(shift, Shift::ToTo | Shift::ToFrom) {
+            self.counters.add(cause, 1);
+        }
+        shift
+    }
+
+    /// Takes out a task that never runs again, in any phase. `true`: the reference of the set is the caller's.
+    #[must_use = "references are lost"]
+    pub fn exit(&self, ended: &Ended) -> bool {
+        let member = self.set.remove(ended.task());
+        let pending = match self.phase() {
+            Phase::Live(Direction::Forward) => member,
+            Phase::Live(Direction::Reverse) => !member,
+            _ => false,
+        };
+        if !member {
+            // A survey may have counted it.
+            self.one_less();
+        }
+        self.counters.add(Cause::Exit, u64::from(pending));
+        member
+    }
+
+    fn one_less(&self) {
+        // Release pairs with Acquire in `none_owed()`.
+        self.owed.fetch_sub(1, Ordering::Release);
+    }
+
+    fn none_owed(&self) {
+        // Acquire pairs with Release in `one_less()`: a task that was counted down before, and is not any
+        // more now, is not found outside of the set either. Without it that task would be owed for ever.
+        self.owed.swap(0, Ordering::Acquire);
+    }
+
+    /// Whether completing is worth a try. Nobody who makes it so sees `false` here afterwards, unless
+    /// another one sees `true`.
+    pub fn ripe(&self) -> bool {
+        // Two may each do the last of two things, a task's move and a late mover's leaving. The fence pairs
+        // with the other's: of the two, one sees both done. Without it neither might.
+        fence(Ordering::SeqCst);
+        let word = self.gate.read();
+        let done = match word.phase() {
+            Phase::Live(Direction::Forward) => self.set.is_empty(),
+            Phase::Live(Direction::Reverse) => self.owed.load(Ordering::Relaxed) <= 0,
+            _ => false,
+        };
+        done && !word.has_late()
+    }
+
+    /// Turns the direction. Who has moved moves back; births are born there.
+    ///
+    /// Takes effect at once. Only a second reversal right after may have to wait for movers of the
+    /// direction before the first.
+    pub fn reverse(&self) -> Result<(), Refused> {
+        // Nothing is owed before the first survey, and who sees the new direction sees that.
+        self.none_owed();
+        self.gate.change(|word| match word.phase() {
+            Phase::Live(_) if word.has_late() => Err(Refused::Late),
+            Phase::Live(direction) => Ok(Phase::Live(direction.turned())),
+            phase => Err(Refused::Phase(phase)),
+        })
+    }
+
+    /// Completes a transition forward: no task lives in *from*, and none is executing a function of it.
+    pub fn complete(&self) -> Result<(), Refused> {
+        self.gate.change(|word| {
+            still(word, Direction::Forward)?;
+            // Nobody inside can insert: not now, in this direction, and nobody is late.
+            match self.set.len() {
+                0 => Ok(Phase::Complete(Side::To)),
+                pending => Err(Refused::Pending(pending)),
+            }
+        })
+    }
+
+    /// Begins to look whether all tasks are back in *from*.
+    pub fn survey(&self) -> Result<Survey<'_, S>, Refused> {
+        let word = self.gate.read();
+        still(word, Direction::Reverse)?;
+        // A birth that fails from now on may be one that the survey does not see.
+        self.gate.clear_full();
+        Ok(Survey::new(self, word.epoch()))
+    }
+
+    /// Ends it without waiting for the tasks that have not moved, of which there are `pending`.
+    ///
+    /// They may be executing functions of the side that is not in force any more, and from now on call those
+    /// of the other: the invariant is void, and code of neither side can ever be freed.
+    pub fn force(&self, pending: usize) -> Result<(), Refused> {
+        self.gate.change(|word| match word.phase() {
+            Phase::Live(direction) => Ok(Phase::Forced(direction.target())),
+            phase => Err(Refused::Phase(phase)),
+        })?;
+        self.counters.add(Cause::Forced, wide(pending));
+        Ok(())
+    }
+
+    /// Ready for the next one. The references of the tasks that are still in the set are the caller's.
+    ///
+    /// Exclusive: no handler, trigger or hook uses it any more.
+    pub fn finish(&mut self, give_back: impl FnMut(Task)) -> Result<(), Refused> {
+        match self.phase() {
+            Phase::Complete(_) | Phase::Forced(_) => {}
+            phase => return Err(Refused::Phase(phase)),
+        }
+        self.set.clear(give_back);
+        self.gate.reset();
+        self.counters.clear();
+        Ok(())
+    }
+}
+
+/// Whether it moves in this direction, with nobody moving in the other any more.
+fn still(word: Word, direction: Direction) -> Result<(), Refused> {
+    match word.phase() {
+        Phase::Live(now) if now != direction => Err(Refused::Phase(Phase::Live(now))),
+        Phase::Live(_) if word.has_late() => Err(Refused::Late),
+        Phase::Live(_) => Ok(()),
+        phase => Err(Refused::Phase(phase)),
+    }
 }

@@ -16,6 +16,10 @@ use model::image::{Image, Table};
 use model::refusal::Refusal;
 use model::request::Request;
 use model::slots::Run;
+use model::transition::atomic::AtomicUsize;
+use model::transition::evidence::{Asleep, Current, Ended, Evidence, Unborn};
+use model::transition::stack::{Blocked, Ranges, StackCheck};
+use model::transition::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use model::verify::{Kernel, Reservation, Symbol};
 use model::{extable, orc, verify};
 use uapi::Wire;
@@ -89,3 +93,78 @@ macro_rules! requests {
     )*};
 }
 requests! { query Query reserve Reserve load Load op Op list List status Status }
+
+/// As the module keeps it: behind a pointer.
+pub type Slots = &'static [AtomicUsize];
+
+pub fn transition(slots: Slots) -> Option<Transition<Slots>> {
+    Transition::new(slots)
+}
+
+pub fn handler(transition: &Transition<Slots>, current: Task) -> Side {
+    transition.side(current)
+}
+
+pub fn drive(transition: &Transition<Slots>, tasks: &[Task]) -> Result<(), Refused> {
+    transition.begin()?;
+    for task in tasks {
+        let (Reference::Taken | Reference::Yours) = transition.fill(*task)?;
+    }
+    if transition.go_live().is_err() {
+        return transition.abort();
+    }
+    transition.complete()?;
+    transition.reverse()?;
+    let mut survey = transition.survey()?;
+    for task in tasks {
+        survey.look(*task);
+    }
+    survey.complete()?;
+    transition.force(transition.in_from())
+}
+
+pub fn finish(
+    transition: &mut Transition<Slots>,
+    give_back: &mut dyn FnMut(Task),
+) -> Result<(), Refused> {
+    transition.members().for_each(&mut *give_back);
+    transition.finish(give_back)
+}
+
+fn attempt(
+    transition: &Transition<Slots>,
+    evidence: &impl Evidence,
+    ranges: Ranges<'_>,
+    frames: &[u64],
+) -> Result<(Shift, bool), Blocked> {
+    let mut check = StackCheck::new(evidence, ranges);
+    for addr in frames {
+        check.frame(*addr);
+    }
+    let clean = check.finish(transition.pending(evidence.task()).is_some())?;
+    let shift = transition.shift(clean, Cause::Woken);
+    Ok((shift, transition.ripe()))
+}
+
+pub fn triggers(
+    transition: &Transition<Slots>,
+    task: Task,
+    ranges: Ranges<'_>,
+    frames: &[u64],
+) -> [Result<(Shift, bool), Blocked>; 2] {
+    let current = Current::trust(task, &());
+    let asleep = Asleep::trust(task, &());
+    [
+        attempt(transition, &current, ranges, frames),
+        attempt(transition, &asleep, ranges, frames),
+    ]
+}
+
+pub fn hooks(transition: &Transition<Slots>, task: Task) -> (Reference, bool) {
+    let reference = transition.birth(&Unborn::trust(task, &()));
+    (reference, transition.exit(&Ended::trust(task)))
+}
+
+pub fn counters(transition: &Transition<Slots>) -> [u64; Cause::ALL.len()] {
+    transition.counters().read()
+}
