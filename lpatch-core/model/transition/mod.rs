@@ -32,6 +32,8 @@ pub mod atomic;
 mod counters;
 pub mod evidence;
 mod gate;
+#[cfg(all(test, not(feature = "loom")))]
+mod histories;
 #[cfg(all(test, feature = "loom"))]
 mod interleavings;
 pub mod set;

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Long random histories of many tasks, one step at a time, against a naive model.
+
+use super::atomic::AtomicUsize;
+use super::evidence::{Asleep, Ended, Unborn};
+use super::stack::{Blocked, Ranges, Span, StackCheck};
+use super::{Cause, Direction, Phase, Reference, Refused, Shift, Side, Task, Transition};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::vec::Vec;
+
+const TASKS: usize = 24;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Begin,
+    Fill(usize),
+    GoLive,
+    Abort,
+    Birth(usize),
+    Answer(usize),
+    Call(usize),
+    Return(usize),
+    Move(usize, Cause),
+    Exit(usize),
+    Reverse,
+    Complete,
+    Survey,
+    Force,
+    Finish,
+}
+
+/// The step that a random number stands for. So a long history is a plain vector, which is made and made
+/// smaller a good deal faster than one of strategies.
+fn op(random: u32) -> Op {
+    let random = usize::try_from(random).expect("it is wider");
+    let (task, rest) = (random % TASKS, random / TASKS);
+    let (cause, rest) = (Cause::ALL[rest % 6], rest / 6);
+    match rest % 1000 {
+        0..10 => Op::Begin,
+        10..20 => Op::Fill(task),
+        20..30 => Op::GoLive,
+        30 => Op::Abort,
+        31..45 => Op::Birth(task),
+        45..75 => Op::Answer(task),
+        75..255 => Op::Call(task),
+        255..500 => Op::Return(task),
+        500..930 => Op::Move(task, cause),
+        930..937 => Op::Exit(task),
+        937..939 => Op::Reverse,
+        939..959 => Op::Complete,
+        959..979 => Op::Survey,
+        979 => Op::Force,
+        _ => Op::Finish,
+    }
+}
+
+/// What a task has on its stack: versions of the code, and whether a handler's answer is on its way.
+#[derive(Clone, Debug, Default)]
+struct Stack {
+    code: Vec<usize>,
+    answer: Option<usize>,
+}
+
+/// The real thing, and beside it what should be true.
+struct History {
+    transition: Transition<Vec<AtomicUsize>>,
+    slots: usize,
+    alive: [Option<Stack>; TASKS],
+    phase: Phase,
+    members: BTreeSet<usize>,
+    /// Members of this transition, former ones included.
+    seen: BTreeSet<usize>,
+    full: bool,
+    counts: [u64; Cause::ALL.len()],
+    /// References that the set should have.
+    refs: [usize; TASKS],
+    /// The version before the transition; the one that it leads to is the next.
+    version: usize,
+    completed: [usize; 3],
+}
+
+fn task(i: usize) -> Task {
+    Task::new(0xffff_8880_0000_2540 + i * 0x2a40).expect("it is even")
+}
+
+impl History {
+    fn new(slots: usize) -> Self {
+        let memory = (0..slots).map(|_| AtomicUsize::new(7)).collect();
+        Self {
+            transition: Transition::new(memory).expect("it is a power of two"),
+            slots,
+            alive: core::array::from_fn(|i| (i < TASKS / 2).then(Stack::default)),
+            phase: Phase::Idle,
+            members: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            full: false,
+            counts: [0; Cause::ALL.len()],
+            refs: [0; TASKS],
+            version: 0,
+            completed: [0; 3],
+        }
+    }
+
+    fn count(&mut self, cause: Cause) {
+        let at = Cause::ALL.iter().position(|&other| other == cause);
+        self.counts[at.expect("it is one of all")] += 1;
+    }
+
+    /// Whether a task fits into the set, and if so puts it in.
+    fn admit(&mut self, i: usize) -> bool {
+        if !self.seen.contains(&i) && self.seen.len() == self.slots {
+            self.full = true;
+            return false;
+        }
+        self.seen.insert(i);
+        self.members.insert(i);
+        true
+    }
+
+    /// The version that a task's calls should go to.
+    fn lives(&self, i: usize) -> Side {
+        match self.phase {
+            Phase::Idle | Phase::Filling => Side::From,
+            Phase::Live(_) if self.members.contains(&i) => Side::From,
+            Phase::Live(_) => Side::To,
+            Phase::Complete(side) | Phase::Forced(side) => side,
+        }
+    }
+
+    fn change(&mut self, allowed: bool, to: Phase) -> Result<(), Refused> {
+        if !allowed {
+            return Err(Refused::Phase(self.phase));
+        }
+        self.phase = to;
+        Ok(())
+    }
+
+    fn fill(&mut self, i: usize) {
+        let result = self.transition.fill(task(i));
+        let expected = if self.phase != Phase::Filling {
+            Err(Refused::Phase(self.phase))
+        } else if self.members.contains(&i) {
+            Ok(Reference::Yours)
+        } else if self.admit(i) {
+            self.refs[i] += 1;
+            Ok(Reference::Taken)
+        } else {
+            Err(Refused::Full)
+        };
+        assert_eq!(result, expected);
+    }
+
+    fn go_live(&mut self) {
+        if self.phase == Phase::Filling {
+            // The rest of the tasks.
+            let alive: Vec<_> = (0..TASKS).filter(|&i| self.alive[i].is_some()).collect();
+            alive.into_iter().for_each(|i| self.fill(i));
+        }
+        let result = self.transition.go_live();
+        if self.phase == Phase::Filling && self.full {
+            assert_eq!(result, Err(Refused::Full));
+            return;
+        }
+        let allowed = self.phase == Phase::Filling;
+        assert_eq!(
+            result,
+            self.change(allowed, Phase::Live(Direction::Forward))
+        );
+    }
+
+    fn birth(&mut self, i: usize) {
+        if self.alive[i].is_some() {
+            return;
+        }
+        let result = self.transition.birth(&Unborn::trust(task(i), &()));
+        let inserts = matches!(self.phase, Phase::Filling | Phase::Live(Direction::Reverse));
+        let taken = inserts && self.admit(i);
+        let forward = self.phase == Phase::Live(Direction::Forward);
+        if forward || taken && self.phase != Phase::Filling {
+            self.count(Cause::Birth);
+        }
+        self.refs[i] += usize::from(taken);
+        let expected = match taken {
+            true => Reference::Taken,
+            false => Reference::Yours,
+        };
+        assert_eq!(result, expected);
+        self.alive[i] = Some(Stack::default());
+    }
+
+    fn answer(&mut self, i: usize) {
+        let lives = self.lives(i);
+        assert_eq!(self.transition.side(task(i)), lives);
+        if let Some(stack) = &mut self.alive[i] {
+            stack.answer = Some(self.version + usize::from(lives == Side::To));
+        }
+    }
+
+    /// The task enters the function that it was sent to.
+    fn call(&mut self, i: usize) {
+        if let Some(stack) = &mut self.alive[i] {
+            let Some(version) = stack.answer.take() else {
+                return;
+            };
+            // Forcing voids the invariant, so this does happen then.
+            let guaranteed = !matches!(self.phase, Phase::Forced(_));
+            if guaranteed && stack.code.iter().any(|&other| other != version) {
+                let code = &stack.code;
+                panic!(
+                    "task {i} enters version {version} in {:?}, below {code:?}",
+                    self.phase
+                );
+            }
+            stack.code.push(version);
+        }
+    }
+
+    fn attempt(&mut self, i: usize, cause: Cause) {
+        let Some(stack) = &self.alive[i] else {
+            return;
+        };
+        let pending = self.transition.pending(task(i));
+        let Phase::Live(direction) = self.phase else {
+            assert_eq!(pending, None);
+            return;
+        };
+        let lives = self.lives(i);
+        assert_eq!(pending, (lives == direction.leaves()).then_some(lives));
+        // Also a look that comes to nothing, because there is nothing to do.
+        let leaves = pending.unwrap_or(lives);
+        let version = self.version + usize::from(leaves == Side::To);
+        // Version n is at 10 * n, sites are behind the last.
+        let span = |start| Span {
+            start,
+            end: start + 5,
+        };
+        let at = |version: usize| u64::try_from(version).expect("there are few") * 10;
+        let site = u64::MAX - 10;
+        let spans = [span(at(version)), span(site)];
+        let evidence = Asleep::trust(task(i), &());
+        let ranges = Ranges::new(leaves, &spans).expect("they are sorted");
+        let mut check = StackCheck::new(&evidence, ranges);
+        stack.answer.iter().for_each(|_| check.frame(site));
+        for &version in stack.code.iter().rev() {
+            check.frame(at(version) + 3);
+        }
+        let blocked = match (stack.answer, stack.code.contains(&version)) {
+            (Some(_), _) => Some(Blocked::By(1)),
+            (None, true) => Some(Blocked::By(0)),
+            (None, false) => None,
+        };
+        let clean = check.finish(true);
+        assert_eq!(clean.as_ref().err(), blocked.as_ref());
+        let Ok(clean) = clean else {
+            return;
+        };
+        let result = self.transition.shift(clean, cause);
+        let expected = match (pending, direction) {
+            (None, _) => Shift::Stays,
+            (Some(_), Direction::Forward) => {
+                self.members.remove(&i);
+                self.refs[i] -= 1;
+                Shift::ToTo
+            }
+            (Some(_), Direction::Reverse) if self.admit(i) => {
+                self.refs[i] += 1;
+                Shift::ToFrom
+            }
+            (Some(_), Direction::Reverse) => Shift::Full,
+        };
+        if matches!(expected, Shift::ToTo | Shift::ToFrom) {
+            self.count(cause);
+        }
+        assert_eq!(result, expected);
+    }
+
+    fn exit(&mut self, i: usize) {
+        if self.alive[i].take().is_none() {
+            return;
+        }
+        let member = self.members.remove(&i);
+        let pending = match self.phase {
+            Phase::Live(Direction::Forward) => member,
+            Phase::Live(Direction::Reverse) => !member,
+            _ => false,
+        };
+        if pending {
+            self.count(Cause::Exit);
+        }
+        self.refs[i] -= usize::from(member);
+        assert_eq!(self.transition.exit(&Ended::trust(task(i))), member);
+    }
+
+    fn reverse(&mut self) {
+        let result = self.transition.reverse();
+        let expected = match self.phase {
+            Phase::Live(now) => self.change(true, Phase::Live(now.turned())),
+            phase => Err(Refused::Phase(phase)),
+        };
+        assert_eq!(result, expected);
+    }
+
+    fn complete(&mut self) {
+        let result = self.transition.complete();
+        if self.phase == Phase::Live(Direction::Forward) && !self.members.is_empty() {
+            assert_eq!(result, Err(Refused::Pending(self.members.len())));
+            assert!(!self.transition.ripe());
+            return;
+        }
+        let allowed = self.phase == Phase::Live(Direction::Forward);
+        let expected = self.change(allowed, Phase::Complete(Side::To));
+        assert_eq!(result, expected);
+        if result.is_ok() {
+            self.gone(self.version);
+        }
+    }
+
+    fn survey(&mut self) {
+        let mut survey = match self.transition.survey() {
+            Ok(survey) => survey,
+            Err(refused) => {
+                assert_eq!(refused, Refused::Phase(self.phase));
+                assert_ne!(self.phase, Phase::Live(Direction::Reverse));
+                return;
+            }
+        };
+        self.full = false;
+        let mut outside = 0;
+        for i in (0..TASKS).filter(|&i| self.alive[i].is_some()) {
+            let is_outside = survey.look(task(i));
+            assert_eq!(is_outside, !self.members.contains(&i));
+            outside += usize::from(is_outside);
+        }
+        let result = survey.complete();
+        if outside > 0 {
+            assert_eq!(result, Err(Refused::Pending(outside)));
+            assert!(!self.transition.ripe());
+            return;
+        }
+        assert_eq!(result, self.change(true, Phase::Complete(Side::From)));
+        self.gone(self.version + 1);
+    }
+
+    /// Nobody executes this version any more, nor is on the way.
+    fn gone(&self, version: usize) {
+        for stack in self.alive.iter().flatten() {
+            assert!(!stack.code.contains(&version) && stack.answer != Some(version));
+        }
+    }
+
+    fn force(&mut self) {
+        let result = self.transition.force(3);
+        let expected = match self.phase {
+            Phase::Live(now) => self.change(true, Phase::Forced(now.target())),
+            phase => Err(Refused::Phase(phase)),
+        };
+        assert_eq!(result, expected);
+        if result.is_ok() {
+            self.counts[Cause::ALL.len() - 1] += 3;
+        }
+    }
+
+    fn finish(&mut self) {
+        let refs = &mut self.refs;
+        let give_back = |given: Task| {
+            let i = (0..TASKS).find(|&i| task(i) == given);
+            refs[i.expect("it is a task")] -= 1;
+        };
+        let result = self.transition.finish(give_back);
+        let side = match self.phase {
+            Phase::Complete(side) => side,
+            Phase::Forced(side) => {
+                // Nothing is known about stacks.
+                self.alive
+                    .iter_mut()
+                    .flatten()
+                    .for_each(|stack| *stack = Stack::default());
+                side
+            }
+            phase => return assert_eq!(result, Err(Refused::Phase(phase))),
+        };
+        assert_eq!((result, self.refs), (Ok(()), [0; TASKS]));
+        let how = match self.phase {
+            Phase::Forced(_) => 2,
+            _ => usize::from(side == Side::To),
+        };
+        self.completed[how] += 1;
+        // Where it began is gone; the versions of the next one are others than those of a reversed one.
+        let next = self.version + 2;
+        for stack in self.alive.iter_mut().flatten() {
+            stack
+                .code
+                .iter_mut()
+                .chain(&mut stack.answer)
+                .for_each(|version| *version = next);
+        }
+        self.version = next;
+        self.phase = Phase::Idle;
+        self.members.clear();
+        self.seen.clear();
+        self.full = false;
+        self.counts = [0; Cause::ALL.len()];
+    }
+
+    fn step(&mut self, op: &Op) {
+        match *op {
+            Op::Begin => {
+                let result = self.transition.begin();
+                let allowed = self.phase == Phase::Idle;
+                assert_eq!(result, self.change(allowed, Phase::Filling));
+            }
+            Op::Fill(i) if self.alive[i].is_some() => self.fill(i),
+            Op::GoLive => self.go_live(),
+            Op::Abort => {
+                let result = self.transition.abort();
+                let allowed = self.phase == Phase::Filling;
+                assert_eq!(result, self.change(allowed, Phase::Complete(Side::From)));
+            }
+            Op::Birth(i) => self.birth(i),
+            Op::Answer(i) => self.answer(i),
+            Op::Call(i) => self.call(i),
+            Op::Return(i) => {
+                if let Some(stack) = &mut self.alive[i] {
+                    if stack.answer.is_none() {
+                        stack.code.pop();
+                    }
+                }
+            }
+            Op::Move(i, cause) => self.attempt(i, cause),
+            Op::Exit(i) => self.exit(i),
+            Op::Reverse => self.reverse(),
+            Op::Complete => self.complete(),
+            Op::Survey => self.survey(),
+            Op::Force => self.force(),
+            Op::Finish => self.finish(),
+            Op::Fill(_) => {}
+        }
+        assert_eq!(self.transition.phase(), self.phase);
+        assert_eq!(self.transition.counters().read(), self.counts);
+        assert_eq!(self.transition.in_from(), self.members.len());
+        let untouched = matches!(op, Op::Answer(_) | Op::Call(_) | Op::Return(_));
+        if untouched || matches!(op, Op::Move(i, _) if i % 4 > 0) {
+            // Looking at all would take most of the time.
+            return;
+        }
+        let members: BTreeSet<_> = self.transition.members().collect();
+        assert_eq!(members, self.members.iter().map(|&i| task(i)).collect());
+        assert!((0..TASKS).all(|i| self.refs[i] == usize::from(self.members.contains(&i))));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn agrees_with_the_naive_model(
+        slots in prop::sample::select(&[16_usize, 32, 128][..]),
+        randoms in prop::collection::vec(any::<u32>(), 0..4000),
+    ) {
+        let mut history = History::new(slots);
+        for random in randoms {
+            history.step(&op(random));
+        }
+    }
+}
+
+/// The histories are not all boring.
+#[test]
+fn histories_complete_in_every_way() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut history = History::new(128);
+    for _ in 0..20_000 {
+        history.step(&op(runner.rng().next_u32()));
+    }
+    // Back, forward, and by force.
+    let [back, forward, forced] = history.completed;
+    assert!(
+        back > 5 && forward > 5 && forced > 5,
+        "{back} {forward} {forced}"
+    );
+}
+
+#[test]
+fn no_power_of_two() {
+    for len in [0, 3, 12] {
+        let slots: Vec<_> = (0..len).map(|_| AtomicUsize::new(0)).collect();
+        assert!(Transition::new(slots).is_none());
+    }
+}
