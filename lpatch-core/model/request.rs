@@ -4,7 +4,9 @@
 
 use super::num::{index, wide};
 use super::refusal::{ensure, Refusal};
-use crate::uapi::{Hdr, List, Load, Op, Query, Reason, Reserve, Status, Wire, NAME_LEN};
+use crate::uapi::{
+    self, Blockers, Hdr, List, Load, Op, Query, Reason, Reserve, Status, Transition, Wire, NAME_LEN,
+};
 use core::mem::offset_of;
 
 /// A struct that an ioctl takes.
@@ -48,6 +50,7 @@ impl Request for Op {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
         zero(self.flags, offset_of!(Self, flags))?;
+        zero(self.reserved.into(), offset_of!(Self, reserved))?;
         name(&self.name, offset_of!(Self, name)).map(drop)
     }
 }
@@ -62,6 +65,24 @@ impl Request for Status {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
         name(&self.name, offset_of!(Self, name)).map(drop)
+    }
+}
+
+impl Request for Transition {
+    fn check(&self) -> Result<(), Refusal> {
+        size::<Self>(&self.hdr)
+    }
+}
+
+impl Request for Blockers {
+    fn check(&self) -> Result<(), Refusal> {
+        size::<Self>(&self.hdr)?;
+        zero(self.flags & !uapi::BLOCKERS_LAST, offset_of!(Self, flags))?;
+        zero(self.reserved.into(), offset_of!(Self, reserved))?;
+        ensure(self.range_count <= uapi::RANGES_MAX, || {
+            Refusal::at(Reason::TooBig, offset_of!(Self, range_count))
+                .value(uapi::RANGES_MAX.into())
+        })
     }
 }
 
@@ -140,13 +161,43 @@ mod tests {
     fn flags_and_reserved_fields_and_names_are_checked_and_nothing_else() {
         let reserved = [("reserved", Reason::Reserved)];
         let flags = [("flags", Reason::Reserved)];
-        let both = [("flags", Reason::Reserved), ("name", Reason::Name)];
+        let op = [
+            ("flags", Reason::Reserved),
+            ("name", Reason::Name),
+            ("reserved", Reason::Reserved),
+        ];
         only_checked::<Query>(false, &reserved, Query::FIELDS);
         only_checked::<Reserve>(false, &flags, Reserve::FIELDS);
         only_checked::<Load>(false, &flags, Load::FIELDS);
-        only_checked::<Op>(true, &both, Op::FIELDS);
+        only_checked::<Op>(true, &op, Op::FIELDS);
         only_checked::<List>(false, &[], List::FIELDS);
         only_checked::<Status>(true, &[("name", Reason::Name)], Status::FIELDS);
+        only_checked::<Transition>(false, &[], Transition::FIELDS);
+    }
+
+    #[test]
+    fn questions_about_blockers() {
+        let check = |change: fn(&mut Blockers)| {
+            let mut request = Blockers::default();
+            request.hdr.size = u32::try_from(Blockers::SIZE).expect("it is small");
+            change(&mut request);
+            request.check()
+        };
+        let at = |reason, field| Err(Refusal::at(reason, field));
+        assert_eq!(check(|_| {}), Ok(()));
+        assert_eq!(check(|b| b.flags = uapi::BLOCKERS_LAST), Ok(()));
+        assert_eq!(check(|b| b.range_count = uapi::RANGES_MAX), Ok(()));
+        let flags = offset_of!(Blockers, flags);
+        assert_eq!(check(|b| b.flags = 2), at(Reason::Reserved, flags));
+        let reserved = offset_of!(Blockers, reserved);
+        assert_eq!(check(|b| b.reserved = 1), at(Reason::Reserved, reserved));
+        let count = offset_of!(Blockers, range_count);
+        let limit = uapi::RANGES_MAX.into();
+        let refused = Refusal::at(Reason::TooBig, count).value(limit);
+        assert_eq!(
+            check(|b| b.range_count = uapi::RANGES_MAX + 1),
+            Err(refused)
+        );
     }
 
     #[test]

@@ -6,10 +6,12 @@
 //! what a patch is.
 
 use crate::{
+    blockers, engine,
     errno::errno,
-    model::{refusal::Refusal, request::Request},
+    ffi,
+    model::{refusal::Refusal, request::Request, routes, sort, transition::stack::Span},
     patch::Reserved,
-    registry,
+    registry::{self, Until},
     uapi::{self, Hdr, Reason, Wire},
 };
 use core::pin::Pin;
@@ -112,14 +114,19 @@ impl MiscDevice for OpenFile {
             uapi::IOC_RESERVE => call(arg, |r| me.reserve(r)),
             uapi::IOC_LOAD => call(arg, |l| me.load(l)),
             uapi::IOC_ENABLE => call(arg, |op: &mut uapi::Op| {
-                registry::with(|r| r.enable(&op.name))
+                registry::with_until(Until::Settled, |r| r.enable(op))
             }),
             uapi::IOC_DISABLE => call(arg, |op: &mut uapi::Op| {
-                registry::with(|r| r.disable(&op.name))
+                registry::with_until(Until::Settled, |r| r.disable(op))
             }),
             uapi::IOC_UNLOAD => call(arg, |op: &mut uapi::Op| {
-                registry::with(|r| r.unload(&op.name))
+                registry::with_until(Until::Tidy, |r| r.unload(&op.name))
             }),
+            uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.reverse(op))),
+            uapi::IOC_FORCE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.force(op))),
+            uapi::IOC_TRANSITION => call(arg, transition),
+            uapi::IOC_WAIT => call(arg, wait),
+            uapi::IOC_BLOCKERS => call(arg, blockers),
             uapi::IOC_LIST => call(arg, list),
             uapi::IOC_STATUS => call(arg, status),
             _ => Err(ENOTTY),
@@ -234,4 +241,68 @@ fn status(request: &mut uapi::Status) -> Result<(), Refusal> {
     request.count = info.funcs;
     request.info = info;
     write_entries(request.entries, request.capacity, &funcs)
+}
+
+/// Copies the answer behind the head, which is the caller's.
+fn answer(request: &mut uapi::Transition, report: &uapi::Transition) {
+    let hdr = request.hdr;
+    *request = *report;
+    request.hdr = hdr;
+}
+
+fn transition(request: &mut uapi::Transition) -> Result<(), Refusal> {
+    let report = registry::with(|r| Ok(r.engine().report()))?;
+    answer(request, &report);
+    Ok(())
+}
+
+fn wait(request: &mut uapi::Transition) -> Result<(), Refusal> {
+    let id = request.id;
+    let end = engine::now().saturating_add(u64::from(request.wait_ms) * 1_000_000);
+    loop {
+        // SAFETY: No requirements.
+        let seen = unsafe { ffi::lp_event_count() };
+        let report = registry::with(|r| r.engine().report_of(id))?;
+        let over = !matches!(report.phase, uapi::PHASE_LIVE | uapi::PHASE_REVERSING);
+        let left = end.saturating_sub(engine::now()).div_ceil(1_000_000);
+        if over || (request.wait_ms != 0 && left == 0) {
+            answer(request, &report);
+            return Ok(());
+        }
+        let left = if request.wait_ms == 0 { 0 } else { left as u32 };
+        // SAFETY: No requirements; we may sleep.
+        let error = unsafe { ffi::lp_event_wait(seen, left) };
+        if error == -(bindings::EINTR as i32) {
+            return Err(Reason::Interrupted.into());
+        }
+    }
+}
+
+fn blockers(request: &mut uapi::Blockers) -> Result<(), Refusal> {
+    let all = if request.range_count == 0 {
+        let last = request.flags & uapi::BLOCKERS_LAST != 0;
+        registry::with(|r| r.engine().blockers(last))?
+    } else {
+        blockers::inside(&ranges(request)?)?
+    };
+    request.count = all.len() as u32;
+    write_entries(request.entries, request.capacity, &all)
+}
+
+/// The ranges that a question about blockers names, in order.
+fn ranges(request: &uapi::Blockers) -> Result<KVVec<Span>, Refusal> {
+    let len = request.range_count as usize * uapi::Range::SIZE;
+    let mut bytes = KVVec::new();
+    let user = UserSlice::new(UserPtr::from_addr(request.ranges as usize), len);
+    user.read_all(&mut bytes, GFP_KERNEL)?;
+    let mut spans = KVVec::with_capacity(request.range_count as usize, GFP_KERNEL)?;
+    for range in bytes.chunks_exact(uapi::Range::SIZE) {
+        if let Some(uapi::Range { start, end }) = uapi::Range::read(range) {
+            spans.push(Span { start, end }, GFP_KERNEL)?;
+        }
+    }
+    sort::sort_by_key(&mut spans, |span: &Span| span.start);
+    let kept = routes::join(&mut spans);
+    spans.truncate(kept);
+    Ok(spans)
 }

@@ -37,7 +37,13 @@ pub(crate) fn errno(reason: Reason) -> Error {
         | Reason::ReservedTwice
         | Reason::FuncConflict
         | Reason::FuncOwned
-        | Reason::FtraceOff => EBUSY,
+        | Reason::FtraceOff
+        | Reason::InTransition
+        | Reason::Stacked
+        | Reason::Grace
+        | Reason::Pinned => EBUSY,
+        Reason::Interrupted => EINTR,
+        Reason::Late => EAGAIN,
         Reason::ArenaText | Reason::ArenaRodata | Reason::ArenaData | Reason::ArenaBugs => ENOSPC,
         Reason::Mitigation | Reason::CallDepth => Error::from_errno(-(bindings::EOPNOTSUPP as i32)),
         _ => EINVAL,

@@ -40,6 +40,17 @@ pub(crate) fn unsigned_allowed() -> bool {
     unsafe { ffi::lp_unsigned_allowed() != 0 }
 }
 
+/// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.
+pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
+    let mut text = [0u8; SYMBOL_TEXT];
+    // SAFETY: The buffer is writable for the length that is passed.
+    let len =
+        unsafe { ffi::lp_symbol(addr as usize, text.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
+    let len = (len as usize).min(out.len());
+    out[..len].copy_from_slice(&text[..len]);
+    len
+}
+
 /// Calls `with` with the name of an address, unless it has none.
 fn symbol(addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
     let mut text = [0u8; SYMBOL_TEXT];

@@ -4,5 +4,6 @@
 
 #![expect(unreachable_pub, reason = "bindgen knows no other visibility")]
 #![expect(dead_code, reason = "generated from all of the headers")]
+#![expect(non_camel_case_types, reason = "the names of C")]
 
 include!("bindings_generated.rs");

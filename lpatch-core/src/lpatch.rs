@@ -8,13 +8,17 @@
 //! `model`, what C has to do in `shim`.
 
 use core::pin::Pin;
-use kernel::prelude::*;
+use kernel::{error::to_result, prelude::*};
 
+mod blockers;
+mod book;
 mod device;
+mod engine;
 mod errno;
 mod facts;
 mod ffi;
 mod kallsyms;
+mod links;
 mod memory;
 #[expect(
     dead_code,
@@ -24,10 +28,13 @@ mod memory;
 #[path = "../model/mod.rs"]
 mod model;
 mod modules;
+mod movers;
+mod moving;
 mod patch;
 mod redirect;
 mod registry;
 mod tables;
+mod tasks;
 #[expect(
     dead_code,
     unreachable_pub,
@@ -35,6 +42,7 @@ mod tables;
 )]
 #[path = "../uapi/mod.rs"]
 mod uapi;
+mod walk;
 
 module! {
     type: Core,
@@ -44,9 +52,12 @@ module! {
     license: "GPL",
 }
 
-/// The module. Fields are dropped in order: first nobody can ask any more, then the registry goes.
+/// The module. Fields are dropped in order: first nobody can ask any more, then the driver stops, then the registry
+/// goes.
 struct Core {
     _device: Pin<KBox<device::Device>>,
+    _driver: Driver,
+    _hooks: Hooks,
     _registry: Filled,
 }
 
@@ -58,11 +69,56 @@ impl kernel::Module for Core {
         let registry = unsafe { registry::Registry::new(module)? };
         registry.announce();
         *registry::REGISTRY.lock() = Some(registry);
-        let filled = Filled;
+        let registry = Filled;
+        // SAFETY: Once; we may sleep.
+        unsafe { ffi::lp_idle_learn() };
+        let hooks = Hooks::new()?;
+        let driver = Driver::new()?;
         Ok(Self {
             _device: KBox::pin_init(device::Device::register(module), GFP_KERNEL)?,
-            _registry: filled,
+            _driver: driver,
+            _hooks: hooks,
+            _registry: registry,
         })
+    }
+}
+
+/// The thread that drives transitions.
+struct Driver;
+
+impl Driver {
+    fn new() -> Result<Self> {
+        // SAFETY: Once; stopped when the value is dropped.
+        to_result(unsafe { ffi::lp_driver_start() })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // SAFETY: It was started.
+        unsafe { ffi::lp_driver_stop() };
+        // A task may just be leaving its work for us.
+        // SAFETY: No requirements; we may sleep.
+        unsafe { ffi::lp_synchronize_tasks() };
+    }
+}
+
+/// What we hear of CPUs that come and go.
+struct Hooks;
+
+impl Hooks {
+    fn new() -> Result<Self> {
+        // SAFETY: Once; undone when the value is dropped.
+        to_result(unsafe { ffi::lp_hooks_init() })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        // SAFETY: They were initialized.
+        unsafe { ffi::lp_hooks_exit() };
     }
 }
 

@@ -3,8 +3,8 @@
 //! The life of one patch.
 //!
 //! `Reserved` (memory, no contents) → [`Staged`] (verified, everything that can fail is done, nothing of it
-//! visible) → [`Patch`] with `Life::Loaded` (in memory and in the tables) ⇄ `Life::Enabled` (calls are
-//! redirected). Each step consumes the one before.
+//! visible) → [`Patch`] (in memory and in the tables). Each step consumes the one before. Whether calls are sent into a
+//! patch is the engine's business.
 
 use crate::{
     facts::{self, Running},
@@ -14,11 +14,11 @@ use crate::{
         fentry, finalize,
         image::Image,
         refusal::Refusal,
-        sites::Site,
+        transition::stack::Span,
         verify::{self, Area, Reservation},
     },
     modules::{Modules, OwnModule},
-    redirect::{Active, Ready, Redirect},
+    redirect::Ready,
     uapi::{self, Reason, NAME_LEN, VERSION_LEN},
 };
 use kernel::prelude::*;
@@ -53,7 +53,7 @@ impl Reserved {
 pub(crate) struct Staged {
     mapped: Mapped,
     text: KVVec<u8>,
-    redirect: Redirect<Ready>,
+    sites: KVVec<Site>,
     modules: Modules,
     own: OwnModule,
     names: Strings,
@@ -93,7 +93,7 @@ impl Staged {
         Ok(Self {
             mapped: Mapped::new(&reserved.runs)?,
             text,
-            redirect: redirect(image, base)?,
+            sites: sites(image, base)?,
             modules,
             own,
             names: Strings {
@@ -115,7 +115,7 @@ impl Staged {
         let Self {
             mapped,
             text,
-            redirect,
+            sites,
             modules,
             own,
             names,
@@ -131,32 +131,39 @@ impl Staged {
             funcs,
             loaded_ns: now,
             enabled_ns: 0,
-            life: Life::Loaded(redirect),
+            sites,
+            pinned: false,
             _modules: modules,
             _own: own,
         }
     }
 }
 
-/// A redirection from the functions that the image names into its text at `base`.
-fn redirect(image: &Image<'_>, base: u64) -> Result<Redirect<Ready>, Refusal> {
+/// A function's fentry site, and what it is replaced by.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) ip: u64,
+    pub(crate) new: u64,
+}
+
+/// The fentry sites of the functions that the image names, in that order, and their replacements in its text at `base`.
+/// All of them are known to ftrace.
+fn sites(image: &Image<'_>, base: u64) -> Result<KVVec<Site>, Refusal> {
     let mut sites = KVVec::with_capacity(image.funcs.len(), GFP_KERNEL)?;
+    let mut ips = KVVec::with_capacity(image.funcs.len(), GFP_KERNEL)?;
     for (i, func) in image.funcs.iter().enumerate() {
-        sites.push(
-            site(&func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?,
-            GFP_KERNEL,
-        )?;
+        let site = site(&func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
+        ips.push(site.ip as usize, GFP_KERNEL)?;
+        sites.push(site, GFP_KERNEL)?;
     }
-    match Redirect::new(sites) {
-        Ok(redirect) => Ok(redirect),
+    match Ready::new(ips) {
+        Ok(_) => Ok(sites),
         // ftrace knows no site at one of the addresses. Find out which.
         Err(error) if error == EINVAL => {
-            for (i, func) in image.funcs.iter().enumerate() {
+            for (i, site) in sites.iter().enumerate() {
                 let mut one = KVVec::new();
-                if let Some(site) = site(&func, base) {
-                    one.push(site, GFP_KERNEL)?;
-                }
-                if Redirect::new(one).is_err_and(|error| error == EINVAL) {
+                one.push(site.ip as usize, GFP_KERNEL)?;
+                if Ready::new(one).is_err_and(|error| error == EINVAL) {
                     return Err(Refusal::at(Reason::FuncFentry, i));
                 }
             }
@@ -175,7 +182,7 @@ fn site(func: &uapi::Func, base: u64) -> Option<Site> {
     let fentry = fentry::site(&start)?;
     Some(Site {
         ip: func.old_addr + u64::from(fentry.offset),
-        to: base + u64::from(func.new_off),
+        new: base + u64::from(func.new_off),
     })
 }
 
@@ -211,13 +218,15 @@ impl Strings {
     }
 }
 
-/// Whether calls are redirected.
-enum Life {
-    Loaded(Redirect<Ready>),
-    Enabled(Redirect<Active>),
-    /// Only while the state changes.
-    Changing,
-}
+/// The set of patches that do not say which.
+const MAIN: [u8; NAME_LEN] = {
+    let mut name = [0; NAME_LEN];
+    name[0] = b'm';
+    name[1] = b'a';
+    name[2] = b'i';
+    name[3] = b'n';
+    name
+};
 
 /// An installed patch.
 pub(crate) struct Patch {
@@ -229,7 +238,9 @@ pub(crate) struct Patch {
     funcs: KVVec<uapi::Func>,
     loaded_ns: u64,
     enabled_ns: u64,
-    life: Life,
+    sites: KVVec<Site>,
+    /// Whether it stays for ever.
+    pinned: bool,
     // Given back when the patch is dropped, after everything that refers to them.
     _modules: Modules,
     _own: OwnModule,
@@ -252,10 +263,6 @@ impl Patch {
         self.names.at(&self.reserved)
     }
 
-    pub(crate) fn is_enabled(&self) -> bool {
-        matches!(self.life, Life::Enabled(_))
-    }
-
     /// Whether it replaces the function at this address.
     pub(crate) fn replaces(&self, old_addr: u64) -> bool {
         self.funcs.iter().any(|func| func.old_addr == old_addr)
@@ -266,46 +273,44 @@ impl Patch {
         &self.funcs
     }
 
-    /// Redirects its functions, all at once for all tasks.
-    pub(crate) fn enable(&mut self, now: u64) -> Result<(), Refusal> {
-        match core::mem::replace(&mut self.life, Life::Changing) {
-            Life::Loaded(redirect) => match redirect.activate() {
-                Ok(active) => {
-                    self.life = Life::Enabled(active);
-                    self.enabled_ns = now;
-                    Ok(())
-                }
-                Err((error, redirect)) => {
-                    let refusal = crate::redirect::explain(error, redirect.sites());
-                    self.life = Life::Loaded(redirect);
-                    Err(refusal)
-                }
-            },
-            other => {
-                self.life = other;
-                Err(Reason::Enabled.into())
-            }
-        }
+    /// The fentry sites of these functions, in the same order.
+    pub(crate) fn sites(&self) -> &[Site] {
+        &self.sites
     }
 
-    /// Ends the redirection. When it returns, no call enters the patch any more.
-    pub(crate) fn disable(&mut self) -> Result<(), Refusal> {
-        match core::mem::replace(&mut self.life, Life::Changing) {
-            Life::Enabled(redirect) => match redirect.deactivate() {
-                Ok(ready) => {
-                    self.life = Life::Loaded(ready);
-                    Ok(())
-                }
-                Err((error, redirect)) => {
-                    self.life = Life::Enabled(redirect);
-                    Err(Refusal::new(Reason::Ftrace).value(error.to_errno().unsigned_abs().into()))
-                }
-            },
-            other => {
-                self.life = other;
-                Err(Reason::NotEnabled.into())
-            }
-        }
+    /// The parts of an original function that the compiler moved away from it.
+    pub(crate) fn colds(&self, _func: usize) -> impl Iterator<Item = Span> + '_ {
+        core::iter::empty()
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> core::ops::Range<usize> {
+        self.reserved.runs.text.range()
+    }
+
+    /// The set that it belongs to.
+    pub(crate) fn set(&self) -> &[u8; NAME_LEN] {
+        &MAIN
+    }
+
+    /// Whether it replaces all others of its set.
+    pub(crate) fn is_cumulative(&self) -> bool {
+        false
+    }
+
+    /// It is in force for all tasks now.
+    pub(crate) fn set_enabled(&mut self, now: u64) {
+        self.enabled_ns = now;
+    }
+
+    /// Keeps it for ever: tasks may be executing in it, and nobody knows which.
+    pub(crate) fn pin(&mut self) {
+        self.pinned = true;
+    }
+
+    /// Whether it stays for ever.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// Takes the patch apart; what remains is its memory.
@@ -313,15 +318,15 @@ impl Patch {
         self.reserved.runs
     }
 
-    pub(crate) fn info(&self) -> uapi::PatchInfo {
+    /// `state`: `STATE_*`; `order`: its place among the enabled patches.
+    pub(crate) fn info(&self, state: u32, order: u32) -> uapi::PatchInfo {
         uapi::PatchInfo {
             name: self.name,
             version: self.version,
-            state: if self.is_enabled() {
-                uapi::STATE_ENABLED
-            } else {
-                uapi::STATE_LOADED
-            },
+            set: *self.set(),
+            state,
+            flags: self.flags(),
+            order,
             funcs: self.funcs.len() as u32,
             id: self.id,
             text_addr: self.reserved.runs.text.addr as u64,
@@ -332,6 +337,11 @@ impl Patch {
             loaded_ns: self.loaded_ns,
             enabled_ns: self.enabled_ns,
         }
+    }
+
+    fn flags(&self) -> u32 {
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        flag(self.is_cumulative(), uapi::PATCH_REPLACE) | flag(self.pinned, uapi::PATCH_PINNED)
     }
 
     /// Fills in `to`, which is zero, from a function of this patch.

@@ -11,10 +11,13 @@
 //! (`tables.rs`) and of its symbols (`kallsyms.rs`).
 
 use crate::{
+    engine::{now, Engine, Kind, Outcome, Wanted},
     facts, ffi,
     kallsyms::Kallsyms,
     memory::{Mapped, Memory, Runs},
-    model::{extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
+    model::{
+        extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal, transition::Side,
+    },
     patch::{Patch, Reserved, Staged},
     tables::{Bug, Tables},
     uapi::{self, Reason},
@@ -34,7 +37,49 @@ pub(crate) struct Registry {
     kallsyms: Kallsyms,
     facts: Result<finalize::Facts, Refusal>,
     patches: KVec<Patch>,
+    engine: Engine,
     next_id: u64,
+}
+
+/// What a request waits for before it is carried out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Nothing is left to be done behind the last transition.
+    Settled,
+    /// And all tasks are gone that were dying when it ended, and everything is let go of, or that takes too long.
+    Tidy,
+}
+
+/// How long a request waits for a grace period.
+const GRACE_NS: u64 = 3_000_000_000;
+
+/// Runs `f` on the registry when it is time to.
+pub(crate) fn with_until<T>(
+    until: Until,
+    f: impl FnOnce(&mut Registry) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let end = now().saturating_add(GRACE_NS);
+    loop {
+        // SAFETY: No requirements.
+        let seen = unsafe { ffi::lp_event_count() };
+        let limit_ms = {
+            let mut guard = REGISTRY.lock();
+            let registry = guard.as_mut().ok_or(Reason::NotReady)?;
+            let left = end.saturating_sub(now());
+            if registry.engine.settling() {
+                0
+            } else if until == Until::Settled || registry.engine.tidy_soon() || left == 0 {
+                return f(registry);
+            } else {
+                (left / 1_000_000 + 1) as u32
+            }
+        };
+        // SAFETY: No requirements; we may sleep.
+        let error = unsafe { ffi::lp_event_wait(seen, limit_ms) };
+        if error == -(bindings::EINTR as i32) {
+            return Err(Reason::Interrupted.into());
+        }
+    }
 }
 
 /// Runs `f` on the registry.
@@ -43,11 +88,6 @@ pub(crate) fn with<T>(f: impl FnOnce(&mut Registry) -> Result<T, Refusal>) -> Re
         Some(registry) => f(registry),
         None => Err(Reason::NotReady.into()),
     }
-}
-
-fn now() -> u64 {
-    // SAFETY: No requirements.
-    unsafe { bindings::ktime_get() }.unsigned_abs()
 }
 
 impl Registry {
@@ -66,6 +106,7 @@ impl Registry {
             kallsyms: unsafe { Kallsyms::new(module.as_ptr()) },
             facts: facts::learn(),
             patches: KVec::new(),
+            engine: Engine::new(),
             next_id: 1,
         })
     }
@@ -87,7 +128,7 @@ impl Registry {
 
     pub(crate) fn query(&mut self, q: &mut uapi::Query) {
         q.abi = uapi::ABI_VERSION;
-        q.features = 0;
+        q.features = uapi::F_CONSISTENCY;
         q.page_size = kernel::page::PAGE_SIZE as u32;
         q.orc_per_page = ffi::LP_ORC_PER_PAGE;
         q.ex_per_page = ffi::LP_EX_PER_PAGE;
@@ -237,20 +278,39 @@ impl Registry {
         }
     }
 
-    pub(crate) fn enable(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
-        let at = self.position(name)?;
+    /// Begins to enable a patch.
+    pub(crate) fn enable(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+        let at = self.position(&op.name)?;
         let patch = &self.patches[at];
-        if patch.is_enabled() {
+        if let Some(id) = self.engine.in_transition() {
+            return Err(Refusal::new(Reason::InTransition).value(id));
+        }
+        if self.engine.rank(patch.id()) > 0 {
             return Err(Reason::Enabled.into());
         }
-        for (i, func) in patch.funcs().iter().enumerate() {
-            let holds = |other: &&Patch| other.is_enabled() && other.replaces(func.old_addr);
-            if let Some(other) = self.patches.iter().find(holds) {
+        let mut after = KVec::with_capacity(self.engine.order().len() + 1, GFP_KERNEL)?;
+        for id in self.engine.order() {
+            let Some(other) = self.patches.iter().find(|other| other.id() == *id) else {
+                continue;
+            };
+            if other.set() == patch.set() {
+                if patch.is_cumulative() {
+                    continue;
+                }
+            } else if let Some(i) = (patch.funcs().iter()).position(|f| other.replaces(f.old_addr))
+            {
                 return Err(Refusal::at(Reason::FuncConflict, i).value(other.id()));
             }
+            after.push(*id, GFP_KERNEL)?;
         }
-        let patch = &mut self.patches[at];
-        patch.enable(now())?;
+        after.push(patch.id(), GFP_KERNEL)?;
+        let wanted = Wanted {
+            kind: Kind::Enable,
+            patch: patch.id(),
+            name: op.name,
+            after,
+            timeout_ms: op.timeout_ms,
+        };
         // SAFETY: No requirements.
         unsafe {
             bindings::add_taint(
@@ -258,29 +318,137 @@ impl Registry {
                 bindings::lockdep_ok_LOCKDEP_STILL_OK,
             )
         };
-        pr_info!(
-            "enabled patch '{}', for all tasks at once\n",
-            Name(patch.name())
-        );
+        self.begin(at, wanted)
+    }
+
+    /// Begins to disable a patch.
+    pub(crate) fn disable(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+        let at = self.position(&op.name)?;
+        let patch = &self.patches[at];
+        if let Some(id) = self.engine.in_transition() {
+            return Err(Refusal::new(Reason::InTransition).value(id));
+        }
+        let rank = self.engine.rank(patch.id());
+        if rank == 0 {
+            return Err(Reason::NotEnabled.into());
+        }
+        for id in &self.engine.order()[rank as usize..] {
+            let newer = self.patches.iter().find(|other| other.id() == *id);
+            let touches = |other: &&Patch| {
+                let mut funcs = patch.funcs().iter();
+                funcs.any(|func| other.replaces(func.old_addr))
+            };
+            if newer.is_some_and(|other| touches(&other)) {
+                return Err(Refusal::new(Reason::Stacked).value(*id));
+            }
+        }
+        let mut after = KVec::with_capacity(self.engine.order().len(), GFP_KERNEL)?;
+        for id in self.engine.order().iter().filter(|id| **id != patch.id()) {
+            after.push(*id, GFP_KERNEL)?;
+        }
+        let wanted = Wanted {
+            kind: Kind::Disable,
+            patch: patch.id(),
+            name: op.name,
+            after,
+            timeout_ms: op.timeout_ms,
+        };
+        self.begin(at, wanted)
+    }
+
+    fn begin(&mut self, at: usize, wanted: Wanted) -> Result<(), Refusal> {
+        let doing = match wanted.kind {
+            Kind::Enable => "enabling",
+            Kind::Disable => "disabling",
+        };
+        pr_info!("{doing} patch '{}'\n", Name(&wanted.name));
+        let begun = self.engine.begin(&self.patches, wanted);
+        begun.map_err(|refusal| self.place(at, refusal))?;
+        self.step();
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_driver_kick() };
         Ok(())
     }
 
-    pub(crate) fn disable(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
-        let at = self.position(name)?;
-        let patch = &mut self.patches[at];
-        patch.disable()?;
-        pr_info!(
-            "disabled patch '{}', for all tasks at once\n",
-            Name(patch.name())
-        );
+    /// ftrace's refusal of a site, as one of a function of the patch.
+    fn place(&self, at: usize, refusal: Refusal) -> Refusal {
+        if refusal.reason != Reason::FuncOwned {
+            return refusal;
+        }
+        let sites = self.patches[at].sites();
+        let i = sites.iter().position(|site| site.ip == refusal.value);
+        Refusal::at(Reason::FuncOwned, i.unwrap_or(0))
+    }
+
+    /// Turns the transition of a patch around.
+    pub(crate) fn reverse(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+        let at = self.position(&op.name)?;
+        self.engine.reverse(self.patches[at].id())?;
+        pr_info!("reversing the transition of patch '{}'\n", Name(&op.name));
+        self.step();
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_driver_kick() };
         Ok(())
+    }
+
+    /// Ends the transition of a patch with tasks on both sides.
+    pub(crate) fn force(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+        let at = self.position(&op.name)?;
+        let outcome = self.engine.force(self.patches[at].id())?;
+        self.ended(&outcome);
+        Ok(())
+    }
+
+    /// Moves tasks, and completes the transition if all have moved.
+    pub(crate) fn step(&mut self) {
+        if let Some(outcome) = self.engine.step() {
+            self.ended(&outcome);
+        }
+    }
+
+    pub(crate) fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// A transition has ended.
+    fn ended(&mut self, outcome: &Outcome) {
+        if outcome.forced {
+            // Tasks may be in code of any patch that took part, for ever.
+            for id in outcome.took_part.iter() {
+                let part = self.patches.iter_mut().find(|patch| patch.id() == *id);
+                part.map(Patch::pin);
+            }
+        }
+        let Some(patch) = (self.patches.iter_mut()).find(|patch| patch.id() == outcome.patch) else {
+            return;
+        };
+        let enabled = (outcome.kind == Kind::Enable) == (outcome.side == Side::To);
+        if enabled {
+            patch.set_enabled(now());
+        }
+        let state = if enabled { "enabled" } else { "disabled" };
+        let how = match (outcome.forced, outcome.side) {
+            (true, _) => " by force",
+            (false, Side::To) => "",
+            (false, Side::From) => " again",
+        };
+        pr_info!("{state} patch '{}'{how}\n", Name(patch.name()));
     }
 
     /// Frees a patch that is not enabled, if nothing can be executing in it.
     pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
         let at = self.position(name)?;
-        if self.patches[at].is_enabled() {
-            return Err(Reason::Enabled.into());
+        let id = self.patches[at].id();
+        match self.engine.state_of(id) {
+            uapi::STATE_LOADED => {}
+            uapi::STATE_ENABLED => return Err(Reason::Enabled.into()),
+            _ => return Err(Refusal::new(Reason::InTransition).value(id)),
+        }
+        if self.patches[at].is_pinned() {
+            return Err(Reason::Pinned.into());
+        }
+        if !self.engine.grace_is_over() {
+            return Err(Reason::Grace.into());
         }
         let others = self
             .patches
@@ -315,7 +483,7 @@ impl Registry {
     pub(crate) fn list(&self) -> Result<KVVec<uapi::PatchInfo>, Refusal> {
         let mut all = KVVec::with_capacity(self.patches.len(), GFP_KERNEL)?;
         for patch in self.patches.iter() {
-            all.push(patch.info(), GFP_KERNEL)?;
+            all.push(self.info(patch), GFP_KERNEL)?;
         }
         Ok(all)
     }
@@ -332,7 +500,12 @@ impl Registry {
         for func in &patch.funcs()[..len] {
             funcs.push(patch.func_info(func), GFP_KERNEL)?;
         }
-        Ok((patch.info(), funcs))
+        Ok((self.info(patch), funcs))
+    }
+
+    fn info(&self, patch: &Patch) -> uapi::PatchInfo {
+        let id = patch.id();
+        patch.info(self.engine.state_of(id), self.engine.rank(id))
     }
 }
 

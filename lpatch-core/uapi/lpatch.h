@@ -54,6 +54,15 @@ enum lpatch_reason {
 	LPATCH_R_BUSY = 20,		/* a task may still be in code of the patch; @value: its pid (0: idle) */
 	LPATCH_R_NO_RESERVATION = 21,	/* load without reserve on this file */
 	LPATCH_R_RESERVED_TWICE = 22,	/* this file holds a reservation already */
+	LPATCH_R_IN_TRANSITION = 23,	/* a transition is under way; @value: id of its patch */
+	LPATCH_R_NO_TRANSITION = 24,	/* there is no transition, or not one of this patch */
+	LPATCH_R_LATE = 25,		/* the transition has just been reversed; try again */
+	LPATCH_R_STACKED = 26,		/* a newer patch changes a function of it; @value: its id */
+	LPATCH_R_PINNED = 27,		/* forced, or replaced by force: can never be unloaded */
+	LPATCH_R_INTERRUPTED = 28,	/* a signal came; the transition goes on */
+	LPATCH_R_CALLBACK = 29,		/* a pre-patch callback refused; @at: its index; @value: the errno */
+	LPATCH_R_STATE = 30,		/* it does not support a state of a patch that it replaces; @value: the id of the state */
+	LPATCH_R_GRACE = 31,		/* a task runs in the kernel without sleeping, so nobody knows of dying ones; try again */
 
 	/* the arena */
 	LPATCH_R_ARENA_TEXT = 32,	/* no room; @value: largest free run in bytes */
@@ -99,7 +108,7 @@ enum lpatch_reason {
 	LPATCH_R_FUNC_FENTRY = 101,	/* no fentry site: notrace, __init, Rust, or lib/ code */
 	LPATCH_R_FUNC_PREIMAGE = 102,	/* bytes differ from what the patch was made for; @value: CRC-32 found */
 	LPATCH_R_FUNC_TWICE = 103,	/* two entries for one function, or the table is not sorted */
-	LPATCH_R_FUNC_CONFLICT = 104,	/* an enabled patch changes it; @value: its id */
+	LPATCH_R_FUNC_CONFLICT = 104,	/* an enabled patch of another set changes it; @value: its id */
 	LPATCH_R_FUNC_OWNED = 105,	/* upstream livepatch or another IPMODIFY user holds it */
 	LPATCH_R_FTRACE = 106,		/* ftrace refused; @value: the errno */
 	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */
@@ -215,26 +224,50 @@ struct lpatch_load {
 };
 
 /**
- * struct lpatch_op - enable, disable or unload a patch
+ * struct lpatch_op - a request about one patch: enable, disable, reverse, force, unload
  * @hdr: head
  * @name: in: its name
  * @flags: in: zero
+ * @timeout_ms: in: enable and disable: the transition reverses by itself when it has not completed after
+ *	so many milliseconds; 0: never. Else it means nothing
+ * @reserved: in: zero
+ *
+ * Enable and disable begin a transition and do not wait for its end; LPATCH_IOC_WAIT does. Often it has
+ * ended all the same when they return. While the kernel tidies up after the transition before, they wait for that.
+ *
+ * Reverse turns the transition of the patch around: what was being enabled is being disabled, and the other
+ * way round. A second reverse turns it again. The deadline does not hold in reverse.
+ *
+ * Force ends it at once. Tasks that are still in functions of the version that is left go on in them, and what the
+ * patch relies on may not hold for them. The patches that took part can never be unloaded, nor the module.
  */
 struct lpatch_op {
 	struct lpatch_hdr hdr;
 	__u8 name[LPATCH_NAME_LEN];
 	__u64 flags;
+	__u32 timeout_ms;
+	__u32 reserved;
 };
 
 /* lpatch_patch_info.state */
 #define LPATCH_STATE_LOADED	1	/* installed, nothing redirected */
 #define LPATCH_STATE_ENABLED	2
+#define LPATCH_STATE_ENABLING	3	/* in transition; or, reversed, on the way back from enabled */
+#define LPATCH_STATE_DISABLING	4	/* in transition; also because another patch replaces it */
+
+/* lpatch_patch_info.flags */
+#define LPATCH_PATCH_REPLACE	(1U << 0)	/* cumulative: replaces all others of its set */
+#define LPATCH_PATCH_PINNED	(1U << 1)	/* forced: can never be unloaded */
+#define LPATCH_PATCH_MODULE	(1U << 2)	/* a kernel module registered it */
 
 /**
  * struct lpatch_patch_info - one patch
  * @name: its name
  * @version: its version, may be empty
+ * @set: the set that it belongs to
  * @state: LPATCH_STATE_*
+ * @flags: LPATCH_PATCH_*
+ * @order: its place among the enabled patches, from 1; the highest that changes a function is in force; 0: none
  * @funcs: functions that it replaces
  * @id: counts up from 1 with each load since the module was loaded
  * @text_addr: where its text is
@@ -248,7 +281,10 @@ struct lpatch_op {
 struct lpatch_patch_info {
 	__u8 name[LPATCH_NAME_LEN];
 	__u8 version[LPATCH_VERSION_LEN];
+	__u8 set[LPATCH_NAME_LEN];
 	__u32 state;
+	__u32 flags;
+	__u32 order;
 	__u32 funcs;
 	__u64 id;
 	__u64 text_addr;
@@ -310,6 +346,149 @@ struct lpatch_status {
 	__u32 count;
 };
 
+/* enum lpatch_cause - what moved a task: index into lpatch_transition.moved */
+enum lpatch_cause {
+	LPATCH_CAUSE_ASLEEP = 0,	/* it was asleep */
+	LPATCH_CAUSE_RUNNING = 1,	/* it was interrupted on its CPU */
+	LPATCH_CAUSE_SCHEDULED_OUT = 2,	/* it was switched out */
+	LPATCH_CAUSE_ENTERED = 3,	/* it called a patched function */
+	LPATCH_CAUSE_USER_MODE = 4,	/* it went back to user mode */
+	LPATCH_CAUSE_WOKEN = 5,		/* a kernel thread that was woken for that */
+	LPATCH_CAUSE_BIRTH = 6,		/* it was born on the side that others move to */
+	LPATCH_CAUSE_EXIT = 7,		/* it ended */
+	LPATCH_CAUSE_FORCED = 8,	/* it was forced, which is no move but the end of the guarantee */
+	LPATCH_CAUSES = 9,
+};
+
+/* lpatch_transition.phase */
+#define LPATCH_PHASE_NONE	0	/* there has been none since the module was loaded */
+#define LPATCH_PHASE_LIVE	1	/* tasks are moving */
+#define LPATCH_PHASE_REVERSING	2	/* tasks are moving back */
+#define LPATCH_PHASE_DONE	3	/* completed */
+#define LPATCH_PHASE_REVERSED	4	/* all tasks are back; everything is as it was before */
+#define LPATCH_PHASE_FORCED	5	/* ended by force */
+
+/* lpatch_transition.kind */
+#define LPATCH_KIND_ENABLE	1
+#define LPATCH_KIND_DISABLE	2
+
+/* lpatch_transition.flags */
+#define LPATCH_TRANSITION_DEADLINE	(1U << 0)	/* it was reversed because its time was over */
+#define LPATCH_TRANSITION_SETTLING	(1U << 1)	/* over, and the kernel is tidying up */
+
+/**
+ * struct lpatch_transition - the transition under way, or else the last one
+ * @hdr: head
+ * @id: in: LPATCH_IOC_WAIT: the transition to wait for, 0: the one under way; out: counts up from 1
+ * @wait_ms: in: LPATCH_IOC_WAIT: return after so many milliseconds at the latest, 0: no limit
+ * @phase: out: LPATCH_PHASE_*
+ * @kind: out: LPATCH_KIND_*
+ * @flags: out: LPATCH_TRANSITION_*
+ * @name: out: the patch that is enabled or disabled
+ * @pending: out: tasks that have not moved, idle tasks of CPUs included; in reverse, those found at the last look
+ * @replaces: out: patches that it replaces
+ * @started_ns: out: CLOCK_MONOTONIC when its first task could move
+ * @ended_ns: out: CLOCK_MONOTONIC when its last task had moved, or 0
+ * @deadline_ns: out: CLOCK_MONOTONIC when it reverses by itself, or 0
+ * @moved: out: tasks moved, by enum lpatch_cause
+ *
+ * LPATCH_IOC_WAIT returns when the transition @id has ended or the time is over, with the state at that time:
+ * @phase tells which. With -EINTR and LPATCH_R_INTERRUPTED when a signal comes; the transition goes on.
+ */
+struct lpatch_transition {
+	struct lpatch_hdr hdr;
+	__u64 id;
+	__u32 wait_ms;
+	__u32 phase;
+	__u32 kind;
+	__u32 flags;
+	__u8 name[LPATCH_NAME_LEN];
+	__u32 pending;
+	__u32 replaces;
+	__u64 started_ns;
+	__u64 ended_ns;
+	__u64 deadline_ns;
+	__u64 moved[LPATCH_CAUSES];
+};
+
+#define LPATCH_COMM_LEN		16
+#define LPATCH_STACK_LEN	2048
+
+/* lpatch_blocker.why */
+#define LPATCH_WHY_FUNCTION	1	/* a function of the transition is on its stack: @func */
+#define LPATCH_WHY_UNRELIABLE	2	/* its stack cannot be unwound with certainty now */
+#define LPATCH_WHY_RUNNABLE	3	/* it waits for a CPU; it can be asked when it runs */
+#define LPATCH_WHY_NOT_ASKED	4	/* it is about to be asked */
+
+/* lpatch_blocker.flags */
+#define LPATCH_TASK_KTHREAD	(1U << 0)
+#define LPATCH_TASK_IDLE	(1U << 1)	/* the idle task of CPU @cpu; @pid is 0 */
+
+/**
+ * struct lpatch_blocker - a task that a transition waits for
+ * @pid: its thread id, as in /proc
+ * @tgid: the id of its process
+ * @cpu: the CPU that it runs on or ran on last
+ * @state: as in /proc/PID/stat: R S D T t Z X I
+ * @pad: zero
+ * @flags: LPATCH_TASK_*
+ * @why: LPATCH_WHY_*
+ * @comm: its name
+ * @func: LPATCH_WHY_FUNCTION: where it is: "name+0xoffset/0xsize", else empty
+ * @stack: its stack, a line for each frame, the innermost first; empty if it cannot be read
+ */
+struct lpatch_blocker {
+	__s32 pid;
+	__s32 tgid;
+	__u32 cpu;
+	__u8 state;
+	__u8 pad[3];
+	__u32 flags;
+	__u32 why;
+	__u8 comm[LPATCH_COMM_LEN];
+	__u8 func[LPATCH_SYM_LEN];
+	__u8 stack[LPATCH_STACK_LEN];
+};
+
+/**
+ * struct lpatch_range - a range of kernel text
+ * @start: first address
+ * @end: first address behind
+ */
+struct lpatch_range {
+	__u64 start;
+	__u64 end;
+};
+
+#define LPATCH_RANGES_MAX	4096
+
+/* lpatch_blockers.flags */
+#define LPATCH_BLOCKERS_LAST	(1ULL << 0)	/* those that were pending when a deadline last passed */
+
+/**
+ * struct lpatch_blockers - which tasks have not moved; or which would have to wait
+ * @hdr: head
+ * @flags: in: LPATCH_BLOCKERS_*
+ * @ranges: in: user address of an array of struct lpatch_range, or 0
+ * @entries: in: user address of an array of struct lpatch_blocker
+ * @range_count: in: its length; 0: ask about the transition under way
+ * @capacity: in: length of @entries
+ * @count: out: tasks found; the first min(count, capacity) were written
+ * @reserved: in: zero
+ *
+ * With ranges, the tasks that have one of them on their stacks now. Changes nothing.
+ */
+struct lpatch_blockers {
+	struct lpatch_hdr hdr;
+	__u64 flags;
+	__u64 ranges;
+	__u64 entries;
+	__u32 range_count;
+	__u32 capacity;
+	__u32 count;
+	__u32 reserved;
+};
+
 #define LPATCH_IOC_MAGIC	0xb7
 #define LPATCH_IOC_QUERY	_IOWR(LPATCH_IOC_MAGIC, 0, struct lpatch_query)
 #define LPATCH_IOC_RESERVE	_IOWR(LPATCH_IOC_MAGIC, 1, struct lpatch_reserve)
@@ -319,6 +498,11 @@ struct lpatch_status {
 #define LPATCH_IOC_UNLOAD	_IOWR(LPATCH_IOC_MAGIC, 5, struct lpatch_op)
 #define LPATCH_IOC_LIST		_IOWR(LPATCH_IOC_MAGIC, 6, struct lpatch_list)
 #define LPATCH_IOC_STATUS	_IOWR(LPATCH_IOC_MAGIC, 7, struct lpatch_status)
+#define LPATCH_IOC_REVERSE	_IOWR(LPATCH_IOC_MAGIC, 8, struct lpatch_op)
+#define LPATCH_IOC_FORCE	_IOWR(LPATCH_IOC_MAGIC, 9, struct lpatch_op)
+#define LPATCH_IOC_TRANSITION	_IOWR(LPATCH_IOC_MAGIC, 10, struct lpatch_transition)
+#define LPATCH_IOC_WAIT		_IOWR(LPATCH_IOC_MAGIC, 11, struct lpatch_transition)
+#define LPATCH_IOC_BLOCKERS	_IOWR(LPATCH_IOC_MAGIC, 12, struct lpatch_blockers)
 
 /*
  * The image. A header, then the extents in any order without overlap, each aligned to 8 bytes.

@@ -5,7 +5,9 @@
 //! Compiled into the module and into the host crates. A test compares names, offsets, sizes and values
 //! with what a C compiler makes of the header.
 
+mod transition;
 mod wire;
+pub use transition::*;
 use wire::wire;
 pub use wire::Wire;
 
@@ -29,6 +31,16 @@ pub const F_CONSISTENCY: u32 = 1 << 0;
 pub const STATE_LOADED: u32 = 1;
 /// `LPATCH_STATE_ENABLED`.
 pub const STATE_ENABLED: u32 = 2;
+/// `LPATCH_STATE_ENABLING`: in transition; or, reversed, on the way back from enabled.
+pub const STATE_ENABLING: u32 = 3;
+/// `LPATCH_STATE_DISABLING`: in transition; also because another patch replaces it.
+pub const STATE_DISABLING: u32 = 4;
+/// `LPATCH_PATCH_REPLACE`: cumulative: replaces all others of its set.
+pub const PATCH_REPLACE: u32 = 1 << 0;
+/// `LPATCH_PATCH_PINNED`: forced: can never be unloaded.
+pub const PATCH_PINNED: u32 = 1 << 1;
+/// `LPATCH_PATCH_MODULE`: a kernel module registered it.
+pub const PATCH_MODULE: u32 = 1 << 2;
 /// `LPATCH_SEC_TEXT`.
 pub const SEC_TEXT: u8 = 0;
 /// `LPATCH_SEC_RODATA`.
@@ -113,6 +125,24 @@ reasons! {
     NoReservation = 21,
     /// `LPATCH_R_RESERVED_TWICE`: this file holds a reservation already.
     ReservedTwice = 22,
+    /// `LPATCH_R_IN_TRANSITION`: a transition is under way; @value: id of its patch.
+    InTransition = 23,
+    /// `LPATCH_R_NO_TRANSITION`: there is no transition, or not one of this patch.
+    NoTransition = 24,
+    /// `LPATCH_R_LATE`: the transition has just been reversed; try again.
+    Late = 25,
+    /// `LPATCH_R_STACKED`: a newer patch changes a function of it; @value: its id.
+    Stacked = 26,
+    /// `LPATCH_R_PINNED`: forced, or replaced by force: can never be unloaded.
+    Pinned = 27,
+    /// `LPATCH_R_INTERRUPTED`: a signal came; the transition goes on.
+    Interrupted = 28,
+    /// `LPATCH_R_CALLBACK`: a pre-patch callback refused; @at: its index; @value: the errno.
+    Callback = 29,
+    /// `LPATCH_R_STATE`: it does not support a state of a patch that it replaces; @value: the id of the state.
+    State = 30,
+    /// `LPATCH_R_GRACE`: a task runs in the kernel without sleeping, so nobody knows of dying ones; try again.
+    Grace = 31,
     /// `LPATCH_R_ARENA_TEXT`: no room; @value: largest free run in bytes.
     ArenaText = 32,
     /// `LPATCH_R_ARENA_RODATA`.
@@ -183,7 +213,7 @@ reasons! {
     FuncPreimage = 102,
     /// `LPATCH_R_FUNC_TWICE`: two entries for one function, or the table is not sorted.
     FuncTwice = 103,
-    /// `LPATCH_R_FUNC_CONFLICT`: an enabled patch changes it; @value: its id.
+    /// `LPATCH_R_FUNC_CONFLICT`: an enabled patch of another set changes it; @value: its id.
     FuncConflict = 104,
     /// `LPATCH_R_FUNC_OWNED`: upstream livepatch or another IPMODIFY user holds it.
     FuncOwned = 105,
@@ -296,7 +326,7 @@ wire! {
 }
 
 wire! {
-    /// `struct lpatch_op`: enable, disable or unload a patch.
+    /// `struct lpatch_op`: a request about one patch: enable, disable, reverse, force, unload.
     pub struct Op {
         /// head
         pub hdr: Hdr,
@@ -304,6 +334,11 @@ wire! {
         pub name: [u8; NAME_LEN],
         /// in: zero
         pub flags: u64,
+        /// in: enable and disable: the transition reverses by itself when it has not completed after so many
+        /// milliseconds; 0: never. Else it means nothing
+        pub timeout_ms: u32,
+        /// in: zero
+        pub reserved: u32,
     }
 }
 
@@ -314,8 +349,14 @@ wire! {
         pub name: [u8; NAME_LEN],
         /// its version, may be empty
         pub version: [u8; VERSION_LEN],
+        /// the set that it belongs to
+        pub set: [u8; NAME_LEN],
         /// `STATE_*`
         pub state: u32,
+        /// `PATCH_*`
+        pub flags: u32,
+        /// its place among the enabled patches, from 1; the highest that changes a function is in force; 0: none
+        pub order: u32,
         /// functions that it replaces
         pub funcs: u32,
         /// counts up from 1 with each load since the module was loaded
@@ -624,3 +665,13 @@ pub const IOC_UNLOAD: u32 = iowr::<Op>(5);
 pub const IOC_LIST: u32 = iowr::<List>(6);
 /// `LPATCH_IOC_STATUS`, with a [`Status`].
 pub const IOC_STATUS: u32 = iowr::<Status>(7);
+/// `LPATCH_IOC_REVERSE`, with a [`Op`].
+pub const IOC_REVERSE: u32 = iowr::<Op>(8);
+/// `LPATCH_IOC_FORCE`, with a [`Op`].
+pub const IOC_FORCE: u32 = iowr::<Op>(9);
+/// `LPATCH_IOC_TRANSITION`, with a [`Transition`].
+pub const IOC_TRANSITION: u32 = iowr::<Transition>(10);
+/// `LPATCH_IOC_WAIT`, with a [`Transition`].
+pub const IOC_WAIT: u32 = iowr::<Transition>(11);
+/// `LPATCH_IOC_BLOCKERS`, with a [`Blockers`].
+pub const IOC_BLOCKERS: u32 = iowr::<Blockers>(12);

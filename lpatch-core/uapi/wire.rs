@@ -47,6 +47,27 @@ impl<const N: usize> Wire for [u8; N] {
     }
 }
 
+impl<const N: usize> Wire for [u64; N] {
+    const SIZE: usize = N * size_of::<u64>();
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut array = [0; N];
+        let from = bytes.get(..Self::SIZE)?;
+        for (to, from) in array.iter_mut().zip(from.chunks_exact(size_of::<u64>())) {
+            *to = u64::read(from)?;
+        }
+        Some(array)
+    }
+
+    fn write(&self, bytes: &mut [u8]) -> Option<()> {
+        let to = bytes.get_mut(..Self::SIZE)?;
+        for (to, from) in to.chunks_exact_mut(size_of::<u64>()).zip(self) {
+            from.write(to)?;
+        }
+        Some(())
+    }
+}
+
 /// Declares a `repr(C)` struct without padding and its [`Wire`] representation.
 macro_rules! wire {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$fmeta:meta])* pub $field:ident: $ty:ty,)* }) => {

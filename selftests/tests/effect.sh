@@ -16,10 +16,14 @@ test_cmdline() {
     is "/proc/cmdline" "$(cat /proc/cmdline)" "$before"
     core_log <<-E
 	lpatch_core: loaded patch 'cmdline': 1 functions
-	lpatch_core: enabled patch 'cmdline', for all tasks at once
-	lpatch_core: disabled patch 'cmdline', for all tasks at once
-	lpatch_core: enabled patch 'cmdline', for all tasks at once
-	lpatch_core: disabled patch 'cmdline', for all tasks at once
+	lpatch_core: enabling patch 'cmdline'
+	lpatch_core: enabled patch 'cmdline'
+	lpatch_core: disabling patch 'cmdline'
+	lpatch_core: disabled patch 'cmdline'
+	lpatch_core: enabling patch 'cmdline'
+	lpatch_core: enabled patch 'cmdline'
+	lpatch_core: disabling patch 'cmdline'
+	lpatch_core: disabled patch 'cmdline'
 	lpatch_core: unloaded patch 'cmdline'
 	E
 }

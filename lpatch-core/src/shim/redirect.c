@@ -1,40 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One ftrace_ops that sends calls of patched functions elsewhere. */
+/* An ftrace_ops that sends calls of patched functions elsewhere. */
 #include <linux/ftrace.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 
+#include "key.h"
 #include "shim.h"
 
 struct lp_redirect {
 	struct ftrace_ops ops;
-	const void *table;
 };
 
 /*
- * Runs at the entry of a patched function, in any context. It takes no lock, writes nothing but the
- * caller's saved instruction pointer, and calls only lpatch_redirect(), which has no fentry site, so it
- * cannot recurse and needs no recursion guard.
+ * Runs at the entry of a patched function, in any context. It takes no lock, waits for nobody, and what it
+ * calls on its usual path has no fentry site. In a transition it may look at the stack of the current task with code
+ * that has; lp_still_begin() keeps that from recursing.
  *
- * The table is constant from lp_redirect_on() until lp_redirect_off() has returned; both order their
- * work against handlers by themselves (unregistering waits for RCU tasks).
+ * Preemption is off so that lp_synchronize() waits for it.
  */
 static void notrace lp_handler(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			       struct ftrace_regs *fregs)
 {
-	struct lp_redirect *r = container_of(ops, struct lp_redirect, ops);
-	unsigned long to = lpatch_redirect(r->table, ip);
+	unsigned long to;
 
-	if (likely(to))
+	preempt_disable_notrace();
+	to = lpatch_redirect(ip, lp_key());
+	if (to)
 		ftrace_regs_set_instruction_pointer(fregs, to);
+	preempt_enable_notrace();
 }
 
-struct lp_redirect *lp_redirect_new(const void *table)
+struct lp_redirect *lp_redirect_new(void)
 {
 	struct lp_redirect *r = kzalloc(sizeof(*r), GFP_KERNEL);
 
 	if (!r)
 		return NULL;
-	r->table = table;
 	r->ops.func = lp_handler;
 	/*
 	 * IPMODIFY: we change where the call goes, and share a function with no other who does.
@@ -52,6 +54,11 @@ int lp_redirect_filter(struct lp_redirect *r, unsigned long *ips, unsigned int n
 	if (err)
 		ftrace_free_filter(&r->ops);
 	return err;
+}
+
+int lp_redirect_remove(struct lp_redirect *r, unsigned long *ips, unsigned int n)
+{
+	return ftrace_set_filter_ips(&r->ops, ips, n, 1, 0);
 }
 
 int lp_redirect_on(struct lp_redirect *r)
@@ -78,7 +85,7 @@ static noinline void lp_probe(void)
 
 int lp_ftrace_off(void)
 {
-	struct lp_redirect *r = lp_redirect_new(NULL);
+	struct lp_redirect *r = lp_redirect_new();
 	unsigned long ip = (unsigned long)lp_probe;
 	int err;
 
@@ -93,4 +100,14 @@ int lp_ftrace_off(void)
 	}
 	lp_redirect_free(r);
 	return err == -EBUSY;
+}
+
+void lp_synchronize(void)
+{
+	synchronize_rcu_expedited();
+}
+
+void lp_synchronize_tasks(void)
+{
+	synchronize_rcu_tasks();
 }

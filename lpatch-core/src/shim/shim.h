@@ -86,19 +86,21 @@ void lp_module_put(void *module);
 /* redirect.c */
 struct lp_redirect;
 
-/**
- * lp_redirect_new() - a redirection that is not yet in force
- * @table: opaque to C, handed to lpatch_redirect()
- *
- * Return: the redirection, or NULL without memory.
- */
-struct lp_redirect *lp_redirect_new(const void *table);
+/* A redirection that is not yet in force, or NULL without memory. */
+struct lp_redirect *lp_redirect_new(void);
 
 /**
  * lp_redirect_filter() - set the fentry sites that it covers
  * Return: 0, -EINVAL if one is no fentry site, or another errno.
  */
 int lp_redirect_filter(struct lp_redirect *r, unsigned long *ips, unsigned int n);
+
+/**
+ * lp_redirect_remove() - take sites out of it, while it is in force or not
+ *
+ * At least one has to be left. On failure, for want of memory, nothing has changed.
+ */
+int lp_redirect_remove(struct lp_redirect *r, unsigned long *ips, unsigned int n);
 
 /**
  * lp_redirect_on() - put it in force, for all its sites in one step
@@ -117,8 +119,169 @@ void lp_redirect_free(struct lp_redirect *r);
 /* Whether ftrace takes no redirection at all, because kernel.ftrace_enabled is 0. May sleep. */
 int lp_ftrace_off(void);
 
-/* Rust side of the ftrace handler: where a call that came in at @ip goes on; 0: nowhere else. */
-unsigned long lpatch_redirect(const void *table, unsigned long ip);
+/*
+ * Rust side of the ftrace handler: where a call of the task @key that came in at @ip goes on; 0: nowhere
+ * else. Preemption is off.
+ */
+unsigned long lpatch_redirect(unsigned long ip, unsigned long key);
+
+/*
+ * Waits for all handlers that run now. The kernel has no function with a fentry site that runs where RCU does not
+ * watch (ARCH_WANTS_NO_INSTR). May sleep.
+ */
+void lp_synchronize(void);
+void lp_synchronize_tasks(void);
+
+/* stack.c */
+typedef void (*lp_frame_fn)(void *arg, unsigned long addr);
+
+/**
+ * lp_walk() - call @frame for each frame of a stack, innermost first
+ * @task: struct task_struct; the current one, or one that cannot run meanwhile
+ *
+ * Return: 1 if the stack was read from end to end with certainty, else 0.
+ */
+int lp_walk(void *task, lp_frame_fn frame, void *arg);
+
+/* The same for the idle task of a CPU that is running something else. */
+int lp_walk_idle(lp_frame_fn frame, void *arg);
+
+/* Finds out what lp_walk_idle() reports. Once. May sleep. */
+void lp_idle_learn(void);
+
+/* hooks.c */
+int lp_hooks_init(void);
+void lp_hooks_exit(void);
+
+/**
+ * lp_hooks_on() - hear of births and of tasks that are switched out
+ *
+ * When it returns 0, every task that was born unheard is in the list of tasks. May sleep.
+ */
+int lp_hooks_on(void);
+/* When it returns, no hook is running. May sleep. */
+void lp_hooks_off(void);
+
+/* Rust side. Interrupts are off in the first three. */
+void lpatch_born(unsigned long key);
+void lpatch_switched_out(unsigned long key, int dead);
+void lpatch_on_cpu(unsigned long key, unsigned long idle_key);
+void lpatch_user_mode(unsigned long key);
+void lpatch_cpu_gone(unsigned long key);
+
+/* ask.c: tasks are named by keys, see key.h */
+typedef void (*lp_task_fn)(void *arg, unsigned long key);
+
+int lp_is_idle_key(unsigned long key);
+unsigned long lp_current_key(void);
+void *lp_current(void);
+/* A reference to a task; idle tasks have none. */
+void lp_task_get(unsigned long key);
+void lp_task_put(unsigned long key);
+
+/*
+ * Whether the current task has ended for all others: it is in no list any more, but may still run for a while. Once true
+ * it stays so.
+ */
+int lp_unhashed(void);
+
+/**
+ * lp_still_begin() - let nothing interrupt the current task, for a look at its own stack
+ * @flags: for lp_still_end()
+ *
+ * Return: 1, or 0 where that cannot be: in NMI context, and inside of itself.
+ */
+int lp_still_begin(unsigned long *flags);
+void lp_still_end(unsigned long flags);
+unsigned long lp_jiffies(void);
+
+/* Calls @f for all tasks in the kernel's list that can still run, under RCU: @f must not sleep. */
+void lp_each_task(lp_task_fn f, void *arg);
+/* Calls @f for the idle tasks of all CPUs that are online, none of which comes or goes meanwhile. */
+void lp_each_idle(lp_task_fn f, void *arg);
+void lp_rcu_lock(void);
+void lp_rcu_unlock(void);
+
+enum {
+	LP_TASK_ASLEEP,		/* and @f was called */
+	LP_TASK_ON_CPU,
+	LP_TASK_RUNNABLE,
+	LP_TASK_GONE,		/* it never runs again */
+};
+
+/**
+ * lp_if_asleep() - call @f while a task is asleep and nothing can wake it
+ * @key: of no idle task; the caller holds a reference or RCU
+ *
+ * @f is called with interrupts off and the task's pi_lock held.
+ */
+int lp_if_asleep(unsigned long key, lp_task_fn f, void *arg);
+
+/* Calls lpatch_on_cpu() on all CPUs that are online, and waits for it. */
+void lp_ask_cpus(void);
+
+/**
+ * lp_if_running() - call @f on the CPU of a task that runs, with interrupts off
+ * @key: of any task; the caller holds a reference or RCU
+ *
+ * Return: 1 if @f was called. May sleep no longer than an interrupt takes.
+ */
+int lp_if_running(unsigned long key, lp_task_fn f, void *arg);
+
+/* Wakes a kernel thread, if it sleeps interruptibly. */
+void lp_wake_kthread(unsigned long key);
+
+struct lp_task {
+	int pid;
+	int tgid;
+	unsigned int cpu;
+	unsigned char state;
+	unsigned char kthread;
+	unsigned char idle;
+	char comm[16];
+};
+
+/* The caller holds a reference or RCU. */
+void lp_task_describe(unsigned long key, struct lp_task *d);
+
+/* work.c */
+
+/**
+ * lp_work_queue() - have a task call lpatch_user_mode() on its way to user mode
+ * @key: of a task to which the caller holds a reference
+ * @interrupt: as if a signal had come: a sleeping system call is restarted
+ *
+ * Return: 0, -EEXIST if it will do so anyway, or another errno. May sleep.
+ */
+int lp_work_queue(unsigned long key, int interrupt);
+
+/* driver.c */
+int lp_driver_start(void);
+void lp_driver_stop(void);
+/* Have lpatch_drive() called soon; from any context. */
+void lp_driver_kick(void);
+/* Rust side: does what there is to do. Returns after how many ms it wants to be called again; below 0: when kicked. */
+long lpatch_drive(void);
+
+/**
+ * lp_grace_begin() - ask for a grace period of RCU tasks that begins now or later
+ * Return: a ticket for lp_grace_is_over(). When it is over, the driver is kicked, and that is an event.
+ */
+unsigned long lp_grace_begin(void);
+int lp_grace_is_over(unsigned long ticket);
+
+/* How many events there have been. */
+unsigned long lp_event_count(void);
+void lp_event(void);
+
+/**
+ * lp_event_wait() - wait until there has been another event
+ * @seen: lp_event_count() at a time when there was nothing to be done
+ * @ms: no longer than so many milliseconds; 0: no limit
+ *
+ * Return: 0, -EINTR, or -ETIMEDOUT.
+ */
+int lp_event_wait(unsigned long seen, unsigned int ms);
 
 /* tasks.c */
 
@@ -128,7 +291,8 @@ unsigned long lpatch_redirect(const void *table, unsigned long ip);
  * @end: first address behind
  * @pid: out: a task that does, 0 for an idle task
  *
- * The caller has made sure that nothing enters the range any more. May sleep.
+ * The caller has made sure that nothing enters the range any more, and that since then a grace period of RCU tasks
+ * has ended: exiting tasks that are in no list any more are gone. May sleep.
  *
  * Return: 0 if there is none, 1 with @pid set if there is one or a stack could not be read reliably.
  */

@@ -12,7 +12,6 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
-#include <asm/unwind.h>
 
 #include "shim.h"
 
@@ -28,32 +27,25 @@ struct lp_question {
 	unsigned long end;
 	struct task_struct *task;	/* NULL: the idle task of the CPU */
 	enum lp_verdict verdict;
+	bool hit;
 	int pid;
 };
 
-/*
- * The rules of arch_stack_walk_reliable(): every frame has to be known up to the user-mode registers or
- * the end of the stack, and no error may have occurred. Interrupted instruction pointers count like
- * return addresses: the unwinder reports them as the address of their frame.
- */
-static enum lp_verdict lp_unwind(struct task_struct *task, const struct lp_question *q)
+static void lp_text_frame(void *arg, unsigned long addr)
 {
-	struct unwind_state state;
-	struct pt_regs *regs;
-	unsigned long addr;
+	struct lp_question *q = arg;
 
-	for (unwind_start(&state, task, NULL, NULL); !unwind_done(&state) && !unwind_error(&state);
-	     unwind_next_frame(&state)) {
-		regs = unwind_get_entry_regs(&state, NULL);
-		if (regs && user_mode(regs))
-			return LP_OUTSIDE;
-		addr = unwind_get_return_address(&state);
-		if (!addr)
-			return LP_UNRELIABLE;
-		if (addr >= q->start && addr < q->end)
-			return LP_INSIDE;
-	}
-	return unwind_error(&state) ? LP_UNRELIABLE : LP_OUTSIDE;
+	if (addr >= q->start && addr < q->end)
+		q->hit = true;
+}
+
+static enum lp_verdict lp_unwind(struct task_struct *task, struct lp_question *q)
+{
+	int whole;
+
+	q->hit = false;
+	whole = lp_walk(task, lp_text_frame, q);
+	return q->hit ? LP_INSIDE : whole ? LP_OUTSIDE : LP_UNRELIABLE;
 }
 
 /* Runs on a CPU by IPI: the stack of the interrupted task is below this handler's frames. */
@@ -84,7 +76,7 @@ static unsigned long lp_switches(struct task_struct *task)
  * __schedule() has counted the switch away from it. A run in between therefore shows as on_cpu or as a
  * changed count.
  */
-static enum lp_verdict lp_ask_stopped(struct task_struct *task, const struct lp_question *q)
+static enum lp_verdict lp_ask_stopped(struct task_struct *task, struct lp_question *q)
 {
 	unsigned long switches = lp_switches(task);
 	enum lp_verdict verdict;
@@ -177,8 +169,5 @@ int lp_text_user(unsigned long start, unsigned long end, int *pid)
 		}
 		usleep_range(2000, 4000);
 	}
-
-	/* Tasks that left the list while exiting: RCU tasks waits for them until they are gone. */
-	synchronize_rcu_tasks();
 	return 0;
 }

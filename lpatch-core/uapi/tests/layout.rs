@@ -94,7 +94,8 @@ fn structures(c: &mut Comparison) {
         "lpatch_func_info" FuncInfo "lpatch_status" Status "lpatch_extent" Extent
         "lpatch_image" Image "lpatch_func" Func "lpatch_mask" Mask "lpatch_symbol" Symbol
         "lpatch_reloc" Reloc "lpatch_orc" Orc "lpatch_ex" Ex "lpatch_bug" Bug
-        "lpatch_site" Site "lpatch_ksym" Ksym
+        "lpatch_site" Site "lpatch_ksym" Ksym "lpatch_transition" Transition
+        "lpatch_blocker" Blocker "lpatch_range" Range "lpatch_blockers" Blockers
     }
 }
 
@@ -126,6 +127,46 @@ fn values(c: &mut Comparison) {
     c.value("LPATCH_IOC_UNLOAD", IOC_UNLOAD);
     c.value("LPATCH_IOC_LIST", IOC_LIST);
     c.value("LPATCH_IOC_STATUS", IOC_STATUS);
+    c.value("LPATCH_CAUSE_ASLEEP", len(CAUSE_ASLEEP));
+    c.value("LPATCH_CAUSE_RUNNING", len(CAUSE_RUNNING));
+    c.value("LPATCH_CAUSE_SCHEDULED_OUT", len(CAUSE_SCHEDULED_OUT));
+    c.value("LPATCH_CAUSE_ENTERED", len(CAUSE_ENTERED));
+    c.value("LPATCH_CAUSE_USER_MODE", len(CAUSE_USER_MODE));
+    c.value("LPATCH_CAUSE_WOKEN", len(CAUSE_WOKEN));
+    c.value("LPATCH_CAUSE_BIRTH", len(CAUSE_BIRTH));
+    c.value("LPATCH_CAUSE_EXIT", len(CAUSE_EXIT));
+    c.value("LPATCH_CAUSE_FORCED", len(CAUSE_FORCED));
+    c.value("LPATCH_CAUSES", len(CAUSES));
+    c.value("LPATCH_PHASE_NONE", PHASE_NONE);
+    c.value("LPATCH_PHASE_LIVE", PHASE_LIVE);
+    c.value("LPATCH_PHASE_REVERSING", PHASE_REVERSING);
+    c.value("LPATCH_PHASE_DONE", PHASE_DONE);
+    c.value("LPATCH_PHASE_REVERSED", PHASE_REVERSED);
+    c.value("LPATCH_PHASE_FORCED", PHASE_FORCED);
+    c.value("LPATCH_KIND_ENABLE", KIND_ENABLE);
+    c.value("LPATCH_KIND_DISABLE", KIND_DISABLE);
+    c.value("LPATCH_TRANSITION_DEADLINE", TRANSITION_DEADLINE);
+    c.value("LPATCH_TRANSITION_SETTLING", TRANSITION_SETTLING);
+    c.value("LPATCH_COMM_LEN", len(COMM_LEN));
+    c.value("LPATCH_STACK_LEN", len(STACK_LEN));
+    c.value("LPATCH_WHY_FUNCTION", WHY_FUNCTION);
+    c.value("LPATCH_WHY_UNRELIABLE", WHY_UNRELIABLE);
+    c.value("LPATCH_WHY_RUNNABLE", WHY_RUNNABLE);
+    c.value("LPATCH_WHY_NOT_ASKED", WHY_NOT_ASKED);
+    c.value("LPATCH_TASK_KTHREAD", TASK_KTHREAD);
+    c.value("LPATCH_TASK_IDLE", TASK_IDLE);
+    c.value("LPATCH_RANGES_MAX", RANGES_MAX);
+    c.value("LPATCH_BLOCKERS_LAST", BLOCKERS_LAST);
+    c.value("LPATCH_STATE_ENABLING", STATE_ENABLING);
+    c.value("LPATCH_STATE_DISABLING", STATE_DISABLING);
+    c.value("LPATCH_PATCH_REPLACE", PATCH_REPLACE);
+    c.value("LPATCH_PATCH_PINNED", PATCH_PINNED);
+    c.value("LPATCH_PATCH_MODULE", PATCH_MODULE);
+    c.value("LPATCH_IOC_REVERSE", IOC_REVERSE);
+    c.value("LPATCH_IOC_FORCE", IOC_FORCE);
+    c.value("LPATCH_IOC_TRANSITION", IOC_TRANSITION);
+    c.value("LPATCH_IOC_WAIT", IOC_WAIT);
+    c.value("LPATCH_IOC_BLOCKERS", IOC_BLOCKERS);
     // It is part of each ioctl number.
     c.value("LPATCH_IOC_MAGIC", IOC_QUERY >> 8 & 0xff);
     for &(reason, name) in Reason::ALL {

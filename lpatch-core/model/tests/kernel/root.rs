@@ -15,13 +15,14 @@ pub mod model;
 use model::image::{Image, Table};
 use model::refusal::Refusal;
 use model::request::Request;
+use model::routes::{Link, Route};
 use model::slots::Run;
 use model::transition::atomic::AtomicUsize;
 use model::transition::evidence::{Asleep, Current, Ended, Evidence, Unborn};
-use model::transition::stack::{Blocked, Ranges, StackCheck};
+use model::transition::stack::{Blocked, Ranges, Span, StackCheck};
 use model::transition::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use model::verify::{Kernel, Reservation, Symbol};
-use model::{extable, orc, verify};
+use model::{extable, orc, routes, sort, verify};
 use uapi::Wire;
 
 /// A kernel that the compiler knows nothing about.
@@ -92,7 +93,8 @@ macro_rules! requests {
         }
     )*};
 }
-requests! { query Query reserve Reserve load Load op Op list List status Status }
+requests! { query Query reserve Reserve load Load op Op list List status Status
+    transition_of Transition blockers Blockers }
 
 /// As the module keeps it: behind a pointer.
 pub type Slots = &'static [AtomicUsize];
@@ -167,4 +169,14 @@ pub fn hooks(transition: &Transition<Slots>, task: Task) -> (Reference, bool) {
 
 pub fn counters(transition: &Transition<Slots>) -> [u64; Cause::ALL.len()] {
     transition.counters().read()
+}
+
+pub fn route(links: &[Link], routes: &[Route], ip: u64) -> Option<Route> {
+    let found = routes::routes(links).find(|route| route.ip == ip && route.changes());
+    found.or(routes::find(routes, ip).copied())
+}
+
+pub fn join(spans: &mut [Span]) -> usize {
+    sort::sort_by_key(spans, |span| span.start);
+    routes::join(spans)
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who keeps a transition from ending: each task with the function that holds it, and its stack.
+
+use crate::{
+    book, facts,
+    model::{
+        refusal::Refusal,
+        transition::{
+            stack::{Ranges, Span},
+            Side, Task,
+        },
+    },
+    moving::Moving,
+    tasks::{self, Found, Held},
+    uapi::{self, Blocker},
+    walk,
+};
+use kernel::prelude::*;
+
+/// Frames of a stack that are shown.
+const FRAMES: usize = 24;
+/// Tasks that are shown; there may be thousands, and the first say what is wrong.
+pub(crate) const SHOWN: usize = 64;
+
+/// The innermost frames of a stack.
+struct Frames {
+    addrs: [u64; FRAMES],
+    count: usize,
+    hit: u64,
+    whole: bool,
+}
+
+impl Frames {
+    fn none() -> Self {
+        Self {
+            addrs: [0; FRAMES],
+            count: 0,
+            hit: 0,
+            whole: false,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As of [`walk::walk`].
+    unsafe fn read(&mut self, stack: walk::Stack, ranges: Ranges<'_>) {
+        *self = Self::none();
+        let frame = |addr: u64| {
+            if self.hit == 0 && ranges.hits(addr).is_some() {
+                self.hit = addr;
+            }
+            if let Some(slot) = self.addrs.get_mut(self.count) {
+                *slot = addr;
+                self.count += 1;
+            }
+        };
+        // SAFETY: As this function's.
+        self.whole = unsafe { walk::walk(stack, frame) };
+    }
+}
+
+/// Looks at a task.
+fn look(held: &Held, ranges: Ranges<'_>) -> (Found, Frames) {
+    let mut frames = Frames::none();
+    let task = held.task();
+    let found = if tasks::is_idle(task) {
+        Found::OnCpu
+    } else {
+        // SAFETY: It is asleep and stays so.
+        tasks::if_asleep(held, |task| unsafe {
+            frames.read(walk::of(task), ranges)
+        })
+    };
+    if found == Found::OnCpu {
+        // SAFETY: It is the current task of its CPU.
+        let own = |_: Task| unsafe { frames.read(walk::own(), ranges) };
+        if !tasks::if_running(held, own) && tasks::is_idle(task) {
+            // SAFETY: It is the stack that all idle tasks have that do not run.
+            unsafe { frames.read(walk::Stack::Idle, ranges) };
+        }
+    }
+    (found, frames)
+}
+
+/// Adds an empty entry, if there is room. A function of its own, since entries are large for a kernel stack.
+#[inline(never)]
+fn add(all: &mut KVVec<Blocker>) -> Option<&mut Blocker> {
+    all.push_within_capacity(Blocker::default()).ok()?;
+    all.last_mut()
+}
+
+#[inline(never)]
+fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
+    let task = held.describe();
+    blocker.pid = task.pid;
+    blocker.tgid = task.tgid;
+    blocker.cpu = task.cpu;
+    blocker.state = task.state;
+    blocker.why = match found {
+        _ if frames.hit != 0 => uapi::WHY_FUNCTION,
+        Found::Runnable => uapi::WHY_RUNNABLE,
+        _ if frames.count > 0 && !frames.whole => uapi::WHY_UNRELIABLE,
+        _ => uapi::WHY_NOT_ASKED,
+    };
+    if task.kthread != 0 {
+        blocker.flags |= uapi::TASK_KTHREAD;
+    }
+    if task.idle != 0 {
+        blocker.flags |= uapi::TASK_IDLE;
+    }
+    for (to, from) in blocker.comm.iter_mut().zip(task.comm) {
+        *to = from as u8;
+    }
+    if frames.hit != 0 {
+        facts::symbol_text(frames.hit, &mut blocker.func);
+    }
+    let mut at = 0;
+    for addr in &frames.addrs[..frames.count] {
+        // The last byte stays NUL.
+        let Some(rest) = blocker.stack.get_mut(at..uapi::STACK_LEN - 1) else {
+            break;
+        };
+        let len = facts::symbol_text(*addr, rest);
+        if len + 1 >= rest.len() {
+            rest.fill(0);
+            break;
+        }
+        rest[len] = b'\n';
+        at += len + 1;
+    }
+}
+
+/// The tasks of a transition that have not moved.
+pub(crate) fn pending(moving: &mut Moving) -> Result<KVVec<Blocker>, Refusal> {
+    // SAFETY: The registry is locked, and books are replaced under its lock only.
+    let book = unsafe { book::current() };
+    let side = if moving.reversing { Side::To } else { Side::From };
+    let mut all = KVVec::with_capacity(SHOWN, GFP_KERNEL)?;
+    if let Some(ranges) = book.and_then(|book| book.ranges(side)) {
+        for held in moving.who().iter().take(SHOWN) {
+            let (found, frames) = look(held, ranges);
+            if found != Found::Gone {
+                if let Some(blocker) = add(&mut all) {
+                    describe(blocker, held, found, &frames);
+                }
+            }
+        }
+    }
+    moving.forget();
+    Ok(all)
+}
+
+/// The tasks that are in one of these spans now. `spans` are sorted and do not overlap.
+pub(crate) fn inside(spans: &[Span]) -> Result<KVVec<Blocker>, Refusal> {
+    let ranges =
+        Ranges::new(Side::From, spans).map_err(|_| crate::uapi::Reason::RelocOverlap)?;
+    let mut count = 0;
+    tasks::each(|_| count += 1);
+    let mut everybody = KVVec::with_capacity(count + count / 4 + 64, GFP_KERNEL)?;
+    let mut take = |task: Task| {
+        // SAFETY: The task is in the kernel's list, under RCU, or is an idle one.
+        let _ = everybody.push_within_capacity(unsafe { Held::new(task) });
+    };
+    tasks::each(&mut take);
+    tasks::each_idle(&mut take);
+    let mut all = KVVec::with_capacity(SHOWN, GFP_KERNEL)?;
+    for held in everybody.iter() {
+        let (found, frames) = look(held, ranges);
+        if frames.hit != 0 {
+            if let Some(blocker) = add(&mut all) {
+                describe(blocker, held, found, &frames);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Says in the log who did not make it.
+pub(crate) fn log(blockers: &[Blocker]) {
+    let text = |field: &[u8]| -> usize { field.iter().position(|b| *b == 0).unwrap_or(field.len()) };
+    for blocker in blockers.iter().take(8) {
+        let comm = core::str::from_utf8(&blocker.comm[..text(&blocker.comm)]).unwrap_or("?");
+        let func = core::str::from_utf8(&blocker.func[..text(&blocker.func)]).unwrap_or("?");
+        let func = if func.is_empty() { "no function of it" } else { func };
+        pr_warn!("task {} ({comm}) is in {func}\n", blocker.pid);
+    }
+}

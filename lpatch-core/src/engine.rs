@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One transition at a time: begun by a request, driven by a thread, ended when all tasks have moved.
+//!
+//! A transition is `Moving` until then. Afterwards the engine settles: the hooks are taken out, and a book without
+//! motion becomes current. That takes a while, in which the registry is not locked and the patch is in force
+//! already; what needs the engine next waits for it.
+//!
+//! Tasks that are dying unseen are gone after a grace period of RCU tasks, and ftrace waits for one before it
+//! frees a trampoline. A kernel thread that never sleeps keeps such a grace period from ending. So nothing here waits for
+//! it: until it is over, the book remembers where such tasks may be, and sites that are not needed stay with the handler,
+//! which sends their calls on.
+
+use crate::{
+    book::{self, Afterwards, Retired},
+    ffi,
+    links::Links,
+    model::{
+        refusal::Refusal,
+        routes,
+        transition::Side,
+    },
+    moving::{Kick, Moving, Remains},
+    patch::Patch,
+    redirect::Active,
+    registry,
+    uapi::{self, Reason},
+};
+use kernel::{bindings, prelude::*};
+
+/// After how long a task is sent to user mode, or woken, and after how long again.
+const KICK_AFTER_NS: u64 = 100_000_000;
+const KICK_AGAIN_NS: u64 = 1_000_000_000;
+/// Milliseconds between looks: the first ones, and all that follow.
+const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
+const LOOK_MS: u32 = 50;
+/// How long after a transition sites that nobody needs are given back to ftrace.
+const TIDY_AFTER_NS: u64 = 500_000_000;
+
+/// What a transition does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Enable,
+    Disable,
+}
+
+/// A request for a transition.
+pub(crate) struct Wanted {
+    pub(crate) kind: Kind,
+    /// The patch that it is about.
+    pub(crate) patch: u64,
+    pub(crate) name: [u8; uapi::NAME_LEN],
+    /// The stack of enabled patches afterwards.
+    pub(crate) after: KVec<u64>,
+    pub(crate) timeout_ms: u32,
+}
+
+struct Under {
+    moving: Moving,
+    wanted: Wanted,
+    /// When tasks are to be interrupted next.
+    interrupt_ns: u64,
+}
+
+enum State {
+    Idle,
+    Moving(KBox<Under>),
+    /// The driver's to settle.
+    Ended(Remains),
+    Settling,
+}
+
+/// The engine.
+pub(crate) struct Engine {
+    /// The ids of the enabled patches, the lowest first.
+    order: KVec<u64>,
+    /// Sites whose calls come to the handler.
+    groups: KVec<Active>,
+    state: State,
+    /// The grace period that began when the last transition had ended.
+    ticket: usize,
+    /// Whether something can be let go of after that.
+    untidy: bool,
+    /// And when, unless somebody waits for it. What comes next often needs it again.
+    tidy_ns: u64,
+    report: uapi::Transition,
+    /// Those before it, for who still waits for one.
+    past: [uapi::Transition; 4],
+    last_blockers: KVVec<uapi::Blocker>,
+}
+
+/// What an ended transition means for the patches.
+pub(crate) struct Outcome {
+    pub(crate) kind: Kind,
+    pub(crate) patch: u64,
+    /// The side that all tasks are on.
+    pub(crate) side: Side,
+    pub(crate) forced: bool,
+    /// If it was forced, the patches whose functions it changed.
+    pub(crate) took_part: KVec<u64>,
+}
+
+pub(crate) fn now() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::ktime_get() }.unsigned_abs()
+}
+
+impl Engine {
+    pub(crate) fn new() -> Self {
+        Self {
+            order: KVec::new(),
+            groups: KVec::new(),
+            state: State::Idle,
+            ticket: 0,
+            untidy: false,
+            tidy_ns: 0,
+            report: uapi::Transition::default(),
+            past: [uapi::Transition::default(); 4],
+            last_blockers: KVVec::new(),
+        }
+    }
+
+    /// The enabled patches, the lowest first. A patch in transition is counted as before it.
+    pub(crate) fn order(&self) -> &[u64] {
+        &self.order
+    }
+
+    /// Whether something is still to be done behind the last transition.
+    pub(crate) fn settling(&self) -> bool {
+        matches!(self.state, State::Ended(_) | State::Settling)
+    }
+
+    /// The patch that is in transition.
+    pub(crate) fn in_transition(&self) -> Option<u64> {
+        match &self.state {
+            State::Moving(under) => Some(under.wanted.patch),
+            _ => None,
+        }
+    }
+
+    /// `STATE_*` of a patch.
+    pub(crate) fn state_of(&self, id: u64) -> u32 {
+        let before = self.order.contains(&id);
+        let after = match &self.state {
+            State::Moving(under) => under.wanted.after.contains(&id),
+            _ => before,
+        };
+        match (before, after) {
+            (false, false) => uapi::STATE_LOADED,
+            (true, true) => uapi::STATE_ENABLED,
+            (false, true) => uapi::STATE_ENABLING,
+            (true, false) => uapi::STATE_DISABLING,
+        }
+    }
+
+    /// The place of a patch among the enabled ones, from 1; 0: it is not.
+    pub(crate) fn rank(&self, id: u64) -> u32 {
+        let at = self.order.iter().position(|other| *other == id);
+        at.map_or(0, |at| at as u32 + 1)
+    }
+
+    /// Begins a transition. It may have ended when this returns: see [`Engine::step`].
+    pub(crate) fn begin(&mut self, patches: &[Patch], wanted: Wanted) -> Result<(), Refusal> {
+        if let Some(id) = self.in_transition() {
+            return Err(Refusal::new(Reason::InTransition).value(id));
+        }
+        let links = Links::new(patches, &self.order, &wanted.after)?;
+        let under = KBox::<Under>::new_uninit(GFP_KERNEL)?;
+        let moving = Moving::begin(&links, &mut self.groups)?;
+        let started = now();
+        self.past.rotate_right(1);
+        self.past[0] = self.report;
+        self.report = uapi::Transition {
+            id: self.report.id + 1,
+            phase: uapi::PHASE_LIVE,
+            kind: match wanted.kind {
+                Kind::Enable => uapi::KIND_ENABLE,
+                Kind::Disable => uapi::KIND_DISABLE,
+            },
+            name: wanted.name,
+            replaces: self
+                .order
+                .iter()
+                .filter(|id| !wanted.after.contains(id))
+                .count()
+                .saturating_sub(usize::from(wanted.kind == Kind::Disable)) as u32,
+            started_ns: started,
+            deadline_ns: match wanted.timeout_ms {
+                0 => 0,
+                ms => started.saturating_add(u64::from(ms) * 1_000_000),
+            },
+            ..Default::default()
+        };
+        self.state = State::Moving(under.write(Under {
+            moving,
+            wanted,
+            interrupt_ns: started.saturating_add(KICK_AFTER_NS),
+        }));
+        Ok(())
+    }
+
+    /// Looks at the tasks that have not moved, reverses when it is time to, and completes. Returns what came of it, if
+    /// it has ended.
+    pub(crate) fn step(&mut self) -> Option<Outcome> {
+        let State::Moving(under) = &mut self.state else {
+            return None;
+        };
+        let time = now();
+        let mut ended = under.moving.try_complete();
+        let deadline = self.report.deadline_ns;
+        if ended.is_none() && deadline != 0 && time >= deadline && !under.moving.reversing {
+            // Who did not make it is told before things change.
+            self.last_blockers = crate::blockers::pending(&mut under.moving).unwrap_or_default();
+            if under.moving.reverse().is_ok() {
+                self.report.phase = uapi::PHASE_REVERSING;
+                self.report.flags |= uapi::TRANSITION_DEADLINE;
+                crate::blockers::log(&self.last_blockers);
+                // SAFETY: No requirements.
+                unsafe { ffi::lp_event() };
+            }
+        }
+        if ended.is_none() {
+            let first = under.moving.looks == 0;
+            let kick = if first {
+                Kick::None
+            } else if time < under.interrupt_ns {
+                Kick::Leave
+            } else {
+                under.interrupt_ns = time.saturating_add(KICK_AGAIN_NS);
+                Kick::Interrupt
+            };
+            under.moving.look(kick);
+            ended = under.moving.try_complete();
+        }
+        self.update();
+        let side = ended?;
+        Some(self.end(side, false))
+    }
+
+    /// The numbers of the report, while tasks are moving.
+    fn update(&mut self) {
+        if let State::Moving(under) = &self.state {
+            self.report.pending = under.moving.pending() as u32;
+            self.report.moved = under.moving.motion.transition.counters().read();
+        }
+    }
+
+    fn end(&mut self, side: Side, forced: bool) -> Outcome {
+        let State::Moving(under) = core::mem::replace(&mut self.state, State::Settling) else {
+            unreachable!("the callers have seen it");
+        };
+        let Under { moving, wanted, .. } = KBox::into_inner(under);
+        let mut took_part = KVec::new();
+        if forced {
+            for id in Iterator::chain(self.order.iter(), wanted.after.iter()) {
+                // Without memory: the module stays loaded, and who unloads looks at all stacks.
+                let _ = took_part.push(*id, GFP_KERNEL);
+            }
+        }
+        self.report.phase = match (forced, side) {
+            (true, _) => uapi::PHASE_FORCED,
+            (false, Side::To) => uapi::PHASE_DONE,
+            (false, Side::From) => uapi::PHASE_REVERSED,
+        };
+        self.report.pending = 0;
+        self.report.moved = moving.motion.transition.counters().read();
+        self.report.ended_ns = now();
+        self.report.flags |= uapi::TRANSITION_SETTLING;
+        if side == Side::To {
+            self.order = wanted.after;
+        }
+        self.state = State::Ended(moving.into_remains(side));
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_driver_kick() };
+        Outcome {
+            kind: wanted.kind,
+            patch: wanted.patch,
+            side,
+            forced,
+            took_part,
+        }
+    }
+
+    /// Turns the transition of this patch around.
+    pub(crate) fn reverse(&mut self, patch: u64) -> Result<(), Refusal> {
+        let under = self.moving(patch)?;
+        under.moving.reverse()?;
+        let reversing = under.moving.reversing;
+        under.interrupt_ns = now().saturating_add(KICK_AFTER_NS);
+        self.report.phase = if reversing {
+            uapi::PHASE_REVERSING
+        } else {
+            uapi::PHASE_LIVE
+        };
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+        Ok(())
+    }
+
+    /// Ends the transition of this patch with tasks on both sides.
+    pub(crate) fn force(&mut self, patch: u64) -> Result<Outcome, Refusal> {
+        let under = self.moving(patch)?;
+        let side = under.moving.force()?;
+        Ok(self.end(side, true))
+    }
+
+    fn moving(&mut self, patch: u64) -> Result<&mut Under, Refusal> {
+        match &mut self.state {
+            State::Moving(under) if under.wanted.patch == patch => Ok(under),
+            _ => Err(Reason::NoTransition.into()),
+        }
+    }
+
+    /// The transition under way, or the last one.
+    pub(crate) fn report(&mut self) -> uapi::Transition {
+        self.update();
+        self.report
+    }
+
+    /// The transition with this id, 0: the one under way or the last one. Only the last ones are remembered.
+    pub(crate) fn report_of(&mut self, id: u64) -> Result<uapi::Transition, Refusal> {
+        if id == 0 || id == self.report.id {
+            return Ok(self.report());
+        }
+        let past = self.past.iter().find(|report| report.id == id);
+        past.copied().ok_or(Reason::NoTransition.into())
+    }
+
+    /// The tasks that have not moved.
+    pub(crate) fn blockers(&mut self, last: bool) -> Result<KVVec<uapi::Blocker>, Refusal> {
+        if last {
+            let mut copy = KVVec::with_capacity(self.last_blockers.len(), GFP_KERNEL)?;
+            copy.extend_from_slice(&self.last_blockers, GFP_KERNEL)?;
+            return Ok(copy);
+        }
+        match &mut self.state {
+            State::Moving(under) => crate::blockers::pending(&mut under.moving),
+            _ => Ok(KVVec::new()),
+        }
+    }
+
+    /// Whether every task that was dying when the last transition ended is gone.
+    pub(crate) fn grace_is_over(&self) -> bool {
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_grace_is_over(self.ticket) != 0 }
+    }
+
+    /// What the driver does next.
+    pub(crate) fn next(&mut self) -> Next {
+        let over = self.grace_is_over();
+        match core::mem::replace(&mut self.state, State::Settling) {
+            State::Ended(remains) => Next::Settle(remains),
+            State::Moving(under) => {
+                let ms = LOOKS_MS.get(under.moving.looks as usize);
+                self.state = State::Moving(under);
+                Next::Wait(Some(*ms.unwrap_or(&LOOK_MS)))
+            }
+            State::Idle if self.untidy && over => {
+                let left = self.tidy_ns.saturating_sub(now());
+                if left == 0 {
+                    return self.tidy();
+                }
+                self.state = State::Idle;
+                Next::Wait(Some((left / 1_000_000 + 1) as u32))
+            }
+            other => {
+                self.state = other;
+                Next::Wait(None)
+            }
+        }
+    }
+
+    /// Makes the book current in which nothing moves.
+    fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
+        // SAFETY: No requirements.
+        self.ticket = unsafe { ffi::lp_grace_begin() };
+        self.untidy = true;
+        let book = afterwards.pick(side, self.ticket);
+        self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
+        book::replace(Some(book))
+    }
+
+    /// Whether everything is let go of that can be; if not, it soon will be.
+    pub(crate) fn tidy_soon(&mut self) -> bool {
+        if self.untidy && self.tidy_ns != 0 {
+            self.tidy_ns = 0;
+            // SAFETY: No requirements.
+            unsafe { ffi::lp_driver_kick() };
+        }
+        !self.untidy
+    }
+
+    /// Lets go of what only tasks may have needed that were dying when the last transition ended.
+    fn tidy(&mut self) -> Next {
+        // Without memory it stays as it is, which costs a little time in the handler.
+        self.untidy = false;
+        let retired = match book::without_old_eras() {
+            Ok(Some(book)) => Some(book::replace(book)),
+            _ => None,
+        };
+        // SAFETY: The registry is locked, and books are replaced under its lock only.
+        let book = unsafe { book::current() };
+        let in_use =
+            |ip: u64| book.is_some_and(|book| routes::find(&book.tables.routes, ip).is_some());
+        let mut gone = KVec::new();
+        let mut at = 0;
+        while at < self.groups.len() {
+            if self.groups[at].has_any(in_use) {
+                // Without memory all its sites stay; the handler sends their calls on.
+                let _ = self.groups[at].keep(in_use);
+                at += 1;
+            } else if gone.reserve(1, GFP_KERNEL).is_ok() {
+                if let Ok(group) = self.groups.remove(at) {
+                    let _ = gone.push_within_capacity(group);
+                }
+            } else {
+                break;
+            }
+        }
+        Next::Tidy(retired, gone)
+    }
+
+    fn settled(&mut self) {
+        self.state = State::Idle;
+        self.report.flags &= !uapi::TRANSITION_SETTLING;
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+    }
+}
+
+/// What the driver does next.
+pub(crate) enum Next {
+    /// It waits, if not for so many milliseconds then until it is kicked.
+    Wait(Option<u32>),
+    /// It ends what is left of the transition.
+    Settle(Remains),
+    /// It drops what nobody needs any more.
+    Tidy(Option<Retired>, KVec<Active>),
+}
+
+/// The driver's turn; see `driver.c`. What takes time it does with the registry unlocked.
+#[no_mangle]
+extern "C" fn lpatch_drive() -> isize {
+    loop {
+        let next = registry::with(|registry| {
+            registry.step();
+            Ok(registry.engine().next())
+        });
+        match next {
+            Ok(Next::Wait(Some(ms))) => return ms as isize,
+            Ok(Next::Wait(None)) | Err(_) => return -1,
+            Ok(Next::Settle(remains)) => settle(remains),
+            Ok(Next::Tidy(book, groups)) => {
+                drop(book);
+                drop(groups);
+                let _ = registry::with(|registry| {
+                    registry.engine().settled();
+                    Ok(())
+                });
+            }
+        }
+    }
+}
+
+fn settle(remains: Remains) {
+    let Remains {
+        before,
+        afterwards,
+        side,
+    } = remains;
+    // SAFETY: They are on since the beginning of the transition.
+    unsafe { ffi::lp_hooks_off() };
+    let retired =
+        registry::with(|registry| Ok(registry.engine().publish_settled(afterwards, side)));
+    // Each waits for readers.
+    drop(before);
+    drop(retired);
+    let _ = registry::with(|registry| {
+        registry.engine().settled();
+        Ok(())
+    });
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From two stacks of patches to the tables of a transition: routes, and the spans of both sides.
+
+use crate::{
+    model::{
+        refusal::Refusal,
+        routes::{self, Link, Route},
+        sort,
+        transition::{stack::Span, Side},
+    },
+    patch::Patch,
+    walk::FENTRY_CALL,
+};
+use kernel::prelude::*;
+
+/// A link, and which patch's which function it is.
+#[derive(Clone, Copy)]
+struct Entry {
+    link: Link,
+    patch: usize,
+    func: usize,
+}
+
+/// The links of all patches that are in one of two stacks.
+pub(crate) struct Links<'a> {
+    patches: &'a [Patch],
+    before: &'a [u64],
+    after: &'a [u64],
+    entries: KVVec<Entry>,
+}
+
+/// The place of a patch in a stack of ids, from 1; 0 if it is not in there.
+fn rank(stack: &[u64], id: u64) -> u32 {
+    let at = stack.iter().position(|other| *other == id);
+    at.map_or(0, |at| at as u32 + 1)
+}
+
+impl<'a> Links<'a> {
+    /// `before` and `after`: the ids of the patches, the lowest first.
+    pub(crate) fn new(
+        patches: &'a [Patch],
+        before: &'a [u64],
+        after: &'a [u64],
+    ) -> Result<Self, Refusal> {
+        let mut entries = KVVec::new();
+        for (at, patch) in patches.iter().enumerate() {
+            let (before, after) = (rank(before, patch.id()), rank(after, patch.id()));
+            if before == 0 && after == 0 {
+                continue;
+            }
+            for (func, site) in patch.sites().iter().enumerate() {
+                let link = Link {
+                    ip: site.ip,
+                    new: site.new,
+                    before,
+                    after,
+                };
+                let entry = Entry {
+                    link,
+                    patch: at,
+                    func,
+                };
+                entries.push(entry, GFP_KERNEL)?;
+            }
+        }
+        sort::sort_by_key(&mut entries, |entry: &Entry| entry.link.ip);
+        Ok(Self {
+            patches,
+            before,
+            after,
+            entries,
+        })
+    }
+
+    /// Where the calls of all functions go.
+    pub(crate) fn routes(&self) -> Result<KVVec<Route>, Refusal> {
+        let mut links = KVVec::with_capacity(self.entries.len(), GFP_KERNEL)?;
+        for entry in self.entries.iter() {
+            links.push(entry.link, GFP_KERNEL)?;
+        }
+        let mut all = KVVec::with_capacity(links.len(), GFP_KERNEL)?;
+        for route in routes::routes(&links) {
+            all.push(route, GFP_KERNEL)?;
+        }
+        Ok(all)
+    }
+
+    /// Where a task must not be that leaves a side, when these routes are in force.
+    ///
+    /// - a function of that side that the other side does not have
+    /// - all text of a patch that is on that side only: what such a function has jumped to is part of it
+    /// - the address behind a fentry call, where a task is between the handler's answer and the function
+    pub(crate) fn spans(&self, routes: &[Route], side: Side) -> Result<KVVec<Span>, Refusal> {
+        let mut spans = KVVec::new();
+        let mut push = |start: u64, end: u64| spans.push(Span { start, end }, GFP_KERNEL);
+        for route in routes.iter().filter(|route| route.changes()) {
+            let behind = route.ip + FENTRY_CALL;
+            push(behind, behind + 1)?;
+            let version = match side {
+                Side::From => route.from,
+                Side::To => route.to,
+            };
+            let first = self
+                .entries
+                .partition_point(|entry| entry.link.ip < route.ip);
+            let links = self.entries[first..].iter();
+            for entry in links.take_while(|entry| entry.link.ip == route.ip) {
+                let patch = &self.patches[entry.patch];
+                let Some(func) = patch.funcs().get(entry.func) else {
+                    continue;
+                };
+                if version == 0 {
+                    push(func.old_addr, func.old_addr + u64::from(func.old_len))?;
+                    for cold in patch.colds(entry.func) {
+                        push(cold.start, cold.end)?;
+                    }
+                    break;
+                }
+                if entry.link.new == version {
+                    push(version, version + u64::from(func.new_len))?;
+                    break;
+                }
+            }
+        }
+        for patch in self.patches {
+            let (before, after) = (
+                rank(self.before, patch.id()) > 0,
+                rank(self.after, patch.id()) > 0,
+            );
+            let only_here = match side {
+                Side::From => before && !after,
+                Side::To => after && !before,
+            };
+            if only_here {
+                let text = patch.text();
+                push(text.start as u64, text.end as u64)?;
+            }
+        }
+        sort::sort_by_key(&mut spans, |span: &Span| span.start);
+        let kept = routes::join(&mut spans);
+        spans.truncate(kept);
+        Ok(spans)
+    }
+
+    /// The sites of the routes for which `wanted` holds.
+    pub(crate) fn ips(routes: &[Route], wanted: impl Fn(u64) -> bool) -> Result<KVVec<usize>, Refusal> {
+        let mut ips = KVVec::new();
+        for route in routes.iter().filter(|route| wanted(route.ip)) {
+            ips.push(route.ip as usize, GFP_KERNEL)?;
+        }
+        Ok(ips)
+    }
+}

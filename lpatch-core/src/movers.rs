@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The triggers: what moves a task, and the hooks that hear of new ones. All of them run next to each other
+//! on all CPUs; the model decides.
+
+use crate::{
+    book::{self, Book, Motion},
+    ffi,
+    model::transition::{
+        evidence::{Asleep, Current, Ended, Unborn},
+        stack::{Blocked, Clean, Ranges},
+        Cause, Reference, Shift, Side, Task,
+    },
+    walk,
+};
+use core::sync::atomic::Ordering;
+
+/// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.
+fn shift(motion: &Motion, task: Task, clean: Clean<'_>, leaves: Side, cause: Cause) -> bool {
+    let transition = &motion.transition;
+    let by_itself = matches!(cause, Cause::Asleep | Cause::Running | Cause::ScheduledOut);
+    let cause = if by_itself && motion.was_woken(task) {
+        Cause::Woken
+    } else {
+        cause
+    };
+    let brings = leaves == Side::To;
+    if brings {
+        // SAFETY: Whoever has the right to move the task keeps it alive.
+        unsafe { ffi::lp_task_get(task.addr()) };
+    }
+    let result = transition.shift(clean, cause);
+    let ours = match result {
+        Shift::ToTo => true,
+        Shift::ToFrom => false,
+        Shift::Stays | Shift::Full => brings,
+    };
+    if ours {
+        // SAFETY: The set's reference, or the one that we brought. It is not the last: the task has not ended.
+        unsafe { ffi::lp_task_put(task.addr()) };
+    }
+    let moved = matches!(result, Shift::ToTo | Shift::ToFrom);
+    moved && done(motion)
+}
+
+/// After each move: wakes the driver if it may have been the last.
+fn done(motion: &Motion) -> bool {
+    if motion.transition.ripe() {
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_driver_kick() };
+    }
+    true
+}
+
+/// Tries to move a task, whose stack `look` looks at. `Ok(true)`: it has moved; `Ok(false)`: it need not.
+fn attempt<'e>(
+    book: &Book,
+    motion: &Motion,
+    task: Task,
+    cause: Cause,
+    look: impl FnOnce(Ranges<'_>) -> Result<Clean<'e>, Blocked>,
+) -> Result<bool, Blocked> {
+    let Some(side) = motion.transition.pending(task) else {
+        return Ok(false);
+    };
+    let ranges = book.ranges(side).ok_or(Blocked::Unreliable)?;
+    let clean = look(ranges)?;
+    Ok(shift(motion, task, clean, side, cause))
+}
+
+/// A task that is asleep and stays so: its `pi_lock` is held.
+pub(crate) fn asleep(book: &Book, motion: &Motion, task: Task) {
+    let evidence = Asleep::trust(task, &());
+    let _ = attempt(book, motion, task, Cause::Asleep, |ranges| {
+        walk::asleep(&evidence, walk::of(task), ranges)
+    });
+}
+
+/// The current task, where nothing interrupts it. `skip`: see [`walk::check`].
+fn current(book: &Book, motion: &Motion, task: Task, cause: Cause, skip: u64) -> bool {
+    let evidence = Current::trust(task, &());
+    let moved = attempt(book, motion, task, cause, |ranges| {
+        walk::current(&evidence, ranges, skip)
+    });
+    moved == Ok(true)
+}
+
+/// The current task has entered a patched function at this site, from the ftrace handler. `true` if it has moved.
+///
+/// A task that calls such functions in a loop, in a function that it must leave first, would look at its
+/// stack all the time; so there is one look in a tick after one that was in vain.
+#[cold]
+pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, ip: u64) -> bool {
+    // SAFETY: No requirements.
+    let tick = unsafe { ffi::lp_jiffies() };
+    let failed_tick = motion.failed_tick(ip);
+    if failed_tick.load(Ordering::Relaxed) == tick {
+        return false;
+    }
+    let mut flags = 0;
+    // SAFETY: The pointer is to a local variable.
+    if unsafe { ffi::lp_still_begin(&mut flags) } == 0 {
+        return false;
+    }
+    let moved = current(book, motion, task, Cause::Entered, ip + walk::FENTRY_CALL);
+    // SAFETY: The flags are those of the beginning.
+    unsafe { ffi::lp_still_end(flags) };
+    if !moved {
+        failed_tick.store(tick, Ordering::Relaxed);
+    }
+    moved
+}
+
+/// Calls `f` with the transition that is under way.
+///
+/// # Safety
+///
+/// Preemption is off, or the caller is in an RCU section.
+unsafe fn with_motion(f: impl FnOnce(&Book, &Motion)) {
+    // SAFETY: As this function's.
+    let book = unsafe { book::current() };
+    if let Some(book) = book {
+        if let Some(motion) = &book.motion {
+            f(book, motion);
+        }
+    }
+}
+
+/// A task is about to run for the first time, or an idle task on a CPU that comes online.
+///
+/// # Safety
+///
+/// Called by `hooks.c`.
+#[no_mangle]
+unsafe extern "C" fn lpatch_born(key: usize) {
+    let Some(task) = Task::new(key) else { return };
+    // SAFETY: Unlocked below.
+    unsafe { ffi::lp_rcu_lock() };
+    let give_side = |_: &Book, motion: &Motion| {
+        // SAFETY: A new task is alive until it has run.
+        unsafe { ffi::lp_task_get(key) };
+        // It does not run before the hook has returned: its run queue, or the hotplug lock, is held.
+        match motion.transition.birth(&Unborn::trust(task, &())) {
+            Reference::Taken => {}
+            // SAFETY: It is the one from above.
+            Reference::Yours => unsafe { ffi::lp_task_put(key) },
+        }
+    };
+    // SAFETY: This is an RCU section.
+    unsafe { with_motion(give_side) };
+    // SAFETY: Locked above.
+    unsafe { ffi::lp_rcu_unlock() };
+}
+
+/// The current task is being switched out.
+///
+/// # Safety
+///
+/// Called by `hooks.c`, with interrupts off.
+#[no_mangle]
+unsafe extern "C" fn lpatch_switched_out(key: usize, dead: i32) {
+    let Some(task) = Task::new(key) else { return };
+    let look = |book: &Book, motion: &Motion| {
+        let moved = current(book, motion, task, Cause::ScheduledOut, 0);
+        if dead != 0 && !moved && motion.transition.pending(task).is_some() {
+            // It will be gone in a moment, and the driver can take it out.
+            // SAFETY: No requirements.
+            unsafe { ffi::lp_driver_kick() };
+        }
+    };
+    // SAFETY: Interrupts are off.
+    unsafe { with_motion(look) };
+}
+
+/// An interrupt has come to ask the task that runs on this CPU, and the idle task of the CPU.
+///
+/// # Safety
+///
+/// Called by `ask.c`, with interrupts off.
+#[no_mangle]
+unsafe extern "C" fn lpatch_on_cpu(key: usize, idle_key: usize) {
+    let look = |book: &Book, motion: &Motion| {
+        if let Some(task) = Task::new(key) {
+            current(book, motion, task, Cause::Running, 0);
+        }
+        if let Some(idle) = Task::new(idle_key).filter(|_| key != idle_key) {
+            // Only this CPU can begin to run it, and this CPU is here.
+            let evidence = Asleep::trust(idle, &());
+            let _ = attempt(book, motion, idle, Cause::Asleep, |ranges| {
+                walk::asleep(&evidence, walk::Stack::Idle, ranges)
+            });
+        }
+    };
+    // SAFETY: Interrupts are off.
+    unsafe { with_motion(look) };
+}
+
+/// The current task is on its way to user mode.
+///
+/// # Safety
+///
+/// Called by `work.c`, with interrupts off.
+#[no_mangle]
+unsafe extern "C" fn lpatch_user_mode(key: usize) {
+    let Some(task) = Task::new(key) else { return };
+    let look = |book: &Book, motion: &Motion| {
+        current(book, motion, task, Cause::UserMode, 0);
+    };
+    // SAFETY: Interrupts are off.
+    unsafe { with_motion(look) };
+}
+
+/// The idle task of a CPU that went offline runs no more; if it does again, it is born anew.
+///
+/// # Safety
+///
+/// Called by `hooks.c`.
+#[no_mangle]
+unsafe extern "C" fn lpatch_cpu_gone(key: usize) {
+    let Some(task) = Task::new(key) else { return };
+    // SAFETY: Unlocked below.
+    unsafe { ffi::lp_rcu_lock() };
+    // SAFETY: This is an RCU section.
+    unsafe { with_motion(|_, motion| ended(motion, task)) };
+    // SAFETY: Locked above.
+    unsafe { ffi::lp_rcu_unlock() };
+}
+
+/// Takes out a task that never runs again, or that has ended for all others and goes by its stack alone.
+pub(crate) fn ended(motion: &Motion, task: Task) {
+    if motion.transition.exit(&Ended::trust(task)) {
+        // SAFETY: The set's reference is ours now.
+        unsafe { ffi::lp_task_put(task.addr()) };
+    }
+    done(motion);
+}

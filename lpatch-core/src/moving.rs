@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One transition from its beginning to its end, as the one who drives it sees it.
+
+use crate::{
+    book::{self, Afterwards, Book, Motion, Retired, Tables},
+    ffi,
+    links::Links,
+    model::{
+        refusal::Refusal,
+        transition::{Phase, Reference, Refused, Side, Task, Transition},
+    },
+    movers,
+    redirect::Active,
+    tasks::{self, Found, Held},
+    uapi::Reason,
+};
+use kernel::{prelude::*, sync::Arc};
+
+/// Tasks are being moved.
+pub(crate) struct Moving {
+    pub(crate) motion: Arc<Motion>,
+    /// The book of before, in which nothing moves.
+    before: Retired,
+    afterwards: Afterwards,
+    /// Tasks that have not moved, as the last look found them. Empty between looks.
+    pending: KVVec<Held>,
+    /// How many looks there have been.
+    pub(crate) looks: u32,
+    /// In reverse, the number of tasks that the last look found on the other side.
+    outside: usize,
+    pub(crate) reversing: bool,
+}
+
+/// What is left to be done when all tasks have moved, and takes time.
+pub(crate) struct Remains {
+    pub(crate) before: Retired,
+    pub(crate) afterwards: Afterwards,
+    /// The side that all tasks are on.
+    pub(crate) side: Side,
+}
+
+/// Tasks that are in the kernel's list now.
+fn count_tasks() -> usize {
+    let mut count = 0;
+    tasks::each(|_| count += 1);
+    count
+}
+
+impl Moving {
+    /// Prepares the tables, brings the sites of functions that are not redirected yet to the handler, and begins to
+    /// move tasks. On failure everything is as before.
+    pub(crate) fn begin(links: &Links<'_>, groups: &mut KVec<Active>) -> Result<Self, Refusal> {
+        let mut tasks = count_tasks();
+        let routes = links.routes()?;
+        let new = Links::ips(&routes, |ip| !groups.iter().any(|group| group.has(ip)))?;
+        let group = if new.is_empty() {
+            None
+        } else {
+            groups.reserve(1, GFP_KERNEL)?;
+            Some(activate(new)?)
+        };
+        // Taken out again, by being dropped, if something fails below.
+        let mut attempts = 0;
+        let moving = loop {
+            match Self::try_begin(links, tasks) {
+                Ok(moving) => break moving,
+                // Many tasks were born meanwhile.
+                Err(NotBegun::Full) if attempts < 4 => {
+                    attempts += 1;
+                    tasks = count_tasks().max(tasks) * 2;
+                }
+                Err(NotBegun::Full) => return Err(Reason::Nomem.into()),
+                Err(NotBegun::Refused(refusal)) => return Err(refusal),
+            }
+        };
+        if let Some(group) = group {
+            if groups.push_within_capacity(group).is_err() {
+                unreachable!("room was reserved");
+            }
+        }
+        Ok(moving)
+    }
+
+    fn try_begin(links: &Links<'_>, tasks: usize) -> Result<Self, NotBegun> {
+        let routes = links.routes()?;
+        let motion = Arc::new(Motion::new(tasks)?, GFP_KERNEL)?;
+        let pending = KVVec::with_capacity(tasks + tasks / 4 + 256, GFP_KERNEL)?;
+        let tables = Tables {
+            from_spans: links.spans(&routes, Side::From)?,
+            to_spans: links.spans(&routes, Side::To)?,
+            routes,
+        };
+        let afterwards = Afterwards::new(&tables)?;
+        let book = KBox::new(
+            Book {
+                tables: Arc::new(tables, GFP_KERNEL)?,
+                motion: Some(motion.clone()),
+                eras: book::open_eras()?,
+            },
+            GFP_KERNEL,
+        )?;
+        let transition = &motion.transition;
+        // Nobody else has it yet, so it is idle.
+        let begun = transition.begin();
+        let before = book::replace(Some(book));
+        let live = begun
+            .map_err(not_begun)
+            .and_then(|()| go_live(&motion));
+        if let Err(error) = live {
+            let _ = transition.abort();
+            drop(before.republish());
+            return Err(error);
+        }
+        Ok(Self {
+            motion,
+            before,
+            afterwards,
+            pending,
+            looks: 0,
+            outside: 0,
+            reversing: false,
+        })
+    }
+
+    /// How many tasks have not moved.
+    pub(crate) fn pending(&self) -> usize {
+        if self.reversing {
+            self.outside
+        } else {
+            self.motion.transition.in_from()
+        }
+    }
+
+    /// Tries to move every task that has not moved. With `Kick::None`, tasks are only looked at.
+    pub(crate) fn look(&mut self, kick: Kick) {
+        self.looks = self.looks.saturating_add(1);
+        // SAFETY: The caller holds the registry's lock, and books are replaced under that only.
+        let Some(book) = (unsafe { book::current() }) else {
+            return;
+        };
+        let motion = self.motion.clone();
+        let mut ask = self.collect();
+        for held in self.pending.iter() {
+            let found = tasks::if_asleep(held, |task| movers::asleep(book, &motion, task));
+            match found {
+                Found::OnCpu => ask = true,
+                Found::Gone => movers::ended(&motion, held.task()),
+                Found::Asleep | Found::Runnable => {}
+            }
+        }
+        if ask {
+            // SAFETY: No requirements; we may sleep.
+            unsafe { ffi::lp_ask_cpus() };
+        }
+        for held in self.pending.iter() {
+            if motion.transition.pending(held.task()).is_some() {
+                kick.give(&motion, held);
+            }
+        }
+        self.pending.clear();
+    }
+
+    /// Finds the tasks that have not moved. `true`: some of them are on CPUs for sure.
+    fn collect(&mut self) -> bool {
+        let Self {
+            motion, pending, ..
+        } = self;
+        let transition = &motion.transition;
+        let mut idle = false;
+        let mut take = |task: Task| {
+            if tasks::is_idle(task) {
+                idle = true;
+            } else {
+                // SAFETY: The caller has the task from a list or from the set, under RCU.
+                let held = unsafe { Held::new(task) };
+                // Who does not fit is met in the next look.
+                let _ = pending.push_within_capacity(held);
+            }
+        };
+        if self.reversing {
+            self.outside = survey(transition, take).unwrap_or(self.outside);
+            return idle;
+        }
+        let mut members = transition.members();
+        loop {
+            // SAFETY: Unlocked below.
+            unsafe { ffi::lp_rcu_lock() };
+            let task = members.next();
+            if let Some(task) = task {
+                take(task);
+            }
+            // SAFETY: Locked above.
+            unsafe { ffi::lp_rcu_unlock() };
+            if task.is_none() {
+                return idle;
+            }
+        }
+    }
+
+    /// Completes it if all tasks have moved; returns the side that they are on.
+    pub(crate) fn try_complete(&mut self) -> Option<Side> {
+        let transition = &self.motion.transition;
+        // A look in reverse completes it if it finds nobody.
+        if let Phase::Complete(side) = transition.phase() {
+            return Some(side);
+        }
+        if !self.reversing {
+            return transition.complete().ok().map(|()| Side::To);
+        }
+        match survey(transition, |_| {}) {
+            Ok(0) => Some(Side::From),
+            Ok(outside) => {
+                self.outside = outside;
+                None
+            }
+            Err(Refused::Full) => {
+                // Tasks that were born or moved back have no place in the set. Only the other way is left.
+                pr_warn!("no room to move all tasks back; moving forward again\n");
+                if transition.reverse().is_ok() {
+                    self.reversing = false;
+                }
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Turns it around.
+    pub(crate) fn reverse(&mut self) -> Result<(), Refusal> {
+        self.motion.transition.reverse().map_err(refusal)?;
+        self.reversing = !self.reversing;
+        self.looks = 0;
+        Ok(())
+    }
+
+    /// Ends it with tasks on both sides.
+    pub(crate) fn force(&mut self) -> Result<Side, Refusal> {
+        let side = if self.reversing { Side::From } else { Side::To };
+        self.motion
+            .transition
+            .force(self.pending())
+            .map_err(refusal)?;
+        Ok(side)
+    }
+
+    /// The tasks that have not moved, each with a reference.
+    pub(crate) fn who(&mut self) -> &[Held] {
+        self.pending.clear();
+        self.collect();
+        let Self {
+            motion, pending, ..
+        } = self;
+        let transition = &motion.transition;
+        tasks::each_idle(|idle| {
+            if transition.pending(idle).is_some() {
+                // SAFETY: Idle tasks need no reference.
+                let _ = pending.push_within_capacity(unsafe { Held::new(idle) });
+            }
+        });
+        &self.pending
+    }
+
+    /// Gives the references of `who` back.
+    pub(crate) fn forget(&mut self) {
+        self.pending.clear();
+    }
+
+    pub(crate) fn into_remains(self, side: Side) -> Remains {
+        Remains {
+            side,
+            before: self.before,
+            afterwards: self.afterwards,
+        }
+    }
+}
+
+/// Why a transition was not begun.
+enum NotBegun {
+    /// The set was too small.
+    Full,
+    Refused(Refusal),
+}
+
+impl<E: Into<Refusal>> From<E> for NotBegun {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+fn activate(ips: KVVec<usize>) -> Result<Active, Refusal> {
+    let mut copy = KVVec::with_capacity(ips.len(), GFP_KERNEL)?;
+    for ip in ips.iter() {
+        copy.push(*ip as u64, GFP_KERNEL)?;
+    }
+    let ready = crate::redirect::Ready::new(ips)?;
+    ready
+        .activate()
+        .map_err(|(error, _)| crate::redirect::explain(error, &copy))
+}
+
+/// Hears of births, puts all tasks into the set, and lets them move.
+fn go_live(motion: &Motion) -> Result<(), NotBegun> {
+    // SAFETY: No requirements; we may sleep.
+    kernel::error::to_result(unsafe { ffi::lp_hooks_on() })?;
+    let live = fill(motion);
+    if live.is_err() {
+        // SAFETY: They are on.
+        unsafe { ffi::lp_hooks_off() };
+    }
+    live
+}
+
+fn fill(motion: &Motion) -> Result<(), NotBegun> {
+    let transition = &motion.transition;
+    let mut result = Ok(());
+    let mut put = |task: Task| {
+        // SAFETY: The task is in the kernel's list, under RCU, or is an idle one.
+        let held = unsafe { Held::new(task) };
+        match transition.fill(task) {
+            Ok(Reference::Taken) => core::mem::forget(held),
+            Ok(Reference::Yours) => {}
+            Err(refused) => result = Err(refused),
+        }
+    };
+    tasks::each(&mut put);
+    tasks::each_idle(&mut put);
+    result.map_err(not_begun)?;
+    transition.go_live().map_err(not_begun)
+}
+
+/// Looks which tasks have not moved back; 0 of them, and it is complete.
+fn survey<S>(
+    transition: &Transition<S>,
+    mut outside: impl FnMut(Task),
+) -> Result<usize, Refused>
+where
+    S: core::ops::Deref<Target = [crate::model::transition::atomic::AtomicUsize]>,
+{
+    let mut survey = transition.survey()?;
+    let mut look = |task: Task| {
+        if survey.look(task) {
+            outside(task);
+        }
+    };
+    tasks::each(&mut look);
+    tasks::each_idle(&mut look);
+    match survey.complete() {
+        Ok(()) => Ok(0),
+        Err(Refused::Pending(outside)) => Ok(outside),
+        Err(other) => Err(other),
+    }
+}
+
+/// What is done about tasks that did not move when they were looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kick {
+    /// Nothing.
+    None,
+    /// They look at themselves on their way to user mode.
+    Leave,
+    /// They are sent there, or woken.
+    Interrupt,
+}
+
+impl Kick {
+    fn give(self, motion: &Motion, held: &Held) {
+        let key = held.task().addr();
+        let kthread = held.describe().kthread != 0;
+        match (self, kthread) {
+            (Self::None, _) | (Self::Leave, true) => {}
+            (Self::Interrupt, true) => {
+                motion.set_woken(held.task());
+                // SAFETY: We hold a reference.
+                unsafe { ffi::lp_wake_kthread(key) };
+            }
+            (Self::Leave | Self::Interrupt, false) => {
+                let interrupt = i32::from(self == Self::Interrupt);
+                // It may be queued already, or the task too far gone. Without memory another trigger has to do.
+                // SAFETY: We hold a reference; we may sleep.
+                let _ = unsafe { ffi::lp_work_queue(key, interrupt) };
+            }
+        }
+    }
+}
+
+fn not_begun(refused: Refused) -> NotBegun {
+    match refused {
+        Refused::Full => NotBegun::Full,
+        other => NotBegun::Refused(refusal(other)),
+    }
+}
+
+/// Why the model refused a step.
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Full => Reason::Nomem.into(),
+        Refused::Late | Refused::Again => Reason::Late.into(),
+        Refused::Pending(_) | Refused::Phase(_) => Reason::NoTransition.into(),
+    }
+}

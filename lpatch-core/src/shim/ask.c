@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Finding tasks, and holding them still for as long as it takes to look at their stacks and move them. */
+#include <linux/cpu.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/wait.h>
+
+#include "key.h"
+#include "shim.h"
+
+/* Whether a task was switched out for the last time. */
+static bool lp_gone(struct task_struct *task)
+{
+	/* Pairs with the release of on_cpu in finish_task(). TASK_DEAD comes before the last switch. */
+	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
+}
+
+notrace int lp_is_idle_key(unsigned long key)
+{
+	return key < LP_IDLE_KEYS;
+}
+
+unsigned long lp_current_key(void)
+{
+	return lp_key();
+}
+
+void lp_task_get(unsigned long key)
+{
+	if (!lp_is_idle_key(key))
+		get_task_struct((struct task_struct *)key);
+}
+
+notrace void lp_task_put(unsigned long key)
+{
+	if (!lp_is_idle_key(key))
+		put_task_struct((struct task_struct *)key);
+}
+
+notrace int lp_unhashed(void)
+{
+	return !READ_ONCE(current->sighand);
+}
+
+static DEFINE_PER_CPU(int, lp_busy);
+
+notrace int lp_still_begin(unsigned long *flags)
+{
+	/* In NMI context another move of the same task may be under way; without RCU no module can be unwound. */
+	if (in_nmi() || !rcu_is_watching())
+		return 0;
+	raw_local_irq_save(*flags);
+	/* What is called below may itself be a patched function. */
+	if (__this_cpu_read(lp_busy)) {
+		raw_local_irq_restore(*flags);
+		return 0;
+	}
+	__this_cpu_write(lp_busy, 1);
+	return 1;
+}
+
+notrace void lp_still_end(unsigned long flags)
+{
+	__this_cpu_write(lp_busy, 0);
+	raw_local_irq_restore(flags);
+}
+
+notrace unsigned long lp_jiffies(void)
+{
+	return READ_ONCE(jiffies);
+}
+
+notrace void *lp_current(void)
+{
+	return current;
+}
+
+void lp_each_task(lp_task_fn f, void *arg)
+{
+	struct task_struct *group, *task;
+
+	guard(rcu)();
+	for_each_process_thread(group, task) {
+		if (!lp_gone(task))
+			f(arg, lp_key_of(task));
+	}
+}
+
+void lp_each_idle(lp_task_fn f, void *arg)
+{
+	unsigned int cpu;
+
+	guard(cpus_read_lock)();
+	for_each_online_cpu(cpu)
+		f(arg, lp_idle_key(cpu));
+}
+
+void lp_rcu_lock(void)
+{
+	rcu_read_lock();
+}
+
+void lp_rcu_unlock(void)
+{
+	rcu_read_unlock();
+}
+
+int lp_if_asleep(unsigned long key, lp_task_fn f, void *arg)
+{
+	struct task_struct *task = (struct task_struct *)key;
+	unsigned int state;
+	int on_rq;
+
+	if (lp_gone(task))
+		return LP_TASK_GONE;
+	/* try_to_wake_up() and wake_up_new_task() take this lock first. */
+	guard(raw_spinlock_irqsave)(&task->pi_lock);
+	state = READ_ONCE(task->__state);
+	/*
+	 * A wakeup that took the lock before us sets TASK_WAKING, then, without the lock, on_rq, then
+	 * TASK_RUNNING. So whoever reads in the other order sees one of them.
+	 */
+	smp_rmb();
+	on_rq = READ_ONCE(task->on_rq);
+	if (smp_load_acquire(&task->on_cpu)) /* pairs with finish_task(): the stack is as the task left it */
+		return LP_TASK_ON_CPU;
+	if (state == TASK_RUNNING || state == TASK_WAKING)
+		return LP_TASK_RUNNABLE;
+	/*
+	 * A task that went to sleep early may stay in the queue for a while; when its turn comes it is taken
+	 * out, not run. Only a wakeup, or a change of its class, ends that, and both need the lock.
+	 */
+	if (on_rq && !READ_ONCE(task->se.sched_delayed))
+		return LP_TASK_RUNNABLE;
+	f(arg, key);
+	return LP_TASK_ASLEEP;
+}
+
+static void lp_on_cpu(void *unused)
+{
+	lpatch_on_cpu(lp_key(), lp_idle_key(raw_smp_processor_id()));
+}
+
+void lp_ask_cpus(void)
+{
+	on_each_cpu(lp_on_cpu, NULL, 1);
+}
+
+struct lp_running {
+	unsigned long key;
+	lp_task_fn f;
+	void *arg;
+	bool called;
+};
+
+static void lp_interrupt(void *arg)
+{
+	struct lp_running *r = arg;
+
+	if (r->key == lp_key()) {
+		r->f(r->arg, r->key);
+		r->called = true;
+	}
+}
+
+int lp_if_running(unsigned long key, lp_task_fn f, void *arg)
+{
+	struct lp_running r = { .key = key, .f = f, .arg = arg };
+	unsigned int cpu;
+
+	cpu = lp_is_idle_key(key) ? (key >> 1) - 1 : task_cpu((struct task_struct *)key);
+	if (smp_call_function_single(cpu, lp_interrupt, &r, 1))
+		return 0;
+	return r.called;
+}
+
+void lp_wake_kthread(unsigned long key)
+{
+	struct wait_queue_entry entry = { .private = (void *)key };
+
+	default_wake_function(&entry, TASK_INTERRUPTIBLE, 0, NULL);
+}
+
+void lp_task_describe(unsigned long key, struct lp_task *d)
+{
+	struct task_struct *task = (struct task_struct *)key;
+
+	if (lp_is_idle_key(key)) {
+		memset(d, 0, sizeof(*d));
+		d->cpu = (key >> 1) - 1;
+		d->state = 'I';
+		d->kthread = 1;
+		d->idle = 1;
+		snprintf(d->comm, sizeof(d->comm), "swapper/%u", d->cpu);
+		return;
+	}
+	memset(d, 0, sizeof(*d));
+	d->pid = task->pid;
+	d->tgid = task->tgid;
+	d->cpu = task_cpu(task);
+	d->state = task_state_to_char(task);
+	d->kthread = !!(task->flags & PF_KTHREAD);
+	/* Somebody may be changing it; at the end there is always a NUL. */
+	memcpy(d->comm, task->comm, sizeof(d->comm));
+	d->comm[sizeof(d->comm) - 1] = 0;
+}

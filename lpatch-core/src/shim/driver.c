@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The thread that drives transitions, those who wait for their ends, and grace periods of RCU tasks. */
+#include <linux/irq_work.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "shim.h"
+
+static DECLARE_WAIT_QUEUE_HEAD(lp_driver_queue);
+static DECLARE_WAIT_QUEUE_HEAD(lp_waiters);
+static struct task_struct *lp_driver;
+static int lp_kicked;
+static atomic_long_t lp_events;
+
+static int lp_driver_run(void *unused)
+{
+	while (!kthread_should_stop()) {
+		long ms = lpatch_drive();
+		long timeout = ms < 0 ? MAX_SCHEDULE_TIMEOUT : msecs_to_jiffies(ms);
+
+		wait_event_idle_timeout(lp_driver_queue, xchg(&lp_kicked, 0) || kthread_should_stop(), timeout);
+	}
+	return 0;
+}
+
+/* From hard interrupt context, where waking is always possible. */
+static void lp_wake_driver(struct irq_work *unused)
+{
+	wake_up(&lp_driver_queue);
+}
+
+static struct irq_work lp_kick = IRQ_WORK_INIT_HARD(lp_wake_driver);
+
+int lp_driver_start(void)
+{
+	struct task_struct *driver = kthread_run(lp_driver_run, NULL, "lpatch");
+
+	if (IS_ERR(driver))
+		return PTR_ERR(driver);
+	lp_driver = driver;
+	return 0;
+}
+
+void lp_driver_stop(void)
+{
+	kthread_stop(lp_driver);
+	/* Behind the last lines of lp_grace_over(), which may have let the module go. */
+	rcu_barrier_tasks();
+	irq_work_sync(&lp_kick);
+}
+
+notrace void lp_driver_kick(void)
+{
+	/* Full ordering of xchg(): who takes the kick sees what came before it. */
+	if (!xchg(&lp_kicked, 1))
+		irq_work_queue(&lp_kick);
+}
+
+unsigned long lp_event_count(void)
+{
+	/* Pairs with lp_event(): who reads the count sees what the event was about. */
+	return atomic_long_read_acquire(&lp_events);
+}
+
+void lp_event(void)
+{
+	atomic_long_inc_return_release(&lp_events); /* pairs with lp_event_count() */
+	wake_up_all(&lp_waiters);
+}
+
+int lp_event_wait(unsigned long seen, unsigned int ms)
+{
+	long timeout = ms ? msecs_to_jiffies(ms) : MAX_SCHEDULE_TIMEOUT;
+	long left = wait_event_interruptible_timeout(lp_waiters, lp_event_count() != seen, timeout);
+
+	return left < 0 ? -EINTR : left == 0 ? -ETIMEDOUT : 0;
+}
+
+/*
+ * A grace period of RCU tasks ends when every task has slept or gone to user mode of its own will, or has died. A
+ * kernel thread that never sleeps keeps it from ending, so nobody waits for one who could not stop waiting.
+ */
+static struct rcu_head lp_grace_head;
+static DEFINE_SPINLOCK(lp_grace_lock);
+static unsigned long lp_grace_wanted, lp_grace_running, lp_grace_done;
+
+static void lp_grace_over(struct rcu_head *head)
+{
+	bool again;
+
+	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
+		smp_store_release(&lp_grace_done, lp_grace_running); /* pairs with lp_grace_is_over() */
+		again = lp_grace_wanted != lp_grace_running;
+		lp_grace_running = lp_grace_wanted;
+	}
+	lp_driver_kick();
+	lp_event();
+	if (again)
+		call_rcu_tasks(&lp_grace_head, lp_grace_over);
+	else
+		module_put(THIS_MODULE);
+}
+
+unsigned long lp_grace_begin(void)
+{
+	unsigned long ticket;
+	bool first;
+
+	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
+		first = lp_grace_running == lp_grace_done;
+		ticket = ++lp_grace_wanted;
+		if (first)
+			lp_grace_running = ticket;
+	}
+	if (first) {
+		__module_get(THIS_MODULE);
+		call_rcu_tasks(&lp_grace_head, lp_grace_over);
+	}
+	return ticket;
+}
+
+int lp_grace_is_over(unsigned long ticket)
+{
+	return smp_load_acquire(&lp_grace_done) >= ticket;
+}

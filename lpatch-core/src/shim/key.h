@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What stands for a task: its address; for an idle task, which is in no list and whose address is nobody's
+ * business, a small number made of its CPU. Even numbers that are not 0.
+ */
+#ifndef _LPATCH_KEY_H
+#define _LPATCH_KEY_H
+
+#include <linux/sched.h>
+#include <linux/smp.h>
+
+#define LP_IDLE_KEYS	(1UL << 32)	/* keys below are those of idle tasks */
+
+static __always_inline unsigned long lp_idle_key(unsigned int cpu)
+{
+	return (cpu + 1UL) << 1;
+}
+
+static __always_inline unsigned long lp_key_of(struct task_struct *task)
+{
+	return (unsigned long)task;
+}
+
+/* Preemption is off. */
+static __always_inline unsigned long lp_key(void)
+{
+	/* Idle tasks have pid 0 and stay on their CPU; PF_IDLE is set in kernel threads that inject idle time too. */
+	if (unlikely(!current->pid))
+		return lp_idle_key(raw_smp_processor_id());
+	return lp_key_of(current);
+}
+
+#endif /* _LPATCH_KEY_H */

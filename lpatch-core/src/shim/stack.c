@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Walking the stack of a task. */
+#include <linux/sched.h>
+#include <linux/sched/task.h>
+#include <linux/workqueue.h>
+#include <asm/unwind.h>
+
+#include "shim.h"
+
+/*
+ * The rules of arch_stack_walk_reliable(): every frame has to be known up to the user-mode registers or
+ * the end of the stack, and no error may have occurred. Interrupted instruction pointers count like
+ * return addresses: the unwinder reports them as the address of their frame.
+ *
+ * The ftrace handler calls this, so it is not traced itself.
+ */
+notrace int lp_walk(void *task, lp_frame_fn frame, void *arg)
+{
+	struct unwind_state state;
+	struct pt_regs *regs;
+	unsigned long addr;
+
+	for (unwind_start(&state, task, NULL, NULL); !unwind_done(&state) && !unwind_error(&state);
+	     unwind_next_frame(&state)) {
+		regs = unwind_get_entry_regs(&state, NULL);
+		if (regs && user_mode(regs))
+			return 1;
+		addr = unwind_get_return_address(&state);
+		if (!addr)
+			return 0;
+		frame(arg, addr);
+	}
+	return !unwind_error(&state);
+}
+
+/*
+ * What is on the stack of an idle task that does not run. It is the same for all of them: an idle task
+ * is not preempted, and gives its CPU away in one place only, at the end of do_idle(). Nobody exports where the
+ * other CPUs' idle tasks are, and the one of CPU 0 is init_task.
+ */
+#define LP_IDLE_FRAMES 16
+
+static unsigned long lp_idle_stack[LP_IDLE_FRAMES];
+static unsigned int lp_idle_frames;
+static bool lp_idle_known;
+
+static void lp_idle_frame(void *arg, unsigned long addr)
+{
+	if (lp_idle_frames < LP_IDLE_FRAMES)
+		lp_idle_stack[lp_idle_frames] = addr;
+	lp_idle_frames++;
+}
+
+/* Runs in a kworker on CPU 0, so the idle task of CPU 0 does not run. */
+static long lp_idle_look(void *unused)
+{
+	/* It cannot be picked while its stack is read: only this CPU could pick it. */
+	guard(preempt)();
+	lp_idle_frames = 0;
+	lp_idle_known = lp_walk(&init_task, lp_idle_frame, NULL) && lp_idle_frames <= LP_IDLE_FRAMES;
+	return 0;
+}
+
+void lp_idle_learn(void)
+{
+	work_on_cpu(0, lp_idle_look, NULL);
+}
+
+notrace int lp_walk_idle(lp_frame_fn frame, void *arg)
+{
+	unsigned int i;
+
+	if (!lp_idle_known)
+		return 0;
+	for (i = 0; i < lp_idle_frames; i++)
+		frame(arg, lp_idle_stack[i]);
+	return 1;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Work that a task does on its way to user mode. */
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/task_work.h>
+
+#include "key.h"
+#include "shim.h"
+
+/*
+ * Queued with a task until the task gets there; nobody can take it back, as task_work_cancel() is not
+ * exported. So it belongs to the task, holds the module, and may find when it runs that its transition is
+ * long over.
+ */
+struct lp_work {
+	struct callback_head head;
+	struct list_head list;
+	unsigned long key;
+	int interrupt;
+};
+
+static LIST_HEAD(lp_works);
+static DEFINE_SPINLOCK(lp_works_lock);
+
+static void lp_work_run(struct callback_head *head)
+{
+	struct lp_work *work = container_of(head, struct lp_work, head);
+	unsigned long flags;
+
+	scoped_guard(spinlock, &lp_works_lock)
+		list_del(&work->list);
+	kfree(work);
+
+	preempt_disable();
+	local_irq_save(flags);
+	lpatch_user_mode(lp_key());
+	local_irq_restore(flags);
+	preempt_enable();
+	/* We are still in the module's text: its exit waits for RCU tasks. */
+	module_put(THIS_MODULE);
+}
+
+int lp_work_queue(unsigned long key, int interrupt)
+{
+	struct task_struct *task = (struct task_struct *)key;
+	struct lp_work *work, *other;
+	int err;
+
+	if (task->flags & PF_KTHREAD)
+		return -EINVAL;
+	work = kzalloc(sizeof(*work), GFP_KERNEL);
+	if (!work)
+		return -ENOMEM;
+	__module_get(THIS_MODULE);
+	init_task_work(&work->head, lp_work_run);
+	work->key = key;
+	work->interrupt = interrupt;
+
+	spin_lock(&lp_works_lock);
+	err = 0;
+	list_for_each_entry(other, &lp_works, list) {
+		/* One with a signal reaches the task where one without does not. */
+		if (other->key == key && other->interrupt >= interrupt)
+			err = -EEXIST;
+	}
+	if (!err)
+		list_add(&work->list, &lp_works);
+	spin_unlock(&lp_works_lock);
+	if (!err) {
+		err = task_work_add(task, &work->head, interrupt ? TWA_SIGNAL : TWA_RESUME);
+		if (err) {
+			spin_lock(&lp_works_lock);
+			list_del(&work->list);
+			spin_unlock(&lp_works_lock);
+		}
+	}
+	if (err) {
+		kfree(work);
+		module_put(THIS_MODULE);
+	}
+	return err;
+}
