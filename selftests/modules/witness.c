@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A target for patches that notices when a call chain mixes versions: see witness.h. /proc/witness is the way in.
+ *
+ * A read gives the counters, a line "NAME VALUE" for each:
+ *   mixes                  chains whose versions differed
+ *   lower_outer            of them, those whose outer function had the lower version
+ *   lower_inner            of them, those whose inner function had the lower version
+ *   calls_1 calls_2 ...    inner functions entered, by their version
+ *   call sleep sleepd spin chains, by the way they pass their time
+ *   kthreads               kernel threads that run
+ *
+ * A write is one command:
+ *   call | sleep MS | sleepd MS | spin US    one chain; -ERESTARTSYS if a signal ended its sleep
+ *   loop N                                   N chains of the way "call"
+ *   kthread COMMAND                          a kernel thread that does "call", "sleep MS", ... over and over, without
+ *                                            ever calling the scheduler by itself if it need not
+ *   kindly COMMAND                           the same with cond_resched() between two chains
+ *   stop                                     ends all kernel threads
+ */
+#include <linux/atomic.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/proc_fs.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "witness.h"
+
+#define COMMAND_LEN 64
+#define KTHREADS_MAX 64
+#define LOOP_MAX 1000000
+
+/* By way, and as the words of the commands. */
+static const char *const ways[WITNESS_WAYS] = { "call", "sleep", "sleepd", "spin" };
+
+static atomic64_t calls[WITNESS_VERSIONS + 1];
+static atomic64_t passed[WITNESS_WAYS];
+static atomic64_t lower_outer, lower_inner;
+
+int witness_pass(const struct witness_call *call)
+{
+	ktime_t end;
+
+	atomic64_inc(&passed[call->way]);
+	switch (call->way) {
+	case WITNESS_SLEEP:
+		/* Not a loop: whatever wakes it ends the sleep, as it would in code that asks why it was woken. */
+		schedule_timeout_interruptible(msecs_to_jiffies(call->amount));
+		return signal_pending(current) ? -ERESTARTSYS : 0;
+	case WITNESS_SLEEPD:
+		schedule_timeout_uninterruptible(msecs_to_jiffies(call->amount));
+		return 0;
+	case WITNESS_SPIN:
+		end = ktime_add_us(ktime_get(), call->amount);
+		while (ktime_before(ktime_get(), end))
+			cpu_relax();
+		return 0;
+	default:
+		return 0;
+	}
+}
+EXPORT_SYMBOL_GPL(witness_pass);
+
+void witness_count(unsigned int outer, unsigned int inner)
+{
+	atomic64_inc(&calls[inner]);
+	if (outer < inner)
+		atomic64_inc(&lower_outer);
+	else if (outer > inner)
+		atomic64_inc(&lower_inner);
+}
+EXPORT_SYMBOL_GPL(witness_count);
+
+__attribute__((noipa)) unsigned int witness_inner(unsigned int outer)
+{
+	witness_count(outer, 1);
+	return 1;
+}
+EXPORT_SYMBOL_GPL(witness_inner);
+
+__attribute__((noipa)) int witness_outer(const struct witness_call *call)
+{
+	int error = witness_pass(call);
+
+	/* Uses the result, or this would be a jump and the chain no chain. */
+	return witness_inner(1) ? error : 0;
+}
+
+struct worker {
+	struct witness_call call;
+	bool kindly;
+};
+
+static DEFINE_MUTEX(kthreads_lock);
+static struct task_struct *kthreads[KTHREADS_MAX];
+static struct worker workers[KTHREADS_MAX];
+static unsigned int kthread_count;
+
+static int witness_kthread(void *data)
+{
+	const struct worker *worker = data;
+
+	while (!kthread_should_stop()) {
+		witness_outer(&worker->call);
+		if (worker->kindly)
+			cond_resched();
+	}
+	return 0;
+}
+
+static int start_kthread(const struct witness_call *call, bool kindly)
+{
+	struct task_struct *task;
+	int error = 0;
+
+	mutex_lock(&kthreads_lock);
+	if (kthread_count == KTHREADS_MAX) {
+		error = -ENOSPC;
+		goto out;
+	}
+	workers[kthread_count] = (struct worker){ .call = *call, .kindly = kindly };
+	task = kthread_run(witness_kthread, &workers[kthread_count], "witness/%u", kthread_count);
+	if (IS_ERR(task))
+		error = PTR_ERR(task);
+	else
+		kthreads[kthread_count++] = task;
+out:
+	mutex_unlock(&kthreads_lock);
+	return error;
+}
+
+static void stop_kthreads(void)
+{
+	mutex_lock(&kthreads_lock);
+	while (kthread_count)
+		kthread_stop(kthreads[--kthread_count]);
+	mutex_unlock(&kthreads_lock);
+}
+
+/* "spin 50" and the like. */
+static int parse_call(const char *text, struct witness_call *call)
+{
+	char word[COMMAND_LEN];
+	int way, fields;
+
+	call->amount = 0;
+	fields = sscanf(text, "%63s %u", word, &call->amount);
+	if (fields < 1)
+		return -EINVAL;
+	way = match_string(ways, WITNESS_WAYS, word);
+	if (way < 0 || (fields == 1) != (way == WITNESS_CALL))
+		return -EINVAL;
+	call->way = way;
+	return 0;
+}
+
+static int loop(unsigned int count)
+{
+	const struct witness_call call = { .way = WITNESS_CALL };
+
+	if (count > LOOP_MAX)
+		return -EINVAL;
+	while (count-- && !fatal_signal_pending(current))
+		witness_outer(&call);
+	return 0;
+}
+
+static int command(const char *text)
+{
+	struct witness_call call;
+	unsigned int count;
+	const char *rest;
+	bool kindly;
+
+	if (!strcmp(text, "stop")) {
+		stop_kthreads();
+		return 0;
+	}
+	if (sscanf(text, "loop %u", &count) == 1)
+		return loop(count);
+	kindly = str_has_prefix(text, "kindly ");
+	if (kindly || str_has_prefix(text, "kthread ")) {
+		rest = strchr(text, ' ') + 1;
+		return parse_call(rest, &call) ?: start_kthread(&call, kindly);
+	}
+	return parse_call(text, &call) ?: witness_outer(&call);
+}
+
+static ssize_t witness_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
+{
+	char text[COMMAND_LEN];
+	int error;
+
+	if (len >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, len))
+		return -EFAULT;
+	text[len] = '\0';
+	error = command(strim(text));
+	return error ?: len;
+}
+
+static int witness_show(struct seq_file *m, void *v)
+{
+	/* Each read once, so that the sum is the sum of what is printed. */
+	s64 outer = atomic64_read(&lower_outer), inner = atomic64_read(&lower_inner);
+	int i;
+
+	seq_printf(m, "mixes %lld\nlower_outer %lld\nlower_inner %lld\n", outer + inner, outer, inner);
+	for (i = 1; i <= WITNESS_VERSIONS; i++)
+		seq_printf(m, "calls_%d %lld\n", i, atomic64_read(&calls[i]));
+	for (i = 0; i < WITNESS_WAYS; i++)
+		seq_printf(m, "%s %lld\n", ways[i], atomic64_read(&passed[i]));
+	seq_printf(m, "kthreads %u\n", READ_ONCE(kthread_count));
+	return 0;
+}
+
+static int witness_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, witness_show, NULL);
+}
+
+static const struct proc_ops witness_ops = {
+	.proc_open = witness_open,
+	.proc_read = seq_read,
+	.proc_write = witness_write,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+};
+
+static int __init witness_init(void)
+{
+	return proc_create("witness", 0600, NULL, &witness_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit witness_exit(void)
+{
+	remove_proc_entry("witness", NULL);
+	stop_kthreads();
+}
+
+module_init(witness_init);
+module_exit(witness_exit);
+MODULE_DESCRIPTION("counts call chains that mix versions");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The witness in version 2. */
+
+#define WITNESS_VERSION 2
+#include "../modules/witness_version.h"
+
+#include <lpatch/patch.h>
+
+LPATCH_FUNC(witness, witness_outer, new_witness_outer);
+LPATCH_FUNC(witness, witness_inner, new_witness_inner);
+LPATCH_SYM(witness, witness_inner, 0);
+LPATCH_SYM(witness, witness_pass, 0);
+LPATCH_SYM(witness, witness_count, 0);
+
+LPATCH_NAME("witness-2");
+LPATCH_VERSION("2");
+LPATCH_DESCRIPTION("both functions of the witness, in version 2");
