@@ -89,7 +89,7 @@ no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
 # few_symbols [MODULE]: the lines of /proc/kallsyms that the test patches and wx need: symbols that they name, with the neighbours
 # that tell lengths and other names of the same address. Reading all of them takes longer than all the rest of a load; the core
 # checks each address by itself.
-# shellcheck disable=SC2120 # with an argument in cycles.sh
+# shellcheck disable=SC2120 # with an argument in cycles.sh and below
 few_symbols() {
     {
         find "$PATCHES" -name '*.lpo' -exec strings {} +
@@ -131,6 +131,22 @@ load() {
 off() {
     quiet lpatch disable "$1"
     quiet lpatch unload "$1"
+}
+
+# load_witness: the module witness with its patches, loaded and not enabled; unload_witness.
+load_witness() {
+    quiet insmod $MODULES/witness.ko
+    # For fast(): those of this module too.
+    few_symbols witness >/tmp/kallsyms
+    few_functions /tmp/kallsyms >/tmp/functions
+    load witness-2 --no-enable
+    load witness-3 --no-enable
+}
+unload_witness() {
+    quiet lpatch unload witness-2
+    quiet lpatch unload witness-3
+    quiet rmmod witness
+    rm -f /tmp/kallsyms /tmp/functions
 }
 
 # What the core has and holds, without times.

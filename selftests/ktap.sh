@@ -10,7 +10,7 @@
 # kernel log since its start has a line that qemu/verdict.patterns calls a crash or a warning, or if it leaves a patch.
 
 KTAP_SKIP=4
-# A test may set more in its file: a line "# timeout: SECONDS".
+# A test may set more in its file: a line "# timeout: SECONDS". KTAP_LIMIT is for all of them, whatever they set.
 KTAP_TIMEOUT=120
 KTAP_PATTERNS=${KTAP_PATTERNS:-/lpatch/verdict.patterns}
 KTAP_TMP=${KTAP_TMP:-/tmp/ktap}
@@ -49,7 +49,7 @@ ktap_run() {
     rm -rf "$KTAP_TMP/test"
     mkdir -p "$KTAP_TMP/test"
     : >"$KTAP_TMP/test/expect"
-    ktap_limit=$(sed -n 's/^# timeout: //p' "$2")
+    ktap_limit=${KTAP_LIMIT:-$(sed -n 's/^# timeout: //p' "$2")}
     ktap_start=$(ktap_now)
     echo "<6>lpatch-selftest: $1" >/dev/kmsg
 

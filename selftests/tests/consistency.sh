@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+# boot: consistency
+# timeout: 400
+#
+# No task runs old and new code together, whatever it does while patches come and go.
+
+# Transitions; `TRANSITIONS=500 TIMEOUT=1800 make selftest T=consistency` for more of them.
+TRANSITIONS=${TRANSITIONS:-40}
+# The same moments again: what a failure printed.
+SEED=${SEED:-}
+
+# Tasks by kind; 200 in all, with the kernel threads below.
+WORKLOAD='hog=4 idle=50 fork=6 thread=6 exec=4 uring=6 call=24 sleep=76 sleepd=16 spin=4'
+
+test_no_mixes() {
+    need_core
+    transitions lpatch check || fail "transitions ended with $?"
+    load_witness
+    # One that is never asleep and never asks to be interrupted, one that does; sleepers of both kinds.
+    for command in 'kthread spin 100' 'kindly call' 'kthread sleep 300' 'kthread sleepd 40'; do
+        echo "$command" >/proc/witness
+    done
+    # shellcheck disable=SC2086 # words
+    spawn workload $WORKLOAD >"$KTAP_TEST/workload"
+    wait_for "workload" grep -q '^ready: ' "$KTAP_TEST/workload"
+
+    rc=0
+    # shellcheck disable=SC2086 # a word or none
+    transitions lpatch cycles "$TRANSITIONS" $SEED >"$KTAP_TEST/cycles" 2>&1 || rc=$?
+    kill -TERM "$spawned"
+    worked=0
+    wait "$spawned" || worked=$?
+    echo stop >/proc/witness
+    while IFS= read -r line; do
+        note "$line"
+    done <"$KTAP_TEST/cycles"
+    [ "$rc" -eq 0 ] || fail "transitions ended with $rc"
+    [ "$worked" -eq 0 ] || fail "the workload ended with $worked: $(cat "$KTAP_TEST/workload")"
+    like "the counters" "$(cat "$KTAP_TEST/cycles")" '^mixes 0 stale 0$'
+    # Every version was in force for some chains, every way of passing the time was gone.
+    for counter in calls_1 calls_2 calls_3 call sleep sleepd spin; do
+        like "the witness" "$(cat /proc/witness)" "^$counter [1-9]"
+    done
+    unload_witness
+}
