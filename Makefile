@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest install patch kernels shell clean
+.PHONY: help demo check module loader selftest bench install patch kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -22,6 +22,7 @@ help:
 	@echo 'make module           build lpatch_core.ko for the target kernel (KDIR=DIR: for your own tree)'
 	@echo 'make loader           build the command lpatch, static'
 	@echo 'make selftest         the tests in the guest only (KTAP)'
+	@echo 'make bench            how long transitions take, beside upstream livepatch in the same guest'
 	@echo 'make patch SRC=fix.c OUT=fix.lpo'
 	@echo '                      compile a patch object for the target kernel (KDIR=DIR: for your own tree)'
 	@echo 'make shell            a shell in the guest, with module and loader'
@@ -47,6 +48,10 @@ loader:
 selftest: module loader
 	$(call have,selftests/run,guest test)
 	@selftests/run
+
+bench: module loader
+	$(call have,selftests/bench,benchmark)
+	@selftests/bench
 
 patch:
 	$(call have,qemu/build-patch,way to compile a patch)

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Runs in the guest: bench.sh RUNS CAP [ROW…]. How long transitions of the witness' pair take, by upstream livepatch and by
+# lpatch. Prints what `transitions SIDE converge` prints, and a line "tasks ROW N": so many there were. RUNS and CAP are its.
+set -eu
+KTAP_TEST=/tmp/bench
+mkdir -p "$KTAP_TEST"
+# shellcheck source=selftests/helpers.sh
+. /selftests/helpers.sh
+
+runs=$1 cap=$2
+shift 2
+[ $# -gt 0 ] || set -- idle_365 idle_2000 cpu_hogs busy_kthread sleeper
+
+tasks() { sed 's|^.*/\([0-9]*\) .*|\1|' /proc/loadavg; }
+
+# fill N: sleepers in user mode until there are N tasks.
+fill() {
+    # One more is the workload itself.
+    spawn workload "idle=$(($1 - $(tasks) - 1))" >"$KTAP_TEST/workload"
+    wait_for "workload" grep -q '^ready: ' "$KTAP_TEST/workload"
+}
+
+hogs() {
+    n=$(($(nproc) * 2))
+    while [ "$n" -gt 0 ]; do
+        spawn sh -c 'while :; do :; done'
+        n=$((n - 1))
+    done
+}
+
+# measure ROW [COMMAND…]: both sides, one after the other.
+measure() {
+    echo "tasks $1 $(tasks)"
+    row=$1
+    shift
+    for side in $sides; do
+        # What the row before has left to do is done.
+        sleep 2
+        transitions "$side" converge "$row" "$runs" "$cap" "$@"
+    done
+    kill_spawned
+}
+
+need_core
+sides=upstream
+if transitions lpatch check; then
+    sides='upstream lpatch'
+    load_witness
+else
+    quiet insmod $MODULES/witness.ko
+fi
+for row; do
+    case $row in
+        idle_365) fill 365; measure "$row" ;;
+        idle_2000) fill 2000; measure "$row" ;;
+        cpu_hogs) hogs; measure "$row" ;;
+        # All the time in the old function or on its way there.
+        busy_kthread) measure "$row" 'kthread spin 50' ;;
+        # A process asleep in the old function for longer than anybody waits.
+        sleeper) measure "$row" 'sleep 1000000' ;;
+        *) fail "no row $row" ;;
+    esac
+done
+[ "$(sed -n 's/^mixes //p' /proc/witness)" = 0 ] || fail "the witness has seen a mix"
