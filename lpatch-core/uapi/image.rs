@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mirror of the part of `lpatch.h` that describes a linked image.
+
+use super::wire::wire;
+use super::{Wire, NAME_LEN, ORC_HASH_LEN, VERSION_LEN};
+
+/// `LPATCH_SEC_TEXT`.
+pub const SEC_TEXT: u8 = 0;
+/// `LPATCH_SEC_RODATA`.
+pub const SEC_RODATA: u8 = 1;
+/// `LPATCH_SEC_DATA`.
+pub const SEC_DATA: u8 = 2;
+/// `LPATCH_TARGET_SYMBOL`.
+pub const TARGET_SYMBOL: u8 = 3;
+/// `LPATCH_NO_OFFSET`.
+pub const NO_OFFSET: u32 = 0xffff_ffff;
+/// `LPATCH_SITE_RETURN`: 5 bytes: jmp __x86_return_thunk.
+pub const SITE_RETURN: u16 = 1;
+/// `LPATCH_SITE_SEAL`: 4 bytes: endbr64 of a function whose address is never taken.
+pub const SITE_SEAL: u16 = 2;
+/// `LPATCH_SITE_CALL`: 5 bytes: call rel32, for call depth tracking.
+pub const SITE_CALL: u16 = 3;
+
+wire! {
+    /// `struct lpatch_extent`: where a table or section lies in the image.
+    pub struct Extent {
+        /// from the start of the image, a multiple of 8
+        pub offset: u32,
+        /// entries of a table, bytes of a section or of the strings
+        pub count: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_image`: header of an image.
+    pub struct Image {
+        /// IMAGE_MAGIC
+        pub magic: u32,
+        /// sizeof(struct lpatch_image)
+        pub header_size: u32,
+        /// the whole image
+        pub image_size: u32,
+        /// CRC-32 (IEEE 802.3, reflected, as in zlib) of the image with this field zero
+        pub crc32: u32,
+        /// zero
+        pub flags: u32,
+        /// string: the release of the kernel that it is for, as in uname -r
+        pub release: u32,
+        /// name of the patch
+        pub name: [u8; NAME_LEN],
+        /// version of the patch
+        pub version: [u8; VERSION_LEN],
+        /// contents of .orc_header of the object it was made from
+        pub orc_hash: [u8; ORC_HASH_LEN],
+        /// zero
+        pub reserved: u32,
+        /// section: code
+        pub text: Extent,
+        /// section: constants
+        pub rodata: Extent,
+        /// section: initialized data; the rest of the reservation's data_len is zero
+        pub data: Extent,
+        /// bytes; each string ends in NUL; offset 0 is the empty string
+        pub strings: Extent,
+        /// struct lpatch_func, sorted by old_addr
+        pub funcs: Extent,
+        /// struct lpatch_mask
+        pub masks: Extent,
+        /// struct lpatch_symbol
+        pub symbols: Extent,
+        /// struct lpatch_reloc, sorted by section and offset
+        pub relocs: Extent,
+        /// struct lpatch_orc, sorted by text offset
+        pub orcs: Extent,
+        /// struct lpatch_ex, sorted by insn
+        pub exs: Extent,
+        /// struct lpatch_bug, sorted by insn
+        pub bugs: Extent,
+        /// struct lpatch_site, sorted by offset
+        pub sites: Extent,
+        /// struct lpatch_ksym
+        pub ksyms: Extent,
+    }
+}
+
+wire! {
+    /// `struct lpatch_func`: one function to replace.
+    pub struct Func {
+        /// string: its name, as sprint_symbol() gives it for @old_addr
+        pub name: u32,
+        /// string: "vmlinux" or the name of the module that has it
+        pub objname: u32,
+        /// its position among symbols of that name in the object, from 1; 0: the name is unique
+        pub sympos: u32,
+        /// its length, as sprint_symbol() gives it
+        pub old_len: u32,
+        /// its address
+        pub old_addr: u64,
+        /// the new function's offset in the text
+        pub new_off: u32,
+        /// the new function's length
+        pub new_len: u32,
+        /// CRC-32 of the first @pre_len bytes at @old_addr with the masked ranges read as zeros
+        pub pre_crc: u32,
+        /// 0: no pre-image was recorded
+        pub pre_len: u32,
+        /// index of the first struct lpatch_mask
+        pub mask_first: u32,
+        /// how many
+        pub mask_count: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_mask`: bytes of a function that differ from boot to boot.
+    pub struct Mask {
+        /// from the function's start
+        pub offset: u32,
+        /// bytes, at least 1; masks of a function are sorted and do not overlap
+        pub len: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_symbol`: a symbol of the running kernel that the image refers to.
+    pub struct Symbol {
+        /// string: the name that sprint_symbol() gives for @addr (of several aliases, the one that
+        /// /proc/kallsyms lists first)
+        pub name: u32,
+        /// string: "vmlinux" or the name of the module that has it
+        pub objname: u32,
+        /// its address
+        pub addr: u64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_reloc`: a field that depends on where things are.
+    pub struct Reloc {
+        /// of the field in its section
+        pub offset: u32,
+        /// `SEC_*` of the field
+        pub section: u8,
+        /// the low byte of the ELF relocation type (`R_X86_64_*`)
+        pub kind: u8,
+        /// TARGET_SYMBOL, or the section of the target
+        pub target_kind: u8,
+        /// zero
+        pub reserved: u8,
+        /// index into the symbols, or offset in the target's section
+        pub target: u32,
+        /// zero
+        pub reserved2: u32,
+        /// the ELF addend
+        pub addend: i64,
+    }
+}
+
+wire! {
+    /// `struct lpatch_orc`: an ORC unwind entry.
+    pub struct Orc {
+        /// in the text, from which it holds
+        pub offset: u32,
+        /// as in struct orc_entry
+        pub sp_offset: i16,
+        /// as in struct orc_entry
+        pub bp_offset: i16,
+        /// the 16 bits after bp_offset in struct orc_entry
+        pub bits: u16,
+        /// zero
+        pub reserved: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_ex`: an exception table entry.
+    pub struct Ex {
+        /// text offset of the instruction that may fault
+        pub insn: u32,
+        /// text offset where execution goes on
+        pub fixup: u32,
+        /// the third word of struct exception_table_entry
+        pub data: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_bug`: a bug table entry (WARN and BUG).
+    pub struct Bug {
+        /// text offset of the trapping instruction
+        pub insn: u32,
+        /// rodata offset of the format string, or NO_OFFSET
+        pub format: u32,
+        /// rodata offset of the file name, or NO_OFFSET
+        pub file: u32,
+        /// line number
+        pub line: u16,
+        /// `BUGFLAG_*`
+        pub flags: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_site`: an instruction that this boot's kernel finishes.
+    pub struct Site {
+        /// in the text
+        pub offset: u32,
+        /// `SITE_*`
+        pub kind: u16,
+        /// zero
+        pub reserved: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_ksym`: a symbol of the patch, for /proc/kallsyms, stack traces and perf.
+    pub struct Ksym {
+        /// string
+        pub name: u32,
+        /// in its section
+        pub offset: u32,
+        /// bytes
+        pub size: u32,
+        /// `SEC_*`
+        pub section: u8,
+        /// letter as in nm
+        pub letter: u8,
+        /// zero
+        pub reserved: u16,
+    }
+}
