@@ -120,6 +120,12 @@ pub struct Image<'a> {
     pub sites: Table<'a, uapi::Site>,
     /// Symbols of the patch.
     pub ksyms: Table<'a, uapi::Ksym>,
+    /// Cold parts of the functions to replace.
+    pub colds: Table<'a, uapi::Cold>,
+    /// Functions of the patch that the core calls.
+    pub callbacks: Table<'a, uapi::Callback>,
+    /// States that the patch makes or can deal with.
+    pub states: Table<'a, uapi::State>,
     /// With which the image was checked.
     pub crc32: Crc32,
 }
@@ -147,6 +153,9 @@ impl<'a> Image<'a> {
             bugs: extents.table(&header.bugs, offset_of!(uapi::Image, bugs))?,
             sites: extents.table(&header.sites, offset_of!(uapi::Image, sites))?,
             ksyms: extents.table(&header.ksyms, offset_of!(uapi::Image, ksyms))?,
+            colds: extents.table(&header.colds, offset_of!(uapi::Image, colds))?,
+            callbacks: extents.table(&header.callbacks, offset_of!(uapi::Image, callbacks))?,
+            states: extents.table(&header.states, offset_of!(uapi::Image, states))?,
             crc32,
             header,
         };
@@ -159,6 +168,7 @@ impl<'a> Image<'a> {
         image.string(header.release)?;
         request::name(&header.name, offset_of!(uapi::Image, name))?;
         request::version(&header.version, offset_of!(uapi::Image, version))?;
+        request::name(&header.set, offset_of!(uapi::Image, set))?;
         Ok(image)
     }
 
@@ -170,6 +180,16 @@ impl<'a> Image<'a> {
     /// The version of the patch, without padding.
     pub fn version(&self) -> &[u8] {
         trim(&self.header.version)
+    }
+
+    /// The set that the patch belongs to, without padding.
+    pub fn set(&self) -> &[u8] {
+        trim(&self.header.set)
+    }
+
+    /// Whether the patch is cumulative: it replaces all others of its set.
+    pub fn replaces(&self) -> bool {
+        self.header.flags & uapi::IMG_REPLACE != 0
     }
 
     /// All strings.
@@ -212,7 +232,7 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    fn spans(&self) -> [Span; 14] {
+    fn spans(&self) -> [Span; 17] {
         fn table<T: Wire>(table: &Table<'_, T>, field: usize) -> Span {
             Span::new(table.offset, table.bytes.len(), field)
         }
@@ -235,6 +255,9 @@ impl<'a> Image<'a> {
             table(&self.bugs, offset_of!(uapi::Image, bugs)),
             table(&self.sites, offset_of!(uapi::Image, sites)),
             table(&self.ksyms, offset_of!(uapi::Image, ksyms)),
+            table(&self.colds, offset_of!(uapi::Image, colds)),
+            table(&self.callbacks, offset_of!(uapi::Image, callbacks)),
+            table(&self.states, offset_of!(uapi::Image, states)),
         ]
     }
 }
@@ -277,7 +300,10 @@ fn header(bytes: &[u8], crc32: Crc32) -> Result<uapi::Image, Refusal> {
     })?;
 
     for (field, offset) in [
-        (header.flags, offset_of!(uapi::Image, flags)),
+        (
+            header.flags & !uapi::IMG_REPLACE,
+            offset_of!(uapi::Image, flags),
+        ),
         (header.reserved, offset_of!(uapi::Image, reserved)),
     ] {
         ensure(field == 0, || Refusal::at(Reason::Reserved, offset))?;

@@ -10,6 +10,7 @@
 //! use, the other does, and the lints for unused and unreachable items cannot know that.
 
 pub mod arena;
+pub mod cold;
 pub mod extable;
 pub mod fentry;
 pub mod finalize;
@@ -23,6 +24,7 @@ pub mod request;
 pub mod routes;
 pub mod slots;
 pub mod sort;
+pub mod states;
 pub mod symbol_text;
 pub mod transition;
 pub mod verify;

@@ -99,6 +99,10 @@ impl Kernel for Running {
         return_thunk()
     }
 
+    fn has_ibt(&self) -> bool {
+        cfg!(CONFIG_X86_KERNEL_IBT)
+    }
+
     fn is_ours(&self, addr: u64) -> bool {
         let mut ours = self.own_text.contains(&addr);
         symbol(addr, &mut |symbol| {

@@ -22,6 +22,17 @@ pub const SITE_SEAL: u16 = 2;
 /// `LPATCH_SITE_CALL`: 5 bytes: call rel32, for call depth tracking.
 pub const SITE_CALL: u16 = 3;
 
+/// `LPATCH_IMG_REPLACE`: cumulative: replaces all others of its set.
+pub const IMG_REPLACE: u32 = 1 << 0;
+/// `LPATCH_CALLBACK_PRE_PATCH`: before the functions of the object change; may refuse.
+pub const CALLBACK_PRE_PATCH: u32 = 1;
+/// `LPATCH_CALLBACK_POST_PATCH`: when they have changed for all tasks.
+pub const CALLBACK_POST_PATCH: u32 = 2;
+/// `LPATCH_CALLBACK_PRE_UNPATCH`: before they change back.
+pub const CALLBACK_PRE_UNPATCH: u32 = 3;
+/// `LPATCH_CALLBACK_POST_UNPATCH`: when they have changed back for all tasks.
+pub const CALLBACK_POST_UNPATCH: u32 = 4;
+
 wire! {
     /// `struct lpatch_extent`: where a table or section lies in the image.
     pub struct Extent {
@@ -43,7 +54,7 @@ wire! {
         pub image_size: u32,
         /// CRC-32 (IEEE 802.3, reflected, as in zlib) of the image with this field zero
         pub crc32: u32,
-        /// zero
+        /// `IMG_*`
         pub flags: u32,
         /// string: the release of the kernel that it is for, as in uname -r
         pub release: u32,
@@ -51,6 +62,8 @@ wire! {
         pub name: [u8; NAME_LEN],
         /// version of the patch
         pub version: [u8; VERSION_LEN],
+        /// the set that it belongs to; the same characters as in a name
+        pub set: [u8; NAME_LEN],
         /// contents of .orc_header of the object it was made from
         pub orc_hash: [u8; ORC_HASH_LEN],
         /// zero
@@ -81,6 +94,12 @@ wire! {
         pub sites: Extent,
         /// struct lpatch_ksym
         pub ksyms: Extent,
+        /// struct lpatch_cold, sorted by addr
+        pub colds: Extent,
+        /// struct lpatch_callback, sorted by the object's name and kind
+        pub callbacks: Extent,
+        /// struct lpatch_state, sorted by id
+        pub states: Extent,
     }
 }
 
@@ -132,6 +151,10 @@ wire! {
         pub objname: u32,
         /// its address
         pub addr: u64,
+        /// its position among symbols of that name in the object, from 1; 0: the name is unique
+        pub sympos: u32,
+        /// zero
+        pub reserved: u32,
     }
 }
 
@@ -228,5 +251,47 @@ wire! {
         pub letter: u8,
         /// zero
         pub reserved: u16,
+    }
+}
+
+wire! {
+    /// `struct lpatch_cold`: unlikely code that the compiler moved out of a function to replace.
+    pub struct Cold {
+        /// index into the functions
+        pub func: u32,
+        /// string: its name, that of the function with ".cold" or ".cold.N" behind it
+        pub name: u32,
+        /// its address
+        pub addr: u64,
+        /// its length, as sprint_symbol() gives it
+        pub len: u32,
+        /// zero
+        pub reserved: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_callback`: a function of the patch that the core calls.
+    pub struct Callback {
+        /// string: "vmlinux" or the name of the module that it is about
+        pub objname: u32,
+        /// `CALLBACK_*`; one of each kind for an object
+        pub kind: u32,
+        /// the function's offset in the text
+        pub offset: u32,
+        /// zero
+        pub reserved: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_state`: a change of the system's state that the patch makes or can deal with.
+    pub struct State {
+        /// which
+        pub id: u64,
+        /// of the change; a patch can deal with its own version and lower ones
+        pub version: u32,
+        /// zero
+        pub reserved: u32,
     }
 }

@@ -98,6 +98,9 @@ enum lpatch_reason {
 	LPATCH_R_BUG = 82,
 	LPATCH_R_SITE = 83,		/* site out of bounds or its bytes are not what the kind needs */
 	LPATCH_R_KSYM = 84,
+	LPATCH_R_COLD = 85,		/* not the cold part of that function, or not sorted; or only len is wrong: @value: length */
+	LPATCH_R_CALLBACK_TABLE = 86,	/* a callback has no valid kind or object, cannot be called, or is not sorted */
+	LPATCH_R_STATE_TABLE = 87,	/* two states of one id, or not sorted; @value: the id */
 
 	/* functions */
 	LPATCH_R_NO_FUNCS = 96,
@@ -520,16 +523,20 @@ struct lpatch_extent {
 	__u32 count;
 };
 
+/* lpatch_image.flags */
+#define LPATCH_IMG_REPLACE	(1U << 0)	/* cumulative: replaces all others of its set */
+
 /**
  * struct lpatch_image - header of an image
  * @magic: LPATCH_IMAGE_MAGIC
  * @header_size: sizeof(struct lpatch_image)
  * @image_size: the whole image
  * @crc32: CRC-32 (IEEE 802.3, reflected, as in zlib) of the image with this field zero
- * @flags: zero
+ * @flags: LPATCH_IMG_*
  * @release: string: the release of the kernel that it is for, as in uname -r
  * @name: name of the patch
  * @version: version of the patch
+ * @set: the set that it belongs to; the same characters as in a name
  * @orc_hash: contents of .orc_header of the object it was made from
  * @reserved: zero
  * @text: section: code
@@ -545,6 +552,9 @@ struct lpatch_extent {
  * @bugs: struct lpatch_bug, sorted by insn
  * @sites: struct lpatch_site, sorted by offset
  * @ksyms: struct lpatch_ksym
+ * @colds: struct lpatch_cold, sorted by addr
+ * @callbacks: struct lpatch_callback, sorted by the object's name and kind
+ * @states: struct lpatch_state, sorted by id
  */
 struct lpatch_image {
 	__u32 magic;
@@ -555,6 +565,7 @@ struct lpatch_image {
 	__u32 release;
 	__u8 name[LPATCH_NAME_LEN];
 	__u8 version[LPATCH_VERSION_LEN];
+	__u8 set[LPATCH_NAME_LEN];
 	__u8 orc_hash[LPATCH_ORC_HASH_LEN];
 	__u32 reserved;
 	struct lpatch_extent text;
@@ -570,6 +581,9 @@ struct lpatch_image {
 	struct lpatch_extent bugs;
 	struct lpatch_extent sites;
 	struct lpatch_extent ksyms;
+	struct lpatch_extent colds;
+	struct lpatch_extent callbacks;
+	struct lpatch_extent states;
 };
 
 /* section numbers of an image */
@@ -621,11 +635,15 @@ struct lpatch_mask {
  *	/proc/kallsyms lists first)
  * @objname: string: "vmlinux" or the name of the module that has it
  * @addr: its address
+ * @sympos: its position among symbols of that name in the object, from 1; 0: the name is unique
+ * @reserved: zero
  */
 struct lpatch_symbol {
 	__u32 name;
 	__u32 objname;
 	__u64 addr;
+	__u32 sympos;
+	__u32 reserved;
 };
 
 /* lpatch_reloc.target_kind: a section (LPATCH_SEC_*) with an offset, or a symbol */
@@ -735,6 +753,60 @@ struct lpatch_ksym {
 	__u8 section;
 	__u8 letter;
 	__u16 reserved;
+};
+
+/**
+ * struct lpatch_cold - unlikely code that the compiler moved out of a function to replace
+ * @func: index into the functions
+ * @name: string: its name, that of the function with ".cold" or ".cold.N" behind it
+ * @addr: its address
+ * @len: its length, as sprint_symbol() gives it
+ * @reserved: zero
+ *
+ * It is entered and left by jumps, so a task that runs there has no frame of the function itself. Where several
+ * functions of an object have the name, it may belong to any of them.
+ */
+struct lpatch_cold {
+	__u32 func;
+	__u32 name;
+	__u64 addr;
+	__u32 len;
+	__u32 reserved;
+};
+
+/* lpatch_callback.kind */
+#define LPATCH_CALLBACK_PRE_PATCH	1	/* before the functions of the object change; may refuse */
+#define LPATCH_CALLBACK_POST_PATCH	2	/* when they have changed for all tasks */
+#define LPATCH_CALLBACK_PRE_UNPATCH	3	/* before they change back */
+#define LPATCH_CALLBACK_POST_UNPATCH	4	/* when they have changed back for all tasks */
+
+/**
+ * struct lpatch_callback - a function of the patch that the core calls
+ * @objname: string: "vmlinux" or the name of the module that it is about
+ * @kind: LPATCH_CALLBACK_*; one of each kind for an object
+ * @offset: the function's offset in the text
+ * @reserved: zero
+ *
+ * It is called through a pointer: where the kernel is built for IBT, it begins with an endbr64 that no
+ * LPATCH_SITE_SEAL takes away.
+ */
+struct lpatch_callback {
+	__u32 objname;
+	__u32 kind;
+	__u32 offset;
+	__u32 reserved;
+};
+
+/**
+ * struct lpatch_state - a change of the system's state that the patch makes or can deal with
+ * @id: which
+ * @version: of the change; a patch can deal with its own version and lower ones
+ * @reserved: zero
+ */
+struct lpatch_state {
+	__u64 id;
+	__u32 version;
+	__u32 reserved;
 };
 
 #endif /* _UAPI_LPATCH_H */

@@ -183,6 +183,12 @@ reasons! {
     Site = 83,
     /// `LPATCH_R_KSYM`.
     Ksym = 84,
+    /// `LPATCH_R_COLD`: not the cold part of that function, or not sorted; or only len is wrong: @value: length.
+    Cold = 85,
+    /// `LPATCH_R_CALLBACK_TABLE`: a callback has no valid kind or object, cannot be called, or is not sorted.
+    CallbackTable = 86,
+    /// `LPATCH_R_STATE_TABLE`: two states of one id, or not sorted; @value: the id.
+    StateTable = 87,
     /// `LPATCH_R_NO_FUNCS`.
     NoFuncs = 96,
     /// `LPATCH_R_FUNC_NEW`: new code is out of the text, or its stack cannot be unwound.

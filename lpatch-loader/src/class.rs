@@ -38,6 +38,10 @@ pub enum Class {
     Funcs,
     /// `.lpatch.syms`.
     Syms,
+    /// `.lpatch.callbacks`.
+    Callbacks,
+    /// `.lpatch.states`.
+    States,
     /// Notes of lpatch.
     Notes,
     /// The file's own tables and other parts that no memory is needed for; why it may be left out.
@@ -70,8 +74,11 @@ const RULES: &[(&str, Class)] = &[
     (".call_sites", Sites(uapi::SITE_CALL)),
     (".lpatch.funcs", Class::Funcs),
     (".lpatch.syms", Class::Syms),
+    (".lpatch.callbacks", Class::Callbacks),
+    (".lpatch.states", Class::States),
     (".note.lpatch*", Class::Notes),
-    (".lpatch.*", Ignored("names for the loader")),
+    (".lpatch.strings", Ignored("names for the loader")),
+    (".lpatch.*", Refused("this lpatch does not know what it asks for; install a newer one")),
     (".static_call_sites", Ignored("a call through its trampoline is always right")),
     (".smp_locks", Ignored("the lock prefixes stay, which is right on any number of CPUs")),
     ("__patchable_function_entries", Ignored("the kernel finds fentry calls by __mcount_loc")),

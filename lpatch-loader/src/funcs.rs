@@ -6,9 +6,9 @@ use crate::kallsyms::{Found, Kallsyms, Length};
 use crate::meta::{FuncEntry, Meta, VMLINUX};
 use crate::notes::Preimage;
 use crate::problem::Problems;
-use crate::resolve::{Advice, OldFunc, ResolveError, Resolved, Resolver};
+use crate::resolve::{Advice, ColdPart, OldFunc, ResolveError, Resolved, Resolver};
 use crate::target::Target;
-use lpatch_model::fentry;
+use lpatch_model::{cold, fentry};
 
 /// Longest function whose bytes are read.
 const FUNCTION_MAX: u32 = 1 << 20;
@@ -114,6 +114,45 @@ fn func<'k>(entry: &FuncEntry<'k>, kallsyms: &'k Kallsyms) -> Result<Found<'k>, 
     Ok(found)
 }
 
+/// Finds the cold parts of the functions, under all of their names. Of several functions of one name in an object, each
+/// part may belong to each, and counts once.
+fn cold_parts(
+    funcs: &[Found<'_>],
+    kallsyms: &Kallsyms,
+    resolved: &mut Resolved,
+    problems: &mut Problems,
+) {
+    let aliases = funcs.iter().map(|func| kallsyms.aliases(func)).enumerate();
+    let (indices, names): (Vec<usize>, Vec<Found<'_>>) = aliases
+        .flat_map(|(index, aliases)| aliases.into_iter().map(move |alias| (index, alias)))
+        .unzip();
+    let colds = &mut resolved.colds;
+    let parts = kallsyms.variants(&names);
+    for ((func, name), parts) in indices.into_iter().zip(&names).zip(parts) {
+        let is_cold =
+            |part: &Found<'_>| cold::is_part_of(part.name.as_bytes(), name.name.as_bytes());
+        for part in parts.into_iter().filter(is_cold) {
+            let first = kallsyms.canonical(&part);
+            let function = kallsyms.canonical(name);
+            if !cold::is_part_of(first.name.as_bytes(), function.name.as_bytes()) {
+                problems.push(ResolveError::ColdName {
+                    name: function.name.into(),
+                    part: part.name.into(),
+                });
+            }
+            colds.push(ColdPart {
+                func,
+                name: first.name.into(),
+                addr: first.addr,
+                // The core refuses what has no length.
+                len: kallsyms.length(&first).unwrap_or(Length::Exact(0)),
+            });
+        }
+    }
+    colds.sort_by_key(|part| part.addr);
+    colds.dedup_by_key(|part| part.addr);
+}
+
 /// Finds and checks all functions, collecting what is wrong.
 pub(crate) fn funcs(
     meta: &Meta<'_>,
@@ -168,6 +207,7 @@ pub(crate) fn funcs(
         }
     }
     let founds: Vec<Found<'_>> = list.iter().map(|(_, found, ..)| *found).collect();
+    cold_parts(&founds, kallsyms, resolved, problems);
     let parts = kallsyms.variants(&founds);
     for ((entry, found, first, len), parts) in list.into_iter().zip(parts) {
         resolved.funcs.push(OldFunc {

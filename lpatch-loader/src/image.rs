@@ -6,16 +6,17 @@
 //! is parsed again with the core's own parser.
 
 use crate::entry;
-use crate::kallsyms::Length;
-use crate::layout::{Layout, LayoutError, Region, PAGE};
+use crate::layout::{Layout, LayoutError, Region};
 use crate::link::Linked;
 use crate::problem::Problems;
-use crate::relocate::{self, Bases, Field, Target};
+use crate::relocate::{self, Bases};
+use lists::Lists;
 use lpatch_model::image::{crc_of_image, Crc32};
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::{self, Extent, Wire};
-use std::collections::HashMap;
 use std::ops::Range;
+
+mod lists;
 
 /// CRC-32 as the model wants it: continues from the CRC of what came before.
 pub const CRC: Crc32 = |crc, bytes| {
@@ -29,32 +30,6 @@ pub const CRC: Crc32 = |crc, bytes| {
 pub struct Built {
     /// The image.
     pub bytes: Vec<u8>,
-}
-
-/// Strings of the image, each once.
-struct Strings {
-    bytes: Vec<u8>,
-    known: HashMap<String, u32>,
-}
-
-impl Strings {
-    fn new() -> Self {
-        Self {
-            bytes: vec![0],
-            known: HashMap::from([(String::new(), 0)]),
-        }
-    }
-
-    fn add(&mut self, text: &str) -> u32 {
-        if let Some(offset) = self.known.get(text) {
-            return *offset;
-        }
-        let offset = to_u32(self.bytes.len());
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.push(0);
-        self.known.insert(text.into(), offset);
-        offset
-    }
 }
 
 /// Lengths in an image; one that does not fit makes an image that [`check`] refuses.
@@ -142,141 +117,6 @@ fn split(bytes: &mut [u8], ranges: [Range<usize>; 3]) -> [&mut [u8]; 3] {
     })
 }
 
-fn reloc(field: &Field, linked: &Linked<'_>) -> uapi::Reloc {
-    let (target_kind, target) = match field.target {
-        Target::Patch(place) => (place.region.code(), place.offset),
-        Target::Kernel(symbol) => {
-            let at = linked.resolved.of.get(&symbol).copied();
-            (uapi::TARGET_SYMBOL, at.map_or(u32::MAX, to_u32))
-        }
-    };
-    uapi::Reloc {
-        offset: field.place.offset,
-        section: field.place.region.code(),
-        // All kinds in the table are below 256.
-        kind: u8::try_from(field.kind.number).unwrap_or(u8::MAX),
-        target_kind,
-        reserved: 0,
-        target,
-        reserved2: 0,
-        addend: field.addend,
-    }
-}
-
-/// The functions with their masks.
-fn funcs(
-    linked: &Linked<'_>,
-    strings: &mut Strings,
-    extra_pages: &[u64],
-) -> (Vec<uapi::Func>, Vec<uapi::Mask>) {
-    let (mut list, mut masks) = (Vec::new(), Vec::new());
-    for (index, old) in linked.resolved.funcs.iter().enumerate() {
-        let extra = extra_pages.get(index).copied().unwrap_or(0);
-        let old_len = match old.len {
-            Length::Exact(len) => len,
-            Length::AtLeast(len) => len.saturating_add(extra.saturating_mul(PAGE)),
-        };
-        let Some(entry) = linked.meta.funcs.get(old.entry) else {
-            continue;
-        };
-        let section = linked.object.elf.sections().get(entry.section);
-        let place = section.and_then(|s| linked.layout.place(s, entry.offset));
-        let preimage = linked.preimages.get(old.entry);
-        let mask_first = to_u32(masks.len());
-        let own = preimage.map(|p| p.masks.as_slice()).unwrap_or_default();
-        masks.extend_from_slice(own);
-        list.push(uapi::Func {
-            name: strings.add(&old.name),
-            objname: strings.add(&old.objname),
-            sympos: old.sympos,
-            old_len: u32::try_from(old_len).unwrap_or(u32::MAX),
-            old_addr: old.addr,
-            new_off: place.map_or(u32::MAX, |p| p.offset),
-            new_len: u32::try_from(entry.len).unwrap_or(u32::MAX),
-            pre_crc: preimage.map_or(0, |p| p.crc),
-            pre_len: preimage.map_or(0, |p| p.len),
-            mask_first,
-            mask_count: to_u32(own.len()),
-        });
-    }
-    (list, masks)
-}
-
-/// The tables that are made of what was resolved, with the strings of all.
-struct Lists {
-    strings: Strings,
-    release: u32,
-    funcs: Vec<uapi::Func>,
-    masks: Vec<uapi::Mask>,
-    symbols: Vec<uapi::Symbol>,
-    relocs: Vec<uapi::Reloc>,
-    ksyms: Vec<uapi::Ksym>,
-}
-
-impl Lists {
-    fn new(linked: &Linked<'_>, extra_pages: &[u64]) -> Self {
-        let mut strings = Strings::new();
-        let (funcs, masks) = funcs(linked, &mut strings, extra_pages);
-        let symbols = linked.resolved.symbols.iter();
-        let symbols = symbols
-            .map(|symbol| uapi::Symbol {
-                name: strings.add(&symbol.name),
-                objname: strings.add(&symbol.objname),
-                addr: symbol.addr,
-            })
-            .collect();
-        let ksyms = linked.tables.symbols.iter();
-        let ksyms = ksyms
-            .map(|symbol| uapi::Ksym {
-                name: strings.add(symbol.name),
-                offset: symbol.place.offset,
-                size: symbol.size,
-                section: symbol.place.region.code(),
-                letter: symbol.letter,
-                reserved: 0,
-            })
-            .collect();
-        let fields = linked.fields.list.iter();
-        Self {
-            release: strings.add(&linked.release),
-            strings,
-            funcs,
-            masks,
-            symbols,
-            relocs: fields.map(|field| reloc(field, linked)).collect(),
-            ksyms,
-        }
-    }
-
-    /// Bytes that an image takes with these tables.
-    fn image_size(&self, linked: &Linked<'_>) -> usize {
-        fn bytes<T: Wire>(entries: &[T]) -> usize {
-            entries.len().saturating_mul(T::SIZE)
-        }
-        let (layout, tables) = (&linked.layout, &linked.tables);
-        let parts = [
-            uapi::Image::SIZE,
-            to_usize(layout.text_len),
-            to_usize(layout.rodata_len),
-            to_usize(layout.data_init_len),
-            self.strings.bytes.len(),
-            bytes(&self.funcs),
-            bytes(&self.masks),
-            bytes(&self.symbols),
-            bytes(&self.relocs),
-            bytes(&tables.orcs),
-            bytes(&tables.exs),
-            bytes(&tables.bugs),
-            bytes(&tables.sites),
-            bytes(&self.ksyms),
-        ];
-        // Each part begins at a multiple of 8.
-        parts
-            .iter()
-            .fold(0, |sum, part| sum.next_multiple_of(8).saturating_add(*part))
-    }
-}
-
 /// Appends the three sections, relocated for these addresses.
 fn sections(
     linked: &Linked<'_>,
@@ -311,8 +151,9 @@ fn sections(
     problems.or([text, rodata, data])
 }
 
-/// Builds the image for these addresses. Where kallsyms does not tell a function's length exactly, it is taken
-/// to reach to the end of its page and `extra_pages` further; the index is that of `resolved.funcs`.
+/// Builds the image for these addresses. Where kallsyms does not tell the length of a function or cold part exactly,
+/// it is taken to reach to the end of its page and `extra_pages` further; there, `resolved.colds` follow
+/// `resolved.funcs`.
 pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<Built, Problems> {
     let lists = Lists::new(linked, extra_pages);
     let size = lists.image_size(linked);
@@ -336,10 +177,15 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<
         header_size: to_u32(uapi::Image::SIZE),
         image_size: 0,
         crc32: 0,
-        flags: 0,
+        flags: if linked.info.cumulative {
+            uapi::IMG_REPLACE
+        } else {
+            0
+        },
         release: lists.release,
         name: padded(&linked.info.name),
         version: padded(&linked.info.version),
+        set: padded(&linked.info.set),
         orc_hash: tables.orc_hash,
         reserved: 0,
         text,
@@ -355,6 +201,9 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<
         bugs: out.table(&tables.bugs),
         sites: out.table(&tables.sites),
         ksyms: out.table(&lists.ksyms),
+        colds: out.table(&lists.colds),
+        callbacks: out.table(&lists.callbacks),
+        states: out.table(&linked.meta.states),
     };
     header.image_size = to_u32(out.bytes.len());
     let _ = header.write(&mut out.bytes);

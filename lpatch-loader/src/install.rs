@@ -70,25 +70,33 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra: &[u64]) -> Result<Built,
     Ok(built)
 }
 
-/// The function whose length kallsyms did not tell exactly, and by how many pages the core knows it to be longer.
+/// The function or cold part whose length kallsyms did not tell exactly, as [`image::build`] counts them, and by how
+/// many pages the core knows it to be longer.
 fn open_ended(linked: &Linked<'_>, error: &DeviceError) -> Option<(usize, u64)> {
-    match error {
-        DeviceError::Refused(r) if r.reason() == Some(Reason::FuncSymbol) => {
-            let index = usize::try_from(r.at).ok()?;
-            let Length::AtLeast(len) = linked.resolved.funcs.get(index)?.len else {
-                return None;
-            };
-            let missing = r.value.checked_sub(len)?;
-            (missing > 0 && missing % PAGE_SIZE == 0).then_some((index, missing / PAGE_SIZE))
-        }
-        _ => None,
-    }
+    let DeviceError::Refused(refused) = error else {
+        return None;
+    };
+    let resolved = &linked.resolved;
+    let at = usize::try_from(refused.at).ok()?;
+    let (index, len) = match refused.reason()? {
+        Reason::FuncSymbol => (at, resolved.funcs.get(at)?.len),
+        Reason::Cold => (
+            resolved.funcs.len().checked_add(at)?,
+            resolved.colds.get(at)?.len,
+        ),
+        _ => return None,
+    };
+    let Length::AtLeast(len) = len else {
+        return None;
+    };
+    let missing = refused.value.checked_sub(len)?;
+    (missing > 0 && missing % PAGE_SIZE == 0).then_some((index, missing / PAGE_SIZE))
 }
 
-/// Builds and loads. The length of the last function of a module's text is not in kallsyms: it ends with a page,
+/// Builds and loads. The length of the last function or cold part of a module's text is not in kallsyms: it ends with a page,
 /// and only the kernel knows which. The core, asked once, tells.
 fn load(core: &mut dyn Device, linked: &Linked<'_>, bases: &Bases) -> Result<Built, InstallError> {
-    let mut extra_pages = vec![0; linked.resolved.funcs.len()];
+    let mut extra_pages = vec![0; linked.resolved.funcs.len() + linked.resolved.colds.len()];
     loop {
         let built = build(linked, bases, &extra_pages)?;
         let error = match core.load(&built.bytes) {
@@ -96,7 +104,7 @@ fn load(core: &mut dyn Device, linked: &Linked<'_>, bases: &Bases) -> Result<Bui
             Err(error) => error,
         };
         match open_ended(linked, &error) {
-            // Once for each function, so that it ends.
+            // Once for each, so that it ends.
             Some((index, pages)) if extra_pages.get(index) == Some(&0) => {
                 extra_pages[index] = pages;
             }

@@ -299,6 +299,17 @@ impl Kallsyms {
         first.and_then(|index| self.found(index)).unwrap_or(*symbol)
     }
 
+    /// All symbols at the address of `symbol` in its object, itself included, in the order of the list.
+    pub fn aliases<'k>(&'k self, symbol: &Found<'k>) -> Vec<Found<'k>> {
+        let Some(line) = self.lines.get(symbol.index) else {
+            return vec![*symbol];
+        };
+        let own = self.of_object(line.object);
+        own.filter(|(_, l)| l.addr == line.addr)
+            .filter_map(|(index, _)| self.found(index))
+            .collect()
+    }
+
     /// The position of a symbol among those of its name in its object, from 1, or 0 if it is the only one.
     pub fn sympos(&self, symbol: &Found<'_>) -> u32 {
         let same = self

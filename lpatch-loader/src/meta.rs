@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `.lpatch.funcs` and `.lpatch.syms`: which functions are replaced, and how names are meant.
+//! The sections `.lpatch.*`: which functions are replaced, how names are meant, what the core calls, which states
+//! the patch has.
 //!
 //! An entry of `.lpatch.funcs` is {u64 new function, u64 objname, u64 old name, u64 sympos}, one of
 //! `.lpatch.syms` is {u64 objname, u64 name, u64 sympos}. The first ones are R_X86_64_64 relocations, objname
 //! to a string or 0 for vmlinux; sympos is a number.
 
 use crate::class::Class;
-use crate::elf::{Rela, Section};
+use crate::elf::{Rela, Section, Symbol};
 use crate::object::Object;
 use crate::problem::Problems;
-use lpatch_model::uapi::Wire;
+use lpatch_model::uapi::{State, Wire};
 use std::collections::HashMap;
 use thiserror::Error;
+
+mod callbacks;
+mod states;
+
+pub use callbacks::{kind_name, CallbackEntry};
 
 /// What names of the kernel proper are said to be in.
 pub const VMLINUX: &str = "vmlinux";
@@ -58,6 +64,26 @@ pub enum MetaError {
         /// Index of the other.
         second: usize,
     },
+    /// Two callbacks of a kind.
+    #[error("{objname} has two {kind} callbacks, {first} and {second}; let one call the other")]
+    CallbackTwice {
+        /// Which kind.
+        kind: &'static str,
+        /// The object that they are about.
+        objname: String,
+        /// One function.
+        first: String,
+        /// The other function.
+        second: String,
+    },
+    /// Two versions of a state.
+    #[error(
+        "state {id} is there twice; keep the LPATCH_STATE line with its version in this patch"
+    )]
+    StateTwice {
+        /// Its id.
+        id: u64,
+    },
 }
 
 /// A position among symbols of one name, from 1; `None`: the name must be unique.
@@ -93,13 +119,17 @@ pub struct SymEntry<'d> {
     pub sympos: Sympos,
 }
 
-/// Both tables.
+/// All tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta<'d> {
     /// In the order of the file.
     pub funcs: Vec<FuncEntry<'d>>,
     /// In the order of the file.
     pub syms: Vec<SymEntry<'d>>,
+    /// By object and kind.
+    pub callbacks: Vec<CallbackEntry<'d>>,
+    /// By id.
+    pub states: Vec<State>,
 }
 
 /// One section of entries with its relocations by offset.
@@ -199,12 +229,20 @@ impl<'o, 'd> Table<'o, 'd> {
         Ok((number != 0).then_some(number))
     }
 
-    fn func(&self, index: usize) -> Result<FuncEntry<'d>, MetaError> {
+    /// Section, offset and symbol of the function that a pointer field names. `missing` says what is wrong if there is
+    /// no pointer, no code, or no symbol.
+    fn function(
+        &self,
+        index: usize,
+        field: usize,
+        missing: [&'static str; 3],
+    ) -> Result<(usize, u64, &'o Symbol<'d>), MetaError> {
+        let [no_pointer, no_code, no_symbol] = missing;
         let (section, offset) = self
-            .pointer(index, 0)?
-            .ok_or_else(|| self.bad(index, "it has no new function"))?;
+            .pointer(index, field)?
+            .ok_or_else(|| self.bad(index, no_pointer))?;
         if self.object.class(section) != Class::Text {
-            return Err(self.bad(index, "the new function is not in a text section"));
+            return Err(self.bad(index, no_code));
         }
         let symbol = self
             .object
@@ -217,7 +255,20 @@ impl<'o, 'd> Table<'o, 'd> {
                     && s.value == offset
                     && s.size > 0
             })
-            .ok_or_else(|| self.bad(index, "the new function has no symbol with a size"))?;
+            .ok_or_else(|| self.bad(index, no_symbol))?;
+        Ok((section, offset, symbol))
+    }
+
+    fn func(&self, index: usize) -> Result<FuncEntry<'d>, MetaError> {
+        let (section, offset, symbol) = self.function(
+            index,
+            0,
+            [
+                "it has no new function",
+                "the new function is not in a text section",
+                "the new function has no symbol with a size",
+            ],
+        )?;
         Ok(FuncEntry {
             section,
             offset,
@@ -267,11 +318,21 @@ fn entries<'d, T>(
 }
 
 impl<'d> Meta<'d> {
-    /// Reads both tables, collecting what is wrong.
+    /// Reads all tables, collecting what is wrong.
     pub fn read(object: &Object<'d>, problems: &mut Problems) -> Self {
         let before = problems.len();
         let funcs = entries(object, Class::Funcs, FUNC_LEN, |t, at| t.func(at), problems);
         let syms = entries(object, Class::Syms, SYM_LEN, |t, at| t.sym(at), problems);
+        let mut callbacks = entries(
+            object,
+            Class::Callbacks,
+            callbacks::LEN,
+            callbacks::read,
+            problems,
+        );
+        callbacks::sort(&mut callbacks, problems);
+        let mut states = entries(object, Class::States, states::LEN, states::read, problems);
+        states::sort(&mut states, problems);
         if funcs.is_empty() && problems.len() == before {
             problems.push(MetaError::NoFuncs);
         }
@@ -287,6 +348,11 @@ impl<'d> Meta<'d> {
                 });
             }
         }
-        Self { funcs, syms }
+        Self {
+            funcs,
+            syms,
+            callbacks,
+            states,
+        }
     }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 /// Owner of the notes, with its NUL.
 pub const OWNER: &[u8] = b"lpatch\0";
-/// A "key=value" string: name, version, description, fixes (may repeat), set.
+/// A "key=value" string: name, version, description, fixes (may repeat), set, cumulative (0 or 1).
 pub const NOTE_INFO: u32 = 1;
 /// The release of the target, as in `uname -r`.
 pub const NOTE_RELEASE: u32 = 2;
@@ -112,6 +112,8 @@ pub struct Info {
     pub fixes: Vec<String>,
     /// The set that it belongs to.
     pub set: String,
+    /// Whether it replaces all others of its set.
+    pub cumulative: bool,
 }
 
 /// What the bytes of an old function must be.
@@ -279,6 +281,7 @@ impl Notes {
 
         let mut notes = Self::default();
         let (mut name, mut version, mut description, mut set) = (None, None, None, None);
+        let mut cumulative = None;
         for note in walk(object)? {
             match note.kind {
                 NOTE_INFO => {
@@ -292,6 +295,14 @@ impl Notes {
                         "version" => once(&mut version, value, "INFO version")?,
                         "description" => once(&mut description, value, "INFO description")?,
                         "set" => once(&mut set, value, "INFO set")?,
+                        "cumulative" => {
+                            let yes = match value.as_str() {
+                                "0" => false,
+                                "1" => true,
+                                _ => return Err(note.malformed("INFO", "cumulative is not 0 or 1")),
+                            };
+                            once(&mut cumulative, yes, "INFO cumulative")?
+                        }
                         "fixes" => notes.info.fixes.push(value),
                         // A newer object may say more about itself.
                         _ => (),
@@ -320,6 +331,7 @@ impl Notes {
         notes.info.version = version.unwrap_or_default();
         notes.info.description = description.unwrap_or_default();
         notes.info.set = set.unwrap_or_else(|| "main".into());
+        notes.info.cumulative = cumulative.unwrap_or(false);
         if notes.info.name.is_empty() {
             return Err(NoteError::NoName);
         }

@@ -56,6 +56,12 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
         Reason::Bug => Some(code(linked, linked.tables.bugs.get(at)?.insn)),
         Reason::Site => Some(code(linked, linked.tables.sites.get(at)?.offset)),
         Reason::Ksym => Some(linked.tables.symbols.get(at)?.name.to_owned()),
+        Reason::Cold => Some(linked.resolved.colds.get(at)?.name.clone()),
+        Reason::CallbackTable => {
+            let entry = linked.meta.callbacks.get(at)?;
+            let (function, kind) = (entry.function, entry.kind_name());
+            Some(format!("{function}, {kind} of {}", entry.objname))
+        }
         _ => None,
     }
 }
@@ -99,6 +105,7 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         Reason::Orc | Reason::Extable | Reason::Bug | Reason::Site | Reason::Ksym => {
             format!("number {at}")
         }
+        Reason::Cold | Reason::CallbackTable => format!("number {at}"),
         _ => format!("function {at}"),
     });
     let text = match reason {
@@ -151,6 +158,9 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         Reason::Bug => format!("the bug table entry at {what} is out of order or out of bounds; build the object again"),
         Reason::Site => format!("the instruction of the site at {what} is not what its kind needs; build the object again, for this kernel"),
         Reason::Ksym => format!("the symbol {what} of the patch is out of bounds; {OURS}"),
+        Reason::Cold => format!("the cold part {what} is not where, or not as long as, the loader found it; was its module loaded again meanwhile? try again"),
+        Reason::CallbackTable => format!("the callback {what} cannot be called: it begins with no endbr64, or its stack cannot be unwound; build the object through Kbuild, so that objtool runs"),
+        Reason::StateTable => format!("state {value} of the patch is there twice, or out of order; {OURS}"),
         Reason::NoFuncs => "the patch replaces no function; add LPATCH_FUNC(…)".into(),
         Reason::FuncNew => format!("the replacement of {what} is out of the text, or its stack cannot be unwound; build the object through Kbuild, so that objtool runs"),
         Reason::FuncSymbol => format!("{what} is not where, or not as long as, the loader found it; was its module loaded again meanwhile? try again"),

@@ -120,6 +120,14 @@ pub enum ResolveError {
         /// In the seal.
         sealed: u32,
     },
+    /// A cold part that the core could not check.
+    #[error("{part} belongs to {name} by another name than the kernel prints for it, so that its range cannot be verified; replace the callers of {name} instead")]
+    ColdName {
+        /// The function.
+        name: String,
+        /// The part.
+        part: String,
+    },
     /// Two names of one function.
     #[error("{first} and {second} are the same function of {objname}; replace it once")]
     Same {
@@ -141,6 +149,8 @@ pub struct KernelSymbol {
     pub objname: String,
     /// Its address.
     pub addr: u64,
+    /// Its position among symbols of that name, 0 if unique.
+    pub sympos: u32,
 }
 
 /// A function to replace, found.
@@ -162,11 +172,26 @@ pub struct OldFunc {
     pub parts: Vec<String>,
 }
 
+/// Unlikely code that the compiler moved out of a function to replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColdPart {
+    /// Index in `funcs` of the function, or of one of several that have its name.
+    pub func: usize,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub addr: u64,
+    /// Bytes.
+    pub len: Length,
+}
+
 /// What all names mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     /// By address, as the image has them.
     pub funcs: Vec<OldFunc>,
+    /// By address, as the image has them.
+    pub colds: Vec<ColdPart>,
     /// Without repetition.
     pub symbols: Vec<KernelSymbol>,
     /// Index of an undefined symbol of the object to index in `symbols`.
@@ -346,6 +371,7 @@ fn symbols(
                         name: first.name.into(),
                         objname: first.objname.into(),
                         addr: first.addr,
+                        sympos: kallsyms.sympos(&first),
                     });
                     resolved.symbols.len() - 1
                 });

@@ -61,6 +61,10 @@ fn verify_against_another_kernel() {
         "good is good for 7.2.12-test",
         "cmdline_proc_show.cold",
         "fs_read",
+        "COLD PART",
+        "set: main, cumulative",
+        "pre-patch",
+        "STATE",
         "not compared",
     ] {
         assert!(stdout.contains(word), "{word} is not in {stdout}");
@@ -69,6 +73,12 @@ fn verify_against_another_kernel() {
     assert_eq!(code, Some(0));
     assert_eq!(value["functions"][0]["name"], "cmdline_proc_show");
     assert_eq!(value["functions"][0]["len"], 512);
+    assert_eq!(value["colds"][0]["function"], "cmdline_proc_show");
+    assert_eq!(value["colds"][0]["len"], 64);
+    assert_eq!(value["cumulative"], true);
+    assert_eq!(value["callbacks"][0]["kind"], "post-unpatch");
+    assert_eq!(value["callbacks"][0]["objname"], "tinyfs");
+    assert_eq!(value["states"][1]["version"], 2);
     assert!(value["steps"].as_array().is_some_and(|s| s.len() == 2));
 
     let other = run(args(RELEASE, "01020305"));

@@ -283,6 +283,13 @@ fn the_last_function_of_a_module() {
     assert_eq!(state.calls, ["reserve", "load", "load", "enable"]);
 }
 
+#[test]
+fn the_last_cold_part_of_a_module() {
+    let (_, result, state) = run(&last_object(), true, State::default());
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(state.calls, ["reserve", "load", "load", "enable"]);
+}
+
 /// Every reason has a sentence of its own that says what to do next; none prints only a number.
 #[test]
 fn every_reason_is_a_sentence() {

@@ -86,7 +86,7 @@ fn fentry_calls_become_nops_and_are_no_call_sites() {
             [0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0x64, 0x24, 0xf8]
         );
         let count = |kind| image.sites.iter().filter(|s| s.kind == kind).count();
-        assert_eq!(count(uapi::SITE_RETURN), 5);
+        assert_eq!(count(uapi::SITE_RETURN), 6);
         assert_eq!(count(uapi::SITE_SEAL), 1);
         // helper and seq_printf, not the two of __fentry__.
         assert_eq!(count(uapi::SITE_CALL), 2);

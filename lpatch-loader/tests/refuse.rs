@@ -450,7 +450,7 @@ fn entries_of_lpatch_sections() {
         let found = |m: &String| words.iter().all(|w| m.contains(w));
         assert!(list.iter().any(found), "{words:?} not in {list:#?}");
     }
-    let empty = source(&[]).replace(".lpatch.funcs", ".lpatch.nothing");
+    let empty = source(&[]).replace(".lpatch.funcs", ".lpatch.strings");
     let mut file = assemble(&empty);
     assert!(seal(&mut file));
     let list = problems(&file);

@@ -13,20 +13,23 @@ const SIZE: usize = <uapi::Image as Wire>::SIZE;
 const LAST: u32 = u32::MAX - 7;
 
 /// Every extent of the header: its name, where it is, and the size of an entry.
-const EXTENTS: [(&str, usize, usize); 13] = [
+const EXTENTS: [(&str, usize, usize); 16] = [
     ("text", offset_of!(uapi::Image, text), 1),
     ("rodata", offset_of!(uapi::Image, rodata), 1),
     ("data", offset_of!(uapi::Image, data), 1),
     ("strings", offset_of!(uapi::Image, strings), 1),
     ("funcs", offset_of!(uapi::Image, funcs), 48),
     ("masks", offset_of!(uapi::Image, masks), 8),
-    ("symbols", offset_of!(uapi::Image, symbols), 16),
+    ("symbols", offset_of!(uapi::Image, symbols), 24),
     ("relocs", offset_of!(uapi::Image, relocs), 24),
     ("orcs", offset_of!(uapi::Image, orcs), 12),
     ("exs", offset_of!(uapi::Image, exs), 12),
     ("bugs", offset_of!(uapi::Image, bugs), 16),
     ("sites", offset_of!(uapi::Image, sites), 8),
     ("ksyms", offset_of!(uapi::Image, ksyms), 16),
+    ("colds", offset_of!(uapi::Image, colds), 24),
+    ("callbacks", offset_of!(uapi::Image, callbacks), 16),
+    ("states", offset_of!(uapi::Image, states), 16),
 ];
 
 fn good() -> Vec<u8> {
@@ -58,6 +61,8 @@ fn tables_and_sections_are_what_was_put_in() {
     let image = Image::parse(&bytes, crc32).expect("it is right");
     assert_eq!(image.name(), b"example");
     assert_eq!(image.version(), b"1.0");
+    assert_eq!(image.set(), b"main");
+    assert!(image.replaces());
     assert_eq!(image.string(image.header.release), Ok(&b"7.2.12-test"[..]));
     assert_eq!(image.string(0), Ok(&b""[..]));
     assert_eq!(
@@ -82,6 +87,9 @@ fn tables_and_sections_are_what_was_put_in() {
     assert_eq!(image.bugs.iter().collect::<Vec<_>>(), draft.bugs);
     assert_eq!(image.sites.iter().collect::<Vec<_>>(), draft.sites);
     assert_eq!(image.ksyms.iter().collect::<Vec<_>>(), draft.ksyms);
+    assert_eq!(image.colds.iter().collect::<Vec<_>>(), draft.colds);
+    assert_eq!(image.callbacks.iter().collect::<Vec<_>>(), draft.callbacks);
+    assert_eq!(image.states.iter().collect::<Vec<_>>(), draft.states);
 }
 
 #[test]
@@ -112,11 +120,12 @@ fn the_smallest_image() {
     let mut empty = std::vec![0; SIZE];
     let mut header = uapi::Image {
         magic: uapi::IMAGE_MAGIC,
-        header_size: 248,
-        image_size: 248,
+        header_size: 336,
+        image_size: 336,
         ..uapi::Image::default()
     };
     header.name[0] = b'a';
+    header.set[0] = b'a';
     header.write(&mut empty).expect("it is long enough");
     seal(&mut empty);
     // No strings: there is not even an empty one for the release.
@@ -143,21 +152,28 @@ fn header_fields() {
     let at = |reason, at| Err(Refusal::at(reason, at));
     assert_eq!(with(&[]), Ok(()));
     assert_eq!(with(&[(0, 0x4d49_504d)]), new(Reason::ImageMagic));
-    for size in [0, 247, 249, u32::MAX] {
+    for size in [0, 335, 337, u32::MAX] {
         assert_eq!(with(&[(4, size)]), new(Reason::ImageHeader));
         assert_eq!(with(&[(8, size)]), new(Reason::ImageHeader));
     }
-    for field in [
-        offset_of!(uapi::Image, flags),
-        offset_of!(uapi::Image, reserved),
+    for (field, known) in [
+        (offset_of!(uapi::Image, flags), uapi::IMG_REPLACE),
+        (offset_of!(uapi::Image, reserved), 0),
     ] {
-        for bit in 0..32 {
-            assert_eq!(with(&[(field, 1 << bit)]), at(Reason::Reserved, field));
+        for bit in (0..32).map(|bit| 1 << bit) {
+            let refused = at(Reason::Reserved, field);
+            let expected = if bit & known == 0 { refused } else { Ok(()) };
+            assert_eq!(with(&[(field, bit)]), expected);
         }
+        assert_eq!(with(&[(field, 0)]), Ok(()));
     }
     let name = offset_of!(uapi::Image, name);
     assert_eq!(with(&[(name, 0), (name + 4, 0)]), at(Reason::Name, name));
     assert_eq!(with(&[(name, 0x2f2f)]), at(Reason::Name, name));
+    let set = offset_of!(uapi::Image, set);
+    assert_eq!(with(&[(set, 0)]), at(Reason::Name, set));
+    assert_eq!(with(&[(set, 0x2f2f)]), at(Reason::Name, set));
+    assert_eq!(with(&[(set + 60, u32::MAX)]), at(Reason::Name, set));
     let version = offset_of!(uapi::Image, version);
     assert_eq!(with(&[(version, 0x20)]), at(Reason::Name, version));
     assert_eq!(with(&[(version + 28, u32::MAX)]), at(Reason::Name, version));

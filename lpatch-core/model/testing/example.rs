@@ -11,7 +11,7 @@ use std::vec::Vec;
 /// A small kernel, room in its arena, and a patch in which every table has entries.
 ///
 /// The patch replaces `cmdline_proc_show` of vmlinux by the code at 0 and `fs_read` of the module
-/// `tinyfs` by the code at 64. It is linked and valid.
+/// `tinyfs` by the code at 64; callbacks are at 80 and 96. It is linked and valid.
 pub fn example() -> (Draft, Reservation, FakeKernel) {
     let kernel = kernel();
     let room = room();
@@ -24,6 +24,20 @@ pub fn example() -> (Draft, Reservation, FakeKernel) {
     let show = kernel.find("cmdline_proc_show");
     draft.func(&kernel, show, 0..48, &[4..9, 250..262, 599..600]);
     draft.func(&kernel, kernel.find("fs_read"), 64..80, &[0..2, 2..5]);
+    for (func, name) in [
+        (0, "cmdline_proc_show.cold"),
+        (0, "cmdline_proc_show.cold.1"),
+        (1, "fs_read.cold"),
+    ] {
+        draft.cold(func, kernel.find(name));
+    }
+    draft.callback("tinyfs", uapi::CALLBACK_PRE_PATCH, 96);
+    draft.callback("vmlinux", uapi::CALLBACK_PRE_PATCH, 80);
+    draft.callback("vmlinux", uapi::CALLBACK_POST_UNPATCH, 96);
+    draft.state(1, 1);
+    draft.state(5, 0);
+    draft.state(0x1_0000_0000, 3);
+    draft.header.flags = uapi::IMG_REPLACE;
     draft.link(&room);
     (draft, room, kernel)
 }
@@ -51,9 +65,13 @@ fn kernel() -> FakeKernel {
             FakeSymbol::new(TEXT + 0x10_0000, 8, "jiffies", "vmlinux"),
             FakeSymbol::new(MODULE, 12, "fs_read", "tinyfs"),
             FakeSymbol::new(MODULE + 0x40, 64, "fs_helper", "tinyfs"),
+            FakeSymbol::new(TEXT + 0x2000, 0x30, "cmdline_proc_show.cold", "vmlinux"),
+            FakeSymbol::new(TEXT + 0x2030, 0x10, "cmdline_proc_show.cold.1", "vmlinux"),
+            FakeSymbol::new(MODULE + 0x80, 0x20, "fs_read.cold", "tinyfs"),
         ],
         text: vec![(TEXT + 0x1000, show), (MODULE, read)],
         return_thunk: TEXT,
+        ibt: true,
         release: "7.2.12-test".into(),
         orc_hash: core::array::from_fn(|i| 0x40 | u8::try_from(i).expect("it is short")),
         ours: 0xffff_ffff_c000_0000..0xffff_ffff_c040_0000,
@@ -89,6 +107,8 @@ fn code(draft: &mut Draft) {
     put(64, &[0x8b, 0x07]); // mov (%rdi),%eax
     put(66, &[0xe8, 0, 0, 0, 0]); // call fs_helper
     put(71, &[0xe9, 0, 0, 0, 0]); // jmp __x86_return_thunk
+    put(80, &[0xf3, 0x0f, 0x1e, 0xfa]); // endbr64
+    put(96, &[0xf3, 0x0f, 0x1e, 0xfa]); // endbr64
     draft.rodata = vec![0; 32];
     draft.rodata[8..16].copy_from_slice(b"fix: %d\n");
     draft.rodata[20..26].copy_from_slice(b"file.c");

@@ -51,6 +51,8 @@ pub struct FakeKernel {
     pub orc_hash: [u8; uapi::ORC_HASH_LEN],
     /// Where `__x86_return_thunk` is.
     pub return_thunk: u64,
+    /// Whether it is built for IBT.
+    pub ibt: bool,
     /// Where lpatch_core and its arena are.
     pub ours: Range<u64>,
 }
@@ -101,6 +103,10 @@ impl Kernel for FakeKernel {
 
     fn return_thunk(&self) -> u64 {
         self.return_thunk
+    }
+
+    fn has_ibt(&self) -> bool {
+        self.ibt
     }
 
     fn is_ours(&self, addr: u64) -> bool {

@@ -55,6 +55,12 @@ pub struct Draft {
     pub sites: Vec<uapi::Site>,
     /// Symbols of the patch.
     pub ksyms: Vec<uapi::Ksym>,
+    /// Cold parts of functions.
+    pub colds: Vec<uapi::Cold>,
+    /// Callbacks.
+    pub callbacks: Vec<uapi::Callback>,
+    /// States.
+    pub states: Vec<uapi::State>,
 }
 
 impl Draft {
@@ -79,8 +85,12 @@ impl Draft {
             bugs: vec![],
             sites: vec![],
             ksyms: vec![],
+            colds: vec![],
+            callbacks: vec![],
+            states: vec![],
         };
         draft.header.name[..name.len()].copy_from_slice(name.as_bytes());
+        draft.header.set[..4].copy_from_slice(b"main");
         draft.header.release = draft.string(&kernel.release);
         draft
     }
@@ -108,8 +118,42 @@ impl Draft {
             name,
             objname,
             addr: symbol.addr,
+            sympos: 0,
+            reserved: 0,
         });
         narrow(self.symbols.len() - 1)
+    }
+
+    /// Adds a cold part, which is at `part`, of the function with the index `func`.
+    pub fn cold(&mut self, func: u32, part: &FakeSymbol) {
+        let cold = uapi::Cold {
+            func,
+            name: self.string(&part.name),
+            addr: part.addr,
+            len: narrow64(part.size),
+            reserved: 0,
+        };
+        self.colds.push(cold);
+    }
+
+    /// Adds a callback that is at this offset of the text.
+    pub fn callback(&mut self, objname: &str, kind: u32, offset: u32) {
+        let callback = uapi::Callback {
+            objname: self.string(objname),
+            kind,
+            offset,
+            reserved: 0,
+        };
+        self.callbacks.push(callback);
+    }
+
+    /// Adds a state.
+    pub fn state(&mut self, id: u64, version: u32) {
+        self.states.push(uapi::State {
+            id,
+            version,
+            reserved: 0,
+        });
     }
 
     /// Adds a function to replace: its code, which is at `old`, and the new code's place.
@@ -202,6 +246,9 @@ impl Draft {
         header.bugs = table(&mut out, &self.bugs);
         header.sites = table(&mut out, &self.sites);
         header.ksyms = table(&mut out, &self.ksyms);
+        header.colds = table(&mut out, &self.colds);
+        header.callbacks = table(&mut out, &self.callbacks);
+        header.states = table(&mut out, &self.states);
         header.header_size = narrow(uapi::Image::SIZE);
         header.image_size = narrow(out.len());
         header.write(&mut out).expect("it is long enough");

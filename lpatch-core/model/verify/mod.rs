@@ -6,10 +6,13 @@
 //! One file for each kind of claim; the order is that in which a claim needs others. The cost is
 //! linear in the size of the image, times a logarithm where a table is searched.
 
+mod callbacks;
+mod colds;
 mod funcs;
 #[cfg(test)]
 mod mutations;
 mod relocs;
+mod states;
 mod symbols;
 mod tables;
 #[cfg(test)]
@@ -46,6 +49,8 @@ pub trait Kernel {
     fn orc_hash(&self) -> [u8; ORC_HASH_LEN];
     /// The address of `__x86_return_thunk`. Its name does not tell: it has an alias.
     fn return_thunk(&self) -> u64;
+    /// Whether the kernel is built for IBT: an indirect call then has to land on `endbr64`.
+    fn has_ibt(&self) -> bool;
     /// Whether the address belongs to lpatch_core or to a patch.
     fn is_ours(&self, addr: u64) -> bool;
 }
@@ -114,7 +119,10 @@ pub fn verify<K: Kernel>(image: &Image<'_>, room: &Reservation, kernel: &K) -> R
     checker.bugs()?;
     checker.sites()?;
     checker.ksyms()?;
-    checker.funcs()
+    checker.funcs()?;
+    checker.colds()?;
+    checker.callbacks()?;
+    checker.states()
 }
 
 impl<K: Kernel> Checker<'_, '_, K> {

@@ -50,7 +50,6 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
         "magic",
         "header_size",
         "image_size",
-        "flags",
         "release",
         "orc_hash",
         "reserved",
@@ -58,15 +57,20 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
     for (offset, size) in fields::<uapi::Image>(uapi::Image::FIELDS, &names) {
         claim(offset, size);
     }
+    // The lowest byte has the only flag.
+    claim(offset_of!(uapi::Image, flags) + 1, 3);
     claim_table!(funcs, Func, "name" "objname" "old_len" "old_addr");
     claim_table!(funcs, Func, "pre_crc" "pre_len" "mask_first" "mask_count");
     claim_table!(masks, Mask, "offset" "len");
-    claim_table!(symbols, Symbol, "name" "objname" "addr");
+    claim_table!(symbols, Symbol, "name" "objname" "addr" "reserved");
     claim_table!(relocs, Reloc, "offset" "section" "kind" "target_kind" "reserved");
     claim_table!(relocs, Reloc, "target" "reserved2" "addend");
     claim_table!(orcs, Orc, "reserved");
     claim_table!(sites, Site, "offset" "kind" "reserved");
     claim_table!(ksyms, Ksym, "reserved");
+    claim_table!(colds, Cold, "func" "name" "addr" "len" "reserved");
+    claim_table!(callbacks, Callback, "kind" "offset" "reserved");
+    claim_table!(states, State, "reserved");
 
     for entry in &draft.relocs {
         let section = [header.text, header.rodata, header.data][usize::from(entry.section)];
@@ -77,7 +81,7 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
         let len = if site.kind == uapi::SITE_SEAL { 4 } else { 1 };
         claim(index(header.text.offset) + index(site.offset), len);
     }
-    // The strings of symbols and functions, and the release.
+    // The strings of symbols, functions and cold parts, and the release.
     let of_symbols = draft
         .symbols
         .iter()
@@ -86,7 +90,9 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
         .funcs
         .iter()
         .flat_map(|entry| [entry.name, entry.objname]);
-    for string in of_symbols.chain(of_funcs).chain([header.release]) {
+    let of_colds = draft.colds.iter().map(|entry| entry.name);
+    let strings = of_symbols.chain(of_funcs).chain(of_colds);
+    for string in strings.chain([header.release]) {
         let rest = &draft.strings[index(string)..];
         let len = rest.iter().position(|&b| b == 0).expect("it ends") + 1;
         claim(index(header.strings.offset) + index(string), len);
@@ -151,9 +157,19 @@ fn reserved_fields_are_named_by_their_offset() {
         ),
         at(header.sites, offset_of!(uapi::Site, reserved)),
         at(header.ksyms, offset_of!(uapi::Ksym, reserved)),
+        at(header.symbols, offset_of!(uapi::Symbol, reserved)),
+        at(
+            header.colds,
+            uapi::Cold::SIZE + offset_of!(uapi::Cold, reserved),
+        ),
+        at(header.callbacks, offset_of!(uapi::Callback, reserved)),
+        at(
+            header.states,
+            uapi::State::SIZE + offset_of!(uapi::State, reserved),
+        ),
     ] {
         let mut bad = good.clone();
-        bad[field] = 1;
+        bad[field] |= 2;
         seal(&mut bad);
         let expected = Err(Refusal::at(Reason::Reserved, field));
         assert_eq!(check(&bad, &room, &kernel), expected);

@@ -4,7 +4,8 @@
 
 use super::super::refusal::{ensure, Refusal};
 use super::{Checker, Kernel};
-use crate::uapi::Reason;
+use crate::uapi::{self, Reason};
+use core::mem::offset_of;
 
 /// The objname of the kernel itself.
 pub(super) const VMLINUX: &[u8] = b"vmlinux";
@@ -56,8 +57,13 @@ impl<K: Kernel> Checker<'_, '_, K> {
     }
 
     pub(super) fn symbols(&self) -> Result<(), Refusal> {
-        for (i, symbol) in self.image.symbols.iter().enumerate() {
+        let symbols = &self.image.symbols;
+        for (i, symbol) in symbols.iter().enumerate() {
             let refusal = |reason| Refusal::at(reason, i).value(symbol.addr);
+            ensure(symbol.reserved == 0, || {
+                let field = offset_of!(uapi::Symbol, reserved);
+                Refusal::at(Reason::Reserved, symbols.field(i, field))
+            })?;
             // Another patch can be unloaded: nothing may refer to it.
             ensure(!self.kernel.is_ours(symbol.addr), || {
                 refusal(Reason::Symbol)

@@ -57,6 +57,10 @@ fn the_example_is_right() {
         |d, _, _| d.sites.clear();
         |d, _, _| { d.funcs[1].pre_len = 0; d.funcs[1].mask_count = 0; };
         |d, _, _| d.funcs[0].sympos = 9;
+        |d, _, _| d.symbols[0].sympos = 9;
+        |d, _, _| d.colds.clear();
+        |d, _, _| d.callbacks.clear();
+        |d, _, _| d.states.clear();
         // Room elsewhere, and more of it.
         |_, r, _| { r.text.addr += 0x5000; r.data.addr += 0x1000; r.rodata.len += 4096; };
         // A kind without a field, where the field of a return is.
@@ -244,6 +248,101 @@ fn functions() {
 }
 
 #[test]
+fn cold_parts() {
+    refused! {
+        Cold at 2 => |d, _, _| d.colds[2].func = 0;
+        Cold at 0 => |d, _, _| d.colds[0].func = 1;
+        Cold at 0 => |d, _, _| d.colds[0].func = 2;
+        Cold at 0 => |d, _, _| d.colds[0].func = u32::MAX;
+        // The name of another part, of the function itself, of another function's part.
+        Cold at 0 => |d, _, _| d.colds[0].name = d.colds[1].name;
+        Cold at 0 => |d, _, _| d.colds[0].name = d.funcs[0].name;
+        Cold at 0 => |d, _, _| d.colds[0].name = d.colds[2].name;
+        Cold at 0 => |d, _, _| d.colds[0].name = d.string("cmdline_proc_show.colder");
+        Cold at 0 => |d, _, _| d.colds[0].addr += 1;
+        Cold at 0 => |d, _, _| d.colds[0].addr = d.funcs[0].old_addr;
+        Cold at 0 => |d, _, _| d.colds[0].addr = 0;
+        Cold at 1 => |d, _, _| d.colds[1].len += 1;
+        Cold at 1 => |d, _, _| d.colds[1].len = 0;
+        Cold at 1 => |d, _, _| d.colds.swap(0, 1);
+        Cold at 1 => |d, _, _| d.colds[1] = d.colds[0];
+        Cold at 0 => |_, _, k| k.symbols[6].name.push('0');
+        Cold at 2 => |_, _, k| k.symbols[8].module = Some("other".into());
+        Cold at 2 => |_, _, k| k.symbols[8].module = None;
+        // The name of a cold part, but the kernel has a function of that name.
+        Cold at 0 => |_, _, k| k.symbols[6].name = "cmdline_proc_show.colder".into();
+        ImageString at 9999 => |d, _, _| d.colds[0].name = 9999;
+    }
+}
+
+/// Kallsyms does not tell the length of the last symbol of a module's text: the core does.
+#[test]
+fn the_length_of_a_cold_part_is_reported() {
+    let (mut draft, room, kernel) = example();
+    draft.colds[2].len += 4096;
+    let expected = Err(Refusal::at(Reason::Cold, 2).value(0x20));
+    assert_eq!(check(&draft.build(), &room, &kernel), expected);
+}
+
+#[test]
+fn callbacks() {
+    refused! {
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].kind = 0;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].kind = 5;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].kind = u32::MAX;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].objname = 0;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].objname = d.string("tiny fs");
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].objname = d.string(&"t".repeat(64));
+        // Two of a kind, and two ways of a wrong order.
+        CallbackTable at 2 => |d, _, _| d.callbacks[2].kind = d.callbacks[1].kind;
+        CallbackTable at 2 => |d, _, _| d.callbacks.swap(1, 2);
+        CallbackTable at 1 => |d, _, _| d.callbacks.swap(0, 1);
+        // Out of the text, no landing pad, a sealed one, no unwind data.
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].offset = 128;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].offset = u32::MAX;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].offset = 64;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].offset = 97;
+        CallbackTable at 0 => |d, _, _| d.callbacks[0].offset = 0;
+        CallbackTable at 0 => |d, _, _| d.text[99] = 0xfb;
+        CallbackTable at 0 => |d, _, _| d.sites.push(uapi::Site {
+            offset: 96, kind: uapi::SITE_SEAL, reserved: 0,
+        });
+        CallbackTable at 1 => |d, _, _| {
+            d.orcs.insert(5, uapi::Orc { offset: 80, bits: 0, ..d.orcs[4] });
+            d.orcs.insert(6, uapi::Orc { offset: 96, ..d.orcs[4] });
+        };
+        ImageString at 9999 => |d, _, _| d.callbacks[0].objname = 9999;
+        // Without IBT no landing pad is needed, all else is.
+        CallbackTable at 0 => |d, _, k| { k.ibt = false; d.callbacks[0].offset = 128; };
+        CallbackTable at 0 => |d, _, k| { k.ibt = false; d.callbacks[0].offset = 38; };
+    }
+    accepted! {
+        |d, _, k| { k.ibt = false; d.callbacks[0].offset = 64; };
+        |d, _, k| { k.ibt = false; d.callbacks[0].offset = 0; };
+        |d, _, _| d.callbacks[0].objname = d.string(&"t".repeat(63));
+        |d, _, _| d.callbacks[0].kind = uapi::CALLBACK_POST_UNPATCH;
+        // A module that is not loaded.
+        |d, _, _| d.callbacks[0].objname = d.string("later");
+        // Two callbacks that are one function, and a site beside it.
+        |d, _, _| d.callbacks[1].offset = 96;
+        |d, _, _| { d.sites.remove(0); d.callbacks[0].offset = 0; };
+    }
+}
+
+#[test]
+fn states() {
+    refused! {
+        StateTable at 1 => |d, _, _| d.states.swap(0, 1);
+        StateTable at 1 => |d, _, _| d.states[1].id = d.states[0].id;
+        StateTable at 1 => |d, _, _| { d.states[1] = d.states[0]; d.states[1].version += 1; };
+    }
+    accepted! {
+        |d, _, _| d.states[0].id = 0;
+        |d, _, _| { d.states[2].id = u64::MAX; d.states[2].version = u32::MAX; };
+    }
+}
+
+#[test]
 fn pre_images() {
     refused! {
         FuncPreimage at 0 => |d, _, _| d.funcs[0].pre_crc ^= 1;
@@ -335,6 +434,8 @@ proptest! {
         }
         draft.funcs.clear();
         draft.masks.clear();
+        // Of the other function.
+        draft.colds.truncate(2);
         // The builder hides them in the whole function at once.
         draft.func(&kernel, kernel.find("cmdline_proc_show"), 0..48, &ranges);
         let bytes = draft.build();

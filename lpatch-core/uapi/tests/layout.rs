@@ -94,7 +94,8 @@ fn structures(c: &mut Comparison) {
         "lpatch_func_info" FuncInfo "lpatch_status" Status "lpatch_extent" Extent
         "lpatch_image" Image "lpatch_func" Func "lpatch_mask" Mask "lpatch_symbol" Symbol
         "lpatch_reloc" Reloc "lpatch_orc" Orc "lpatch_ex" Ex "lpatch_bug" Bug
-        "lpatch_site" Site "lpatch_ksym" Ksym "lpatch_transition" Transition
+        "lpatch_site" Site "lpatch_ksym" Ksym "lpatch_cold" Cold "lpatch_callback" Callback
+        "lpatch_state" State "lpatch_transition" Transition
         "lpatch_blocker" Blocker "lpatch_range" Range "lpatch_blockers" Blockers
     }
 }
@@ -119,6 +120,11 @@ fn values(c: &mut Comparison) {
     c.value("LPATCH_SITE_RETURN", SITE_RETURN);
     c.value("LPATCH_SITE_SEAL", SITE_SEAL);
     c.value("LPATCH_SITE_CALL", SITE_CALL);
+    c.value("LPATCH_IMG_REPLACE", IMG_REPLACE);
+    c.value("LPATCH_CALLBACK_PRE_PATCH", CALLBACK_PRE_PATCH);
+    c.value("LPATCH_CALLBACK_POST_PATCH", CALLBACK_POST_PATCH);
+    c.value("LPATCH_CALLBACK_PRE_UNPATCH", CALLBACK_PRE_UNPATCH);
+    c.value("LPATCH_CALLBACK_POST_UNPATCH", CALLBACK_POST_UNPATCH);
     c.value("LPATCH_IOC_QUERY", IOC_QUERY);
     c.value("LPATCH_IOC_RESERVE", IOC_RESERVE);
     c.value("LPATCH_IOC_LOAD", IOC_LOAD);

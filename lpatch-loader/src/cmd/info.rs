@@ -2,7 +2,7 @@
 
 //! `info`: what a patch object says about itself, sealed or not, without a kernel.
 
-use super::{map, problems};
+use super::{map, meta, problems};
 use crate::failure::Failure;
 use crate::output::{table, Report};
 use lpatch_loader::class::Class;
@@ -50,7 +50,9 @@ fn section_rows(opened: &Opened<'_>) -> Vec<Vec<String>> {
             Class::Rodata => "rodata".into(),
             Class::Data => "data".into(),
             Class::Bss => "data, zeros".into(),
-            Class::Notes | Class::Funcs | Class::Syms => "about the patch".into(),
+            Class::Notes | Class::Funcs | Class::Syms | Class::Callbacks | Class::States => {
+                "about the patch".into()
+            }
             _ => "table".into(),
         };
         if section.size > 0 {
@@ -74,7 +76,7 @@ pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
         vec!["version".into(), info.version.clone()],
         vec!["description".into(), info.description.clone()],
         vec!["fixes".into(), info.fixes.join(", ")],
-        vec!["set".into(), info.set.clone()],
+        vec!["set".into(), meta::set(info)],
     ];
     match &seal {
         Ok(seal) => {
@@ -100,20 +102,24 @@ pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
             })
         })
         .collect();
+    let mut text = vec![table(&rows), table(&func_rows(&opened))];
+    text.extend(meta::tables(&opened.meta));
+    text.push(table(&section_rows(&opened)));
     Ok(Report {
-        text: [rows, func_rows(&opened), section_rows(&opened)]
-            .map(|rows| table(&rows))
-            .join("\n\n"),
+        text: text.join("\n\n"),
         json: json!({
             "name": info.name,
             "version": info.version,
             "description": info.description,
             "fixes": info.fixes,
             "set": info.set,
+            "cumulative": info.cumulative,
             "sealed": seal.is_ok(),
             "release": notes.release,
             "build_id": notes.build_id.as_deref().map(hex),
             "functions": funcs,
+            "callbacks": meta::callbacks(&opened.meta),
+            "states": meta::states(&opened.meta),
             "undefined": undefined,
         }),
     })

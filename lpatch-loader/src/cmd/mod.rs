@@ -6,6 +6,7 @@ mod generate;
 mod info;
 mod list;
 mod load;
+mod meta;
 mod op;
 mod seal;
 mod verify;

@@ -2,14 +2,14 @@
 
 //! `verify`: all that `load` does, without the core, at addresses that the core could have given.
 
-use super::{installed, map, problems};
+use super::{installed, map, meta, problems};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{table, Output, Report};
 use lpatch_loader::install::build;
 use lpatch_loader::kallsyms::Length;
 use lpatch_loader::kernel;
-use lpatch_loader::link;
+use lpatch_loader::link::{self, Linked};
 use lpatch_loader::relocate::Bases;
 use lpatch_loader::target::{unhex, Target};
 use serde_json::{json, Value};
@@ -38,6 +38,49 @@ fn target(args: &cli::Verify) -> Result<Target, Failure> {
     })
 }
 
+/// A length for programs and for people.
+fn bytes(len: Length) -> (Option<u64>, String) {
+    match len {
+        Length::Exact(len) => (Some(len), len.to_string()),
+        Length::AtLeast(_) => (None, "to the end of the module's text".into()),
+    }
+}
+
+/// The function that a cold part is listed with.
+fn function_of<'l>(linked: &'l Linked<'_>, func: usize) -> &'l str {
+    linked.resolved.funcs.get(func).map_or("?", |f| &f.name)
+}
+
+/// The ranges that stack checks look for beside those of the functions, if there are any.
+fn cold_table(linked: &Linked<'_>) -> Option<String> {
+    let heading = ["COLD PART", "FUNCTION", "ADDRESS", "BYTES"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(linked.resolved.colds.iter().map(|part| {
+        vec![
+            part.name.clone(),
+            function_of(linked, part.func).into(),
+            format!("{:#x}", part.addr),
+            bytes(part.len).1,
+        ]
+    }));
+    (rows.len() > 1).then(|| table(&rows))
+}
+
+/// The same for programs.
+fn colds(linked: &Linked<'_>) -> Value {
+    let parts = linked.resolved.colds.iter();
+    parts
+        .map(|part| {
+            json!({
+                "name": part.name,
+                "function": function_of(linked, part.func),
+                "addr": part.addr,
+                "len": bytes(part.len).0,
+            })
+        })
+        .collect()
+}
+
 /// Links without loading.
 pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Failure> {
     let path = &args.file;
@@ -63,10 +106,7 @@ pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Fai
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let mut funcs: Vec<Value> = Vec::new();
     for func in &linked.resolved.funcs {
-        let (len, bytes) = match func.len {
-            Length::Exact(len) => (Some(len), len.to_string()),
-            Length::AtLeast(_) => (None, "to the end of the module's text".into()),
-        };
+        let (len, bytes) = bytes(func.len);
         rows.push(vec![
             func.name.clone(),
             func.objname.clone(),
@@ -83,6 +123,9 @@ pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Fai
             "parts": func.parts,
         }));
     }
+    let mut text = vec![table(&rows)];
+    text.extend(cold_table(&linked));
+    text.extend(meta::tables(&linked.meta));
     let checked = linked.resolved.preimages_checked;
     let preimages = match (checked, target.memory.is_some()) {
         (true, _) => "pre-images match",
@@ -91,18 +134,24 @@ pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Fai
             "pre-images not compared: no kernel memory to read; the core compares them"
         }
     };
+    text.push(format!(
+        "set: {}\n{} is good for {}; {preimages}",
+        meta::set(&linked.info),
+        linked.info.name,
+        target.release
+    ));
     Ok(Report {
-        text: format!(
-            "{}\n\n{} is good for {}; {preimages}",
-            table(&rows),
-            linked.info.name,
-            target.release
-        ),
+        text: text.join("\n\n"),
         json: json!({
             "name": linked.info.name,
             "good": true,
             "release": target.release,
+            "set": linked.info.set,
+            "cumulative": linked.info.cumulative,
             "functions": funcs,
+            "colds": colds(&linked),
+            "callbacks": meta::callbacks(&linked.meta),
+            "states": meta::states(&linked.meta),
             "symbols": linked.resolved.symbols.len(),
             "relocations": linked.fields.list.len(),
             "image_len": built.bytes.len(),

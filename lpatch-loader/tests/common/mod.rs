@@ -52,6 +52,8 @@ pub(crate) const SYMBOLS: &[(u64, char, &str, Option<&str>)] = &[
     (MODULE, 't', "fs_read_alias", Some("tinyfs")),
     (MODULE + 0x80, 't', "fs_last", Some("tinyfs")),
     (MODULE + 0x8000, 't', "other_helper", Some("otherfs")),
+    (MODULE + 0x1_0000, 't', "fs_end", Some("lastfs")),
+    (MODULE + 0x1_0040, 't', "fs_end.cold", Some("lastfs")),
 ];
 
 /// The text of /proc/kallsyms.
@@ -113,6 +115,7 @@ pub(crate) fn kernel() -> FakeKernel {
         orc_hash: *ORC_HASH,
         ours: ARENA..ARENA + 0x40_0000,
         return_thunk: TEXT + 0x40,
+        ibt: true,
         ..FakeKernel::default()
     };
     for (name, addr, size) in [
@@ -120,6 +123,7 @@ pub(crate) fn kernel() -> FakeKernel {
         ("seq_printf", TEXT + 0x100, 0xf00),
         ("cmdline_proc_show", TEXT + 0x1000, 0x200),
         ("__pi_alias", TEXT + 0x1240, 0x40),
+        ("cmdline_proc_show.cold", TEXT + 0x1340, 0x40),
         ("jiffies", TEXT + 0x10_0000, 0x10_0000),
     ] {
         kernel
@@ -134,6 +138,14 @@ pub(crate) fn kernel() -> FakeKernel {
         kernel
             .symbols
             .push(FakeSymbol::new(addr, size, name, "tinyfs"));
+    }
+    for (name, addr, size) in [
+        ("fs_end", MODULE + 0x1_0000, 0x40),
+        ("fs_end.cold", MODULE + 0x1_0040, 0x2fc0),
+    ] {
+        kernel
+            .symbols
+            .push(FakeSymbol::new(addr, size, name, "lastfs"));
     }
     for symbol in &kernel.symbols {
         let size = usize::try_from(symbol.size).expect("it is small");
@@ -175,6 +187,10 @@ pub(crate) fn source(changes: &[(&str, &str)]) -> String {
         ("@old_show@", "cmdline_proc_show".to_owned()),
         ("@sympos@", "0".into()),
         ("@mod_sympos@", "0".into()),
+        ("@callback_object@", "0".into()),
+        ("@callback_kind@", "1".into()),
+        ("@state@", "1".into()),
+        ("@cumulative@", "1".into()),
         ("@release@", RELEASE.into()),
         ("@read_crc@", crc(MODULE, 16, 0..0)),
         ("@show_crc@", crc(TEXT + 0x1000, 32, 4..9)),
@@ -244,6 +260,20 @@ pub(crate) fn object(changes: &[(&str, &str)]) -> Vec<u8> {
     let mut file = assemble(&source(changes));
     assert!(seal(&mut file), "the source has a CRC note");
     file
+}
+
+/// The good object, but it replaces a function whose cold part is the last of its module's text.
+pub(crate) fn last_object() -> Vec<u8> {
+    let crc = format!("{:#x}", crc32fast::hash(&code(MODULE + 0x1_0000, 16)));
+    object(&[
+        ("new_read, tinyfs, old_read", "new_read, lastfs, old_read"),
+        ("\"fs_read\"", "\"fs_end\""),
+        ("@read_crc@", &crc),
+        (
+            "@more@",
+            ".section .lpatch.strings\nlastfs: .asciz \"lastfs\"\n",
+        ),
+    ])
 }
 
 /// The good object with a piece of source at its end.

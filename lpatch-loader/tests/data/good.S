@@ -89,6 +89,14 @@
 	return
 	end	helper
 
+	# Called through a pointer: its endbr64 stays.
+	func	before
+	orc
+	endbr64
+	xor	%eax, %eax
+	return
+	end	before
+
 	.section .text.unlikely, "ax", @progbits
 	func	new_show.cold
 	orc	16
@@ -167,6 +175,15 @@ mod_helper_name: .asciz "mod_helper"
 	.section .lpatch.syms, "a", @progbits
 	.quad	tinyfs, mod_helper_name, @mod_sympos@
 
+	.section .lpatch.callbacks, "a", @progbits
+	.quad	before, @callback_object@, @callback_kind@
+	.quad	before, tinyfs, 4
+	.section .lpatch.states, "a", @progbits
+	.quad	7
+	.long	2, 0
+	.quad	@state@
+	.long	3, 0
+
 	.macro note type
 	.p2align 2
 	.long	7, 99f - 98f, \type
@@ -186,6 +203,9 @@ mod_helper_name: .asciz "mod_helper"
 	done
 	note	1
 	.asciz	"fixes=CVE-2026-0001"
+	done
+	note	1
+	.asciz	"cumulative=@cumulative@"
 	done
 	.section .note.lpatch.seal, "", @note
 	note	2

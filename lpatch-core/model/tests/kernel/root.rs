@@ -22,7 +22,7 @@ use model::transition::evidence::{Asleep, Current, Ended, Evidence, Unborn};
 use model::transition::stack::{Blocked, Ranges, Span, StackCheck};
 use model::transition::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use model::verify::{Kernel, Reservation, Symbol};
-use model::{extable, orc, routes, sort, verify};
+use model::{extable, orc, routes, sort, states, verify};
 use uapi::Wire;
 
 /// A kernel that the compiler knows nothing about.
@@ -57,6 +57,10 @@ impl Kernel for Opaque {
         0
     }
 
+    fn has_ibt(&self) -> bool {
+        self.0(0, &mut [])
+    }
+
     fn is_ours(&self, addr: u64) -> bool {
         self.0(addr, &mut [])
     }
@@ -64,6 +68,10 @@ impl Kernel for Opaque {
 
 pub fn verification(image: &Image<'_>, room: &Reservation, kernel: &Opaque) -> Result<(), Refusal> {
     verify::verify(image, room, kernel)
+}
+
+pub fn state_check(new: &[uapi::State], replace: bool, old: &[uapi::State]) -> Result<(), u64> {
+    states::compatible(new, replace, old)
 }
 
 pub fn orc_slots(run: Run, table: Table<'_, uapi::Orc>, store: &mut dyn FnMut(orc::Slot)) {
