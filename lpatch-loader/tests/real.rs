@@ -44,6 +44,7 @@ fn kernel(kallsyms: &Kallsyms) -> FakeKernel {
             .expect("it has 20 bytes"),
         ours: ARENA..ARENA + 0x40_0000,
         return_thunk: 0xffff_ffff_8218_f370,
+        ibt: true,
         text: vec![(SHOW, unhex(SHOW_BYTES).expect("it is hex"))],
         ..FakeKernel::default()
     };
@@ -100,7 +101,7 @@ fn the_return_thunk_goes_by_its_first_name() {
             "{names:?}"
         );
         let returns = image.sites.iter().filter(|s| s.kind == uapi::SITE_RETURN);
-        assert_eq!(returns.count(), 3);
+        assert_eq!(returns.count(), 7);
     });
 }
 
@@ -125,6 +126,24 @@ fn warnings_have_their_strings() {
     });
 }
 
+/// objtool seals the endbr64 of functions that nothing refers to; a callback is referred to by its entry.
+#[test]
+fn callbacks_are_not_sealed() {
+    linked(|image, linked| {
+        let callbacks = image.callbacks.iter();
+        let kinds: Vec<u32> = callbacks.map(|entry| entry.kind).collect();
+        let expected = [uapi::CALLBACK_PRE_PATCH, uapi::CALLBACK_POST_UNPATCH];
+        assert_eq!(kinds, expected);
+        let symbols = &linked.tables.symbols;
+        let sealed = image.sites.iter().filter(|s| s.kind == uapi::SITE_SEAL);
+        let sealed: Vec<&str> = sealed
+            .filter_map(|site| symbols.iter().find(|s| s.place.offset == site.offset))
+            .map(|symbol| symbol.name)
+            .collect();
+        assert_eq!(sealed, ["real_sealed"]);
+    });
+}
+
 #[test]
 fn no_call_of_fentry_is_left() {
     linked(|image, _| {
@@ -134,6 +153,6 @@ fn no_call_of_fentry_is_left() {
         let count = |insn: [u8; 5]| image.text.windows(5).filter(|w| **w == insn).count();
         let replacements = image.funcs.len();
         assert_eq!(count(lpatch_loader::entry::COVER), replacements);
-        assert_eq!(count([0x0f, 0x1f, 0x44, 0, 0]), 3 - replacements);
+        assert_eq!(count([0x0f, 0x1f, 0x44, 0, 0]), 6 - replacements);
     });
 }

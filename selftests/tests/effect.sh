@@ -39,6 +39,28 @@ test_loaded_is_not_enabled() {
     off cmdline
 }
 
+# The unlikely code of a function, which the compiler moved away, is a range of its own.
+test_cold_part() {
+    need_core
+    like "verify" "$(lpatch verify "$PATCHES/cold.lpo")" 'filesystems_proc_show\.cold +filesystems_proc_show +0x'
+    load cold
+    is "/proc/filesystems" "$(cat /proc/filesystems)" "$(printf 'nodev\tpatched')"
+    off cold
+    ! grep -q patched /proc/filesystems || fail "/proc/filesystems is still patched"
+}
+
+# The core accepts the callbacks that a compiler made, and the states beside them.
+test_callbacks_and_states_are_verified() {
+    need_core
+    said=$(lpatch verify "$PATCHES/lifecycle.lpo")
+    like "verify" "$said" 'post-unpatch +vmlinux +after_unpatch'
+    like "verify" "$said" 'set: selftests'
+    load lifecycle --no-enable
+    quiet lpatch unload lifecycle
+    load cumulative --no-enable
+    quiet lpatch unload cumulative
+}
+
 # New data of every kind, calls into vmlinux: unexported, static.
 test_data() {
     need_core

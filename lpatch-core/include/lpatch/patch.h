@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For authors of patch objects: which functions are replaced, by what, and what the patch is
- * called.
+ * For authors of patch objects: which functions are replaced, by what, what is called before and
+ * after, and what the patch is called.
  *
- * A patch object is a relocatable ELF file; these macros write its sections .lpatch.funcs,
- * .lpatch.syms and .note.lpatch. docs/object.md defines them, docs/patches.md shows a patch.
+ * A patch object is a relocatable ELF file; these macros write its sections .lpatch.* and
+ * .note.lpatch. docs/object.md defines them, docs/patches.md shows a patch.
  */
 #ifndef _LPATCH_PATCH_H
 #define _LPATCH_PATCH_H
@@ -49,6 +49,56 @@ struct lpatch_object_sym {
 
 static_assert(sizeof(struct lpatch_object_sym) == 24);
 
+struct module;
+
+/**
+ * struct lpatch_object - what a callback is told
+ * @name: "vmlinux", or the name of a module
+ * @mod: the module, or NULL for vmlinux
+ */
+struct lpatch_object {
+	const char *name;
+	struct module *mod;
+};
+
+/**
+ * struct lpatch_object_callback - a function to call, an entry of .lpatch.callbacks
+ * @pre_patch: the function, if it may refuse
+ * @notify: the function, if it may not
+ * @objname: name of the module that it is about, or NULL for vmlinux
+ * @kind: __LPATCH_PRE_PATCH and the like
+ */
+struct lpatch_object_callback {
+	union {
+		int (*pre_patch)(const struct lpatch_object *obj);
+		void (*notify)(const struct lpatch_object *obj);
+	};
+	const char *objname;
+	u64 kind;
+};
+
+static_assert(sizeof(struct lpatch_object_callback) == 24);
+
+/* As LPATCH_CALLBACK_* of the ABI. */
+#define __LPATCH_PRE_PATCH	1
+#define __LPATCH_POST_PATCH	2
+#define __LPATCH_PRE_UNPATCH	3
+#define __LPATCH_POST_UNPATCH	4
+
+/**
+ * struct lpatch_object_state - a state of the system, an entry of .lpatch.states
+ * @id: which
+ * @version: the version that the patch makes, and up to which it can deal with it
+ * @reserved: zero
+ */
+struct lpatch_object_state {
+	u64 id;
+	u32 version;
+	u32 reserved;
+};
+
+static_assert(sizeof(struct lpatch_object_state) == 16);
+
 /* One more level than it seems to need: an operand of ## is not expanded. */
 #define __LPATCH_EXPAND(macro, ...)	macro(__VA_ARGS__)
 
@@ -79,6 +129,20 @@ static_assert(sizeof(struct lpatch_object_sym) == 24);
 		.name = id ## _name,					\
 		.sympos = (pos),					\
 	}
+
+/* The member has the type of the function, so that the compiler checks it. */
+#define __LPATCH_CALLBACK(id, object, in_vmlinux, what, member, fn)	\
+	__LPATCH_STRING(id ## _object, object);				\
+	static const struct lpatch_object_callback id ## _entry		\
+	__used __section(".lpatch.callbacks") __aligned(8) = {		\
+		.member = (fn),						\
+		.objname = (in_vmlinux) ? NULL : id ## _object,		\
+		.kind = (what),						\
+	}
+
+#define __LPATCH_CALL(object, what, member, fn)				\
+	__LPATCH_EXPAND(__LPATCH_CALLBACK, __PASTE(__lpatch_callback_, __COUNTER__), #object, \
+			!__builtin_strcmp(#object, "vmlinux"), what, member, fn)
 
 /**
  * LPATCH_FUNC_POS() - replace one of several functions of the same name
@@ -121,6 +185,66 @@ static_assert(sizeof(struct lpatch_object_sym) == 24);
 #define LPATCH_SYM(object, name, sympos)				\
 	__LPATCH_EXPAND(__LPATCH_SYM, __PASTE(__lpatch_sym_, __COUNTER__), #object, \
 			!__builtin_strcmp(#object, "vmlinux"), #name, sympos)
+
+/**
+ * LPATCH_PRE_PATCH() - have a function called before the functions of an object are replaced
+ * @object: vmlinux, or the name of a module as lsmod prints it; it need not have functions that the
+ *	patch replaces
+ * @fn: int fn(const struct lpatch_object *obj): 0, or a negative errno to refuse
+ *
+ * For vmlinux and for modules that are loaded, that is when the patch is enabled; a refusal keeps it
+ * from being enabled. For another module it is when that is loaded; a refusal keeps it from being
+ * loaded. If it refuses, the other callbacks of the object are not called.
+ *
+ * Callbacks may sleep. Each object can have one of each kind.
+ *
+ * Example::
+ *
+ *	static int prepare(const struct lpatch_object *obj)
+ *	{
+ *		table = kcalloc(N, sizeof(*table), GFP_KERNEL);
+ *		return table ? 0 : -ENOMEM;
+ *	}
+ *	LPATCH_PRE_PATCH(vmlinux, prepare);
+ */
+#define LPATCH_PRE_PATCH(object, fn)	__LPATCH_CALL(object, __LPATCH_PRE_PATCH, pre_patch, fn)
+
+/**
+ * LPATCH_POST_PATCH() - have a function called when all tasks use the new functions of an object
+ * @object: vmlinux, or the name of a module as lsmod prints it
+ * @fn: void fn(const struct lpatch_object *obj)
+ */
+#define LPATCH_POST_PATCH(object, fn)	__LPATCH_CALL(object, __LPATCH_POST_PATCH, notify, fn)
+
+/**
+ * LPATCH_PRE_UNPATCH() - have a function called before the old functions of an object come back
+ * @object: vmlinux, or the name of a module as lsmod prints it
+ * @fn: void fn(const struct lpatch_object *obj)
+ */
+#define LPATCH_PRE_UNPATCH(object, fn)	__LPATCH_CALL(object, __LPATCH_PRE_UNPATCH, notify, fn)
+
+/**
+ * LPATCH_POST_UNPATCH() - have a function called when all tasks use the old functions of an object
+ * @object: vmlinux, or the name of a module as lsmod prints it
+ * @fn: void fn(const struct lpatch_object *obj)
+ */
+#define LPATCH_POST_UNPATCH(object, fn)	__LPATCH_CALL(object, __LPATCH_POST_UNPATCH, notify, fn)
+
+/**
+ * LPATCH_STATE() - say which change of the system's state the patch makes, or can deal with
+ * @state: a number that stands for the change, the same in all patches of the set
+ * @level: its version: the patch can deal with this one and lower ones
+ *
+ * A patch is refused if an enabled patch of its set has a higher version of one of its states, and a
+ * cumulative patch also if it does not have a state at all that one of them has.
+ */
+#define LPATCH_STATE(state, level)					\
+	static const struct lpatch_object_state				\
+	__PASTE(__lpatch_state_, __COUNTER__)				\
+	__used __section(".lpatch.states") __aligned(8) = {		\
+		.id = (state),						\
+		.version = (level),					\
+	}
 
 /*
  * A note of type 1 (INFO). Assembly, because a note written in C would be SHF_ALLOC and so a part
@@ -179,5 +303,12 @@ static_assert(sizeof(struct lpatch_object_sym) == 24);
 #define LPATCH_SET(set)							\
 	static_assert(sizeof(set) > 1 && sizeof(set) <= 64);		\
 	__LPATCH_INFO("set", set)
+
+/**
+ * LPATCH_CUMULATIVE() - the patch takes the place of all others of its set
+ *
+ * When it is enabled, they are disabled in the same transition. Patches of other sets stay.
+ */
+#define LPATCH_CUMULATIVE()	__LPATCH_INFO("cumulative", "1")
 
 #endif /* _LPATCH_PATCH_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The source of real.lpo: what a compiler and objtool make of warnings, constants, an exception
- * table entry and calls of exported, unexported and static functions. Built with
+ * table entry, calls of exported, unexported and static functions, and callbacks. Built with
  * lpatch-core/build-patch, without debug information, and sealed for the kernel that tests/real.rs
  * names.
  */
@@ -52,5 +52,28 @@ static int real_cmdline_proc_show(struct seq_file *m, void *v)
 	return counter > 1000 ? loadavg_proc_show(m, v) : 0;
 }
 
+/* Not static, so that they have an endbr64 whether their address is taken or not. */
+int real_before(const struct lpatch_object *obj);
+void real_after(const struct lpatch_object *obj);
+int real_sealed(void);
+
+int real_before(const struct lpatch_object *obj)
+{
+	return obj->mod ? -EBUSY : 0;
+}
+
+void real_after(const struct lpatch_object *obj)
+{
+	counter = real_sealed();
+}
+
+int real_sealed(void)
+{
+	return counter / 2;
+}
+
 LPATCH_FUNC(vmlinux, cmdline_proc_show, real_cmdline_proc_show);
+LPATCH_PRE_PATCH(vmlinux, real_before);
+LPATCH_POST_UNPATCH(vmlinux, real_after);
+LPATCH_STATE(0x7265616c, 1);
 LPATCH_SYM(vmlinux, loadavg_proc_show, 0);
