@@ -154,6 +154,25 @@ fn sympos_chooses_among_symbols_of_one_name() {
     assert_eq!(linked.resolved.funcs[0].sympos, 2);
 }
 
+/// An image says which of several symbols it means.
+#[test]
+fn symbols_have_their_position() {
+    let file = object_with(
+        ".text\ncall twice\n.section .lpatch.strings\ntwice_name: .asciz \"twice\"\n\
+         .section .lpatch.syms\n.quad 0, twice_name, 2\n",
+    );
+    let target = target();
+    let linked = link(&file, &target).unwrap_or_else(|problems| panic!("{problems}"));
+    let room = room(&linked);
+    let built = image::build(&linked, &bases(&room), &[]).expect("it is in range");
+    let image = Image::parse(&built.bytes, CRC).expect("it is well-formed");
+    for symbol in image.symbols.iter() {
+        let expected = if symbol.addr == TEXT + 0x1280 { 2 } else { 0 };
+        assert_eq!(symbol.sympos, expected);
+    }
+    assert!(image.symbols.iter().any(|symbol| symbol.sympos == 2));
+}
+
 /// Kallsyms does not tell the length of the last function of a module's text.
 #[test]
 fn the_last_function_of_a_module_is_open_ended() {

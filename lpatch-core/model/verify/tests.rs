@@ -269,8 +269,15 @@ fn cold_parts() {
         Cold at 0 => |_, _, k| k.symbols[6].name.push('0');
         Cold at 2 => |_, _, k| k.symbols[8].module = Some("other".into());
         Cold at 2 => |_, _, k| k.symbols[8].module = None;
-        // The name of a cold part, but the kernel has a function of that name.
-        Cold at 0 => |_, _, k| k.symbols[6].name = "cmdline_proc_show.colder".into();
+        // The symbol that the kernel has there, but not a part of the function.
+        Cold at 0 => |d, _, k| {
+            k.symbols[6].name = "cmdline_proc_show.colder".into();
+            d.colds[0].name = d.string("cmdline_proc_show.colder");
+        };
+        Cold at 0 => |d, _, k| {
+            k.symbols[6].name = "cmdline_proc_open.cold".into();
+            d.colds[0].name = d.string("cmdline_proc_open.cold");
+        };
         ImageString at 9999 => |d, _, _| d.colds[0].name = 9999;
     }
 }
@@ -315,6 +322,12 @@ fn callbacks() {
         // Without IBT no landing pad is needed, all else is.
         CallbackTable at 0 => |d, _, k| { k.ibt = false; d.callbacks[0].offset = 128; };
         CallbackTable at 0 => |d, _, k| { k.ibt = false; d.callbacks[0].offset = 38; };
+        // Without an entry for the end, the last one goes on behind the text.
+        CallbackTable at 0 => |d, _, k| {
+            k.ibt = false;
+            d.orcs.pop();
+            d.callbacks[0].offset = 128;
+        };
     }
     accepted! {
         |d, _, k| { k.ibt = false; d.callbacks[0].offset = 64; };
