@@ -3,6 +3,7 @@
 //! The eight requests to lpatch_core, behind one trait: the real device, and room for a fake in tests.
 //! The only file that calls ioctl.
 
+use lpatch_model::request;
 use lpatch_model::uapi::{
     self, FuncInfo, Hdr, List, Load, Op, PatchInfo, Query, Reason, Reserve, Status, Wire,
 };
@@ -132,13 +133,15 @@ fn address<T>(data: &[T]) -> u64 {
 pub fn name_field(name: &str) -> Result<[u8; uapi::NAME_LEN], DeviceError> {
     let mut field = [0; uapi::NAME_LEN];
     let bad = || DeviceError::Name(name.chars().take(100).collect());
-    if name.is_empty() || name.len() >= field.len() || name.contains('\0') {
+    if name.len() >= field.len() || name.contains('\0') {
         return Err(bad());
     }
     field
         .get_mut(..name.len())
         .ok_or_else(bad)?
         .copy_from_slice(name.as_bytes());
+    // The core's own rule.
+    request::name(&field, 0).map_err(|_| bad())?;
     Ok(field)
 }
 

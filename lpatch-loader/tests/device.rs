@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use lpatch_loader::device::{Device, DeviceError, Refused};
+use lpatch_loader::device::{name_field, Device, DeviceError, Refused};
 use lpatch_loader::image::CRC;
 use lpatch_loader::install::{install, InstallError, Step};
 use lpatch_loader::link::link;
@@ -288,6 +288,18 @@ fn the_last_cold_part_of_a_module() {
     let (_, result, state) = run(&last_object(), true, State::default());
     assert!(result.is_ok(), "{result:?}");
     assert_eq!(state.calls, ["reserve", "load", "load", "enable"]);
+}
+
+/// The core's rule for names holds before it is asked.
+#[test]
+fn names_that_no_patch_can_have() {
+    for good in ["a", "Az09._+-", &"x".repeat(63)] {
+        assert!(name_field(good).is_ok(), "{good}");
+    }
+    for bad in ["", "no/body", "a b", "\u{e4}", "a\0", &"x".repeat(64)] {
+        let error = name_field(bad).expect_err(bad);
+        assert!(matches!(error, DeviceError::Name(_)), "{error}");
+    }
 }
 
 /// Every reason has a sentence of its own that says what to do next; none prints only a number.
