@@ -98,8 +98,8 @@ test_busy() {
     spawn cat /proc/execdomains
     wait_for "sleeper" grep -q msleep_interruptible "/proc/$spawned/stack"
     quiet lpatch disable sleep
-    refused 1 "task $spawned is still in code of the patch" lpatch unload sleep
-    refused 1 "task $spawned is still in code of the patch" lpatch unload sleep
+    refused 1 "task $spawned may still be in code of the patch" lpatch unload sleep
+    refused 1 "task $spawned may still be in code of the patch" lpatch unload sleep
     wait "$spawned"
     quiet lpatch unload sleep
 }
