@@ -4,25 +4,48 @@
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use lpatch_loader::device::name_field;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the help and the man page end with.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0   done
-  1   not complete: a task is still in code of the patch; try again
-  2   bad input: arguments, the patch object, or a kernel that it is not for
-  3   refused by the kernel, or lpatch_core is not loaded
-  70  a bug in lpatch
+  0    done
+  1    not complete: the transition timed out or was reversed, or a task may still be in code of the patch
+  2    bad input: arguments, the patch object, or a kernel that it is not for
+  3    refused by the kernel, or lpatch_core is not loaded
+  70   a bug in lpatch
+  130  interrupted (SIGINT); 143 if by SIGTERM
 
-Transitions are immediate in this version: enable and disable switch all tasks at once.
-If lpatch is interrupted while it loads, the device is closed and lpatch_core frees what was reserved.";
+A transition moves each task when it is outside of the functions that are replaced. enable and disable wait until all
+have moved. Interrupted while it waits, lpatch ends and the transition goes on; interrupted before, it leaves nothing
+behind.";
+
+/// A number of seconds, in milliseconds as the core takes it.
+fn timeout(text: &str) -> Result<u32, String> {
+    let what = "a number of seconds, at least 0.001, or 0 for no limit";
+    let seconds: f64 = text.parse().map_err(|_| format!("not {what}"))?;
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| format!("not {what}"))?;
+    let ms = u32::try_from(time.as_millis())
+        .map_err(|_| format!("more than {} seconds", u32::MAX / 1000))?;
+    if ms == 0 && seconds > 0.0 {
+        return Err(format!("not {what}"));
+    }
+    Ok(ms)
+}
+
+/// A name that a patch can have.
+fn patch_name(text: &str) -> Result<String, String> {
+    name_field(text).map_err(|error| error.to_string())?;
+    Ok(text.into())
+}
 
 /// Replaces functions of the running kernel.
 #[derive(Debug, Parser)]
 #[command(name = "lpatch", version, after_help = EXIT_CODES, propagate_version = true)]
 pub(crate) struct Cli {
-    /// Print one JSON object instead of text, for errors too.
+    /// Print one JSON object instead of text, for errors too; the man page lists its keys.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// What to do.
@@ -35,23 +58,25 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Link a patch object for the running kernel, load it and enable it.
     ///
-    /// The transition is immediate: all tasks run the new functions at once. If enabling fails, the patch is
-    /// unloaded again. An interruption releases what was reserved.
+    /// If it cannot be enabled, or its transition is reversed, it is unloaded again.
     Load(Load),
-    /// Redirect the functions of a loaded patch to their replacements.
+    /// Redirect the functions of a loaded patch to their replacements, task by task.
+    Enable(Begin),
+    /// Let the original functions run again, task by task.
+    Disable(Begin),
+    /// Turn the transition of a patch around.
     ///
-    /// The transition is immediate: all tasks at once.
-    Enable(Name),
-    /// Let the original functions run again.
-    ///
-    /// The transition is immediate: all tasks at once.
-    Disable(Name),
+    /// What was being enabled is being disabled, and the other way round. A second time turns it again. There is no
+    /// timeout on the way back.
+    Reverse(Reverse),
+    /// End the transition of a patch, whatever its tasks do. Unsound.
+    Force(Force),
     /// Free a disabled patch.
     Unload(Name),
     /// List the loaded patches, oldest first.
     List,
-    /// Show one patch, or the state of lpatch_core.
-    Status(OptionalName),
+    /// Show one patch, or the state of lpatch_core with the transition under way or the last one.
+    Status(Status),
     /// Describe a patch object: its name, its seal, its functions, its sections.
     Info(File),
     /// Do everything that load does except for the requests to lpatch_core, and report all problems at once.
@@ -68,28 +93,83 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
+/// How long a transition may take, and whether to wait.
+#[derive(Debug, Args)]
+pub(crate) struct Waiting {
+    /// The transition is reversed if it is not complete after so many seconds; 0: never.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = timeout)]
+    pub(crate) timeout: u32,
+    /// Begin the transition only; `lpatch status` tells how it goes.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
 /// Arguments of `load`.
 #[derive(Debug, Args)]
 pub(crate) struct Load {
     /// Patch object (.lpo), sealed for the running kernel.
     pub(crate) file: PathBuf,
     /// Load it only; `lpatch enable` later.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["timeout", "no_wait", "keep"])]
     pub(crate) no_enable: bool,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// Leave the patch loaded, but disabled, if it cannot be enabled or its transition is reversed.
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 /// A patch.
 #[derive(Debug, Args)]
 pub(crate) struct Name {
     /// Name of the patch, as `lpatch list` shows it.
+    #[arg(value_parser = patch_name)]
     pub(crate) name: String,
+}
+
+/// Arguments of `enable` and `disable`.
+#[derive(Debug, Args)]
+pub(crate) struct Begin {
+    /// The patch.
+    #[command(flatten)]
+    pub(crate) patch: Name,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// Arguments of `reverse`.
+#[derive(Debug, Args)]
+pub(crate) struct Reverse {
+    /// The patch.
+    #[command(flatten)]
+    pub(crate) patch: Name,
+    /// Turn it around only; `lpatch status` tells how it goes.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// Arguments of `force`.
+#[derive(Debug, Args)]
+pub(crate) struct Force {
+    /// The patch.
+    #[command(flatten)]
+    pub(crate) patch: Name,
+    /// Yes, although it is unsound. Without it, lpatch says what that means, and does nothing.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
-pub(crate) struct OptionalName {
+pub(crate) struct Status {
     /// Name of the patch; without it, the state of lpatch_core.
+    #[arg(value_parser = patch_name)]
     pub(crate) name: Option<String>,
+    /// Show the tasks that the transition under way waits for, each with its stack.
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) blockers: bool,
 }
 
 /// Arguments of `info`.

@@ -2,10 +2,11 @@
 
 //! Why a command did not succeed, and the exit code for it.
 
-use lpatch_loader::device::DeviceError;
+use lpatch_loader::device::{Device, DeviceError, Refused};
 use lpatch_loader::install::InstallError;
 use lpatch_loader::kallsyms::KallsymsError;
 use lpatch_loader::problem::{Problem, Problems};
+use lpatch_loader::reason;
 use lpatch_loader::target::TargetError;
 use lpatch_model::uapi::Reason;
 use serde_json::{json, Value};
@@ -18,6 +19,8 @@ pub(crate) const INCOMPLETE: u8 = 1;
 pub(crate) const INPUT: u8 = 2;
 /// Refused by the kernel.
 pub(crate) const REFUSED: u8 = 3;
+/// Signals are added to it, as shells do.
+pub(crate) const SIGNAL: u8 = 128;
 /// A bug of ours (EX_SOFTWARE of sysexits.h).
 pub(crate) const BUG: u8 = 70;
 
@@ -57,6 +60,26 @@ pub(crate) enum Failure {
     /// The core.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The core, with the name of another patch that it is about.
+    #[error("{message}")]
+    Named {
+        /// The sentence with the name.
+        message: String,
+        /// That patch.
+        other: String,
+        /// The refusal.
+        error: DeviceError,
+    },
+    /// A transition that did not end as it was asked for, or that was not waited for until its end.
+    #[error("{message}")]
+    Unfinished {
+        /// What happened, and what to do.
+        message: String,
+        /// The exit code.
+        code: u8,
+        /// For programs: an object.
+        details: Value,
+    },
     /// The core, about a patch whose names are known.
     #[error(transparent)]
     Install(InstallError),
@@ -71,6 +94,24 @@ fn indent(problems: &Problems) -> String {
         1 => text,
         count => format!("{count} problems\n  {}", text.replace('\n', "\n  ")),
     }
+}
+
+/// A refusal for programs.
+fn refused(refused: &Refused, other: Option<&str>) -> Value {
+    json!({
+        "op": refused.op,
+        "errno": refused.errno,
+        "reason": refused.code,
+        "reason_name": refused.reason().map(|reason| format!("{reason:?}")),
+        "at": refused.at,
+        "value": refused.value,
+        "other_patch": other,
+    })
+}
+
+/// The exit code after a signal.
+pub(crate) fn signal_code(signal: i32) -> u8 {
+    u8::try_from(signal).map_or(BUG, |signal| SIGNAL.saturating_add(signal))
 }
 
 fn device_code(error: &DeviceError) -> u8 {
@@ -90,6 +131,20 @@ fn target_code(error: &TargetError) -> u8 {
 }
 
 impl Failure {
+    /// A failure of the core, which tells the name of another patch that it is about.
+    pub(crate) fn device(core: &mut dyn Device, error: DeviceError) -> Self {
+        if let DeviceError::Refused(refused) = &error {
+            if let Some(other) = reason::other_patch(core, refused) {
+                return Self::Named {
+                    message: reason::sentence(refused, Some(&other)),
+                    other,
+                    error,
+                };
+            }
+        }
+        Self::Device(error)
+    }
+
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -97,9 +152,11 @@ impl Failure {
                 INPUT
             }
             Self::Target(error) => target_code(error),
-            Self::Device(error) | Self::Install(InstallError::Refused { error, .. }) => {
-                device_code(error)
-            }
+            Self::Device(error)
+            | Self::Named { error, .. }
+            | Self::Install(InstallError::Refused { error, .. }) => device_code(error),
+            Self::Unfinished { code, .. } => *code,
+            Self::Install(InstallError::Interrupted { signal, .. }) => signal_code(*signal),
             Self::Install(InstallError::Problems(_)) => INPUT,
             Self::Install(InstallError::Malformed(_)) => BUG,
             Self::Bug(_) => BUG,
@@ -111,6 +168,7 @@ impl Failure {
             INCOMPLETE => "incomplete",
             INPUT => "input",
             REFUSED => "refused",
+            code if code > SIGNAL => "interrupted",
             _ => "bug",
         }
     }
@@ -130,18 +188,18 @@ impl Failure {
                     "more": problems.has_more(),
                 })
             }
-            Self::Device(DeviceError::Refused(r))
-            | Self::Install(InstallError::Refused {
+            Self::Device(DeviceError::Refused(r)) => refused(r, None),
+            Self::Named {
                 error: DeviceError::Refused(r),
+                other,
                 ..
-            }) => json!({
-                "op": r.op,
-                "errno": r.errno,
-                "reason": r.code,
-                "reason_name": r.reason().map(|reason| format!("{reason:?}")),
-                "at": r.at,
-                "value": r.value,
-            }),
+            } => refused(r, Some(other)),
+            Self::Install(InstallError::Refused {
+                error: DeviceError::Refused(r),
+                other,
+                ..
+            }) => refused(r, other.as_deref()),
+            Self::Unfinished { details, .. } => details.clone(),
             _ => json!({}),
         };
         if let (Value::Object(to), Value::Object(from)) = (&mut object, extra) {

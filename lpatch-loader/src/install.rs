@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The life of a patch on the device: reserve → relocate → load → enable. Whatever fails, nothing stays behind:
-//! a reservation ends with the device file, a patch that cannot be enabled is unloaded.
+//! a reservation ends with the device file, a patch that cannot be enabled is unloaded, and so is one whose
+//! transition was reversed.
 
 use crate::device::{Device, DeviceError};
 use crate::image::{self, Built};
@@ -10,6 +11,7 @@ use crate::link::Linked;
 use crate::problem::Problems;
 use crate::reason;
 use crate::relocate::Bases;
+use crate::wait::{self, End, Outcome, Request, Verb, Watch};
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::{Reason, Reserve};
 use thiserror::Error;
@@ -35,31 +37,83 @@ pub enum InstallError {
         after: String,
         /// The refusal.
         error: DeviceError,
+        /// The name of another patch that it is about.
+        other: Option<String>,
+    },
+    /// A signal came before the patch was enabled.
+    #[error("interrupted before the patch was enabled; {after}")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+        /// What state this leaves behind.
+        after: String,
     },
 }
 
+/// How a patch is enabled once it is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Enable {
+    /// The core reverses the transition after so many milliseconds; 0: never.
+    pub timeout_ms: u32,
+    /// Whether to wait for its end.
+    pub wait: bool,
+    /// Whether a patch that is not enabled in the end stays loaded.
+    pub keep: bool,
+}
+
+/// A patch that is loaded; or was, if its transition was reversed.
+#[derive(Debug)]
+pub struct Installed {
+    /// Its room.
+    pub room: Reserve,
+    /// What became of its transition; `None`: it was only loaded.
+    pub outcome: Option<Outcome>,
+    /// If its transition was reversed: what state this leaves behind.
+    pub after: Option<String>,
+    /// Whether it is still loaded.
+    pub loaded: bool,
+    /// CLOCK_MONOTONIC in ns at the end.
+    pub now_ns: u64,
+}
+
 /// A step that is done, for whoever watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Step<'s> {
     /// Room was taken.
     Reserved(&'s Reserve),
     /// The image was loaded; its bytes.
     Loaded(usize),
-    /// The functions are redirected.
-    Enabled,
+    /// The transition has ended, goes on, or was reversed.
+    Enabled(&'s Outcome),
+}
+
+/// Whoever watches an installation.
+pub trait Observe: Watch {
+    /// A step is done.
+    fn step(&mut self, step: Step<'_>);
 }
 
 const NOTHING: &str = "nothing was loaded";
 
-fn refused(linked: &Linked<'_>, after: impl Into<String>, error: DeviceError) -> InstallError {
-    let message = match &error {
-        DeviceError::Refused(refused) => reason::sentence_for(refused, linked),
-        other => other.to_string(),
+fn refused(
+    core: &mut dyn Device,
+    linked: &Linked<'_>,
+    after: impl Into<String>,
+    error: DeviceError,
+) -> InstallError {
+    let (message, other) = match &error {
+        DeviceError::Refused(refused) => {
+            let other = reason::other_patch(core, refused);
+            let message = reason::sentence_for(refused, linked, other.as_deref());
+            (message, other)
+        }
+        other => (other.to_string(), None),
     };
     InstallError::Refused {
         message,
         after: after.into(),
         error,
+        other,
     }
 }
 
@@ -108,41 +162,102 @@ fn load(core: &mut dyn Device, linked: &Linked<'_>, bases: &Bases) -> Result<Bui
             Some((index, pages)) if extra_pages.get(index) == Some(&0) => {
                 extra_pages[index] = pages;
             }
-            _ => return Err(refused(linked, NOTHING, error)),
+            _ => return Err(refused(core, linked, NOTHING, error)),
         }
     }
 }
 
-/// Installs a linked patch and, if `enable`, enables it. The device is closed when this returns, so that no
-/// reservation outlives an error.
-pub fn install(
-    mut core: impl Device,
-    linked: &Linked<'_>,
-    enable: bool,
-    watch: &mut dyn FnMut(Step<'_>),
-) -> Result<Reserve, InstallError> {
-    let mut room = linked.reservation();
-    core.reserve(&mut room)
-        .map_err(|error| refused(linked, NOTHING, error))?;
-    watch(Step::Reserved(&room));
-    let bases = Bases {
+/// Where things go in a reservation.
+fn bases(room: &Reserve) -> Bases {
+    Bases {
         text: room.text_addr,
         rodata: room.rodata_addr,
         data: room.data_addr,
+    }
+}
+
+/// Unloads what is not to stay: whether it is still loaded, and the same as a sentence.
+fn clean_up(core: &mut dyn Device, name: &str, keep: bool) -> (bool, String) {
+    let hint = format!("`lpatch enable {name}` tries again, `lpatch unload {name}` frees it");
+    if keep {
+        return (true, format!("the patch stays loaded and disabled: {hint}"));
+    }
+    match wait::unload(core, name) {
+        Ok(()) => (false, "the patch was unloaded again".into()),
+        Err(left) => (
+            true,
+            format!(
+                "unloading it again failed too ({left}), so it stays loaded and disabled: {hint}"
+            ),
+        ),
+    }
+}
+
+/// Installs a linked patch and, if told so, enables it. The device is closed when this returns, so that no
+/// reservation outlives an error.
+///
+/// # Errors
+///
+/// It was not loaded, or could not begin to be enabled. A transition that was reversed is no error but an outcome.
+pub fn install(
+    core: Box<dyn Device + '_>,
+    linked: &Linked<'_>,
+    enable: Option<Enable>,
+    watch: &mut dyn Observe,
+) -> Result<Installed, InstallError> {
+    let mut core = core;
+    let core = core.as_mut();
+    let mut room = linked.reservation();
+    if let Err(error) = core.reserve(&mut room) {
+        return Err(refused(core, linked, NOTHING, error));
+    }
+    watch.step(Step::Reserved(&room));
+    if let Some(signal) = watch.interrupted() {
+        return Err(InstallError::Interrupted {
+            signal,
+            after: NOTHING.into(),
+        });
+    }
+    let built = load(core, linked, &bases(&room))?;
+    watch.step(Step::Loaded(built.bytes.len()));
+    let mut installed = Installed {
+        room,
+        outcome: None,
+        after: None,
+        loaded: true,
+        now_ns: core.now_ns(),
     };
-    let built = load(&mut core, linked, &bases)?;
-    watch(Step::Loaded(built.bytes.len()));
-    if !enable {
-        return Ok(room);
-    }
+    let Some(enable) = enable else {
+        return Ok(installed);
+    };
     let name = &linked.info.name;
-    if let Err(error) = core.enable(name) {
-        let after = match core.unload(name) {
-            Ok(()) => "the patch was unloaded again".to_owned(),
-            Err(left) => format!("unloading it again failed too ({left}), so it stays loaded and disabled: try `lpatch unload {name}`"),
-        };
-        return Err(refused(linked, after, error));
+    let request = Request {
+        verb: Verb::Enable,
+        name,
+        timeout_ms: enable.timeout_ms,
+        wait: enable.wait,
+    };
+    let outcome = match wait::run(core, request, watch) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let (_, after) = clean_up(core, name, enable.keep);
+            return Err(refused(core, linked, after, error));
+        }
+    };
+    match outcome.end {
+        End::NotBegun(signal) => {
+            let (_, after) = clean_up(core, name, false);
+            return Err(InstallError::Interrupted { signal, after });
+        }
+        End::Reversed => {
+            let (loaded, after) = clean_up(core, name, enable.keep);
+            installed.loaded = loaded;
+            installed.after = Some(after);
+        }
+        _ => (),
     }
-    watch(Step::Enabled);
-    Ok(room)
+    watch.step(Step::Enabled(&outcome));
+    installed.outcome = Some(outcome);
+    installed.now_ns = core.now_ns();
+    Ok(installed)
 }

@@ -3,9 +3,9 @@
 //! The loader of lpatch: links a patch object for a kernel and hands the image to lpatch_core.
 //!
 //! The files are the steps: `file` → `elf`, `class`, `object` → `notes`, `meta` → `layout` → `relocate`,
-//! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`. `link` and
-//! `install` run them. Input and output
-//! are in `file`, `kernel` and `device` only.
+//! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`, which `chardev` is. `link`
+//! and `install` run them, `wait` sees a transition to its end. Input and output
+//! are in `file`, `kernel` and `chardev` only.
 //!
 //! Sealing is another way: `unpack` → `vmlinux`, `symtab`, `kmod`, all with `volatile` → `preimage` → `seal` →
 //! `append`.
@@ -13,6 +13,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod append;
+pub mod chardev;
 pub mod class;
 pub mod device;
 pub mod elf;
@@ -43,3 +44,4 @@ pub mod target;
 pub mod unpack;
 pub mod vmlinux;
 pub mod volatile;
+pub mod wait;

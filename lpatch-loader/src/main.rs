@@ -5,20 +5,24 @@
 mod cli;
 mod cmd;
 mod failure;
+mod json_keys;
 mod output;
+mod progress;
+mod signals;
+mod system;
 
 use anyhow::Context;
 use clap::Parser;
 use failure::Failure;
-use output::Output;
+use output::{Output, Streams};
 use std::process::ExitCode;
 
 /// Runs the command; an `Err` is one that could not even be reported.
 fn run(args: &cli::Cli) -> anyhow::Result<u8> {
-    let mut output = Output::new(args.json);
+    let mut output = Output::new(args.json, Streams::standard());
     // A panic is a bug of ours; it has an exit code of its own so that scripts can tell.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        cmd::run(&args.command, &mut output)
+        cmd::run(&args.command, &mut system::Machine, &mut output)
     }))
     .unwrap_or_else(|_| {
         Err(Failure::Bug(
@@ -26,11 +30,9 @@ fn run(args: &cli::Cli) -> anyhow::Result<u8> {
                 .into(),
         ))
     });
-    let code = result.as_ref().err().map_or(0, Failure::exit_code);
     output
         .finish(result)
-        .context("the result cannot be written to the standard output")?;
-    Ok(code)
+        .context("the result cannot be written to the standard output")
 }
 
 fn main() -> ExitCode {

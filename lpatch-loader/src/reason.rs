@@ -2,20 +2,34 @@
 
 //! Each reason of the core as a sentence: what happened, where, what to do next.
 
-use crate::device::Refused;
+use crate::device::{name_of, Device, Refused};
 use crate::ksyms::PatchSymbol;
 use crate::layout::Region;
 use crate::link::Linked;
 use lpatch_model::uapi::Reason;
 
-/// The sentence, without knowledge of the image.
-pub fn sentence(refused: &Refused) -> String {
-    explain(refused, &|_| None)
+/// The sentence, without knowledge of the image; `other` is the name of the patch that [`other_patch`] found.
+pub fn sentence(refused: &Refused, other: Option<&str>) -> String {
+    explain(refused, other, &|_| None)
 }
 
 /// The sentence, with names for the entries of the tables that were built from `linked`.
-pub fn sentence_for(refused: &Refused, linked: &Linked<'_>) -> String {
-    explain(refused, &|reason| name_at(reason, refused.at, linked))
+pub fn sentence_for(refused: &Refused, linked: &Linked<'_>, other: Option<&str>) -> String {
+    explain(refused, other, &|reason| {
+        name_at(reason, refused.at, linked)
+    })
+}
+
+/// The name of the patch whose id is in a refusal; `None` if there is none, or it is gone.
+pub fn other_patch(core: &mut dyn Device, refused: &Refused) -> Option<String> {
+    match refused.reason()? {
+        Reason::InTransition | Reason::Stacked | Reason::FuncConflict => {
+            let list = core.list().ok()?;
+            let info = list.iter().find(|info| info.id == refused.value)?;
+            Some(name_of(&info.name))
+        }
+        _ => None,
+    }
 }
 
 /// The name of the table entry with the index `at`, if the reason is about a table with names.
@@ -81,7 +95,11 @@ fn code(linked: &Linked<'_>, offset: u32) -> String {
 /// What a reply says that should never come: the loader checks first.
 const OURS: &str = "the loader and the core disagree; please report this as a bug of lpatch";
 
-fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String {
+fn explain(
+    refused: &Refused,
+    other: Option<&str>,
+    name: &dyn Fn(Reason) -> Option<String>,
+) -> String {
     let Refused {
         op,
         errno,
@@ -108,6 +126,7 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         Reason::Cold | Reason::CallbackTable => format!("number {at}"),
         _ => format!("function {at}"),
     });
+    let other = other.map_or_else(|| format!("with id {value}"), str::to_owned);
     let text = match reason {
         Reason::Ok => format!("failed with errno {errno} but without a reason; {OURS}"),
         Reason::Size => format!("the request has another size than the core expects ({value}); install lpatch and lpatch_core from the same release"),
@@ -127,10 +146,10 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         Reason::Busy => format!("task {value} may still be in code of the patch; try again when it has left it (see /proc/{value}/stack)"),
         Reason::NoReservation => format!("nothing is reserved; {OURS}"),
         Reason::ReservedTwice => format!("something is reserved already; {OURS}"),
-        Reason::InTransition => format!("another transition is under way, of the patch with id {value}; wait for it, or reverse it (lpatch status, lpatch reverse)"),
+        Reason::InTransition => format!("another transition is under way, of the patch {other}; wait for its end (lpatch status), or turn it around (lpatch reverse)"),
         Reason::NoTransition => "the patch is not in transition; see `lpatch status`".into(),
         Reason::Late => "the transition has been reversed a moment ago; try again".into(),
-        Reason::Stacked => format!("a newer patch, with id {value}, changes a function of it; disable that first (lpatch list)"),
+        Reason::Stacked => format!("a newer patch, {other}, changes a function of it; disable that first (lpatch list)"),
         Reason::Pinned => "the patch took part in a forced transition; it stays loaded until the next boot".into(),
         Reason::Grace => "a kernel thread runs without ever sleeping, so the kernel cannot tell yet that no dying task is in the patch; try again when it sleeps (see `top`)".into(),
         Reason::Interrupted => "interrupted; the transition goes on".into(),
@@ -169,7 +188,7 @@ fn explain(refused: &Refused, name: &dyn Fn(Reason) -> Option<String>) -> String
         Reason::FuncFentry => format!("{what} has no fentry site: it is notrace, __init, Rust or built without ftrace; patch its callers instead"),
         Reason::FuncPreimage => format!("{what} is not the function that the patch was made for (CRC-32 of its bytes {value:#010x}); build and seal the patch for this kernel"),
         Reason::FuncTwice => format!("{what} is replaced twice by the patch; remove one LPATCH_FUNC"),
-        Reason::FuncConflict => format!("{what} is changed by an enabled patch; disable that first (lpatch list)"),
+        Reason::FuncConflict => format!("{what} is changed by an enabled patch of another set, {other}; disable that first (lpatch list)"),
         Reason::FuncOwned => format!("{what} is held by upstream livepatch or another IPMODIFY user of ftrace; disable that first (see /sys/kernel/tracing/enabled_functions)"),
         Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),

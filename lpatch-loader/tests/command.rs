@@ -188,6 +188,9 @@ fn without_the_core() {
         vec!["list"],
         vec!["status"],
         vec!["status", "good"],
+        vec!["status", "--blockers"],
+        vec!["reverse", "good"],
+        vec!["force", "good", "--yes"],
     ] {
         let (code, value) = json(&args);
         assert_eq!(code, Some(3), "{args:?}");
@@ -210,6 +213,42 @@ fn wrong_arguments() {
 }
 
 #[test]
+fn names_and_timeouts_are_checked_first() {
+    for args in [
+        ["enable", "no/body"],
+        ["unload", ""],
+        ["status", "a b"],
+        ["reverse", "\u{e4}"],
+    ] {
+        let output = lpatch(&args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text(&output.stderr).contains("A-Z a-z 0-9"), "{args:?}");
+    }
+    for time in ["-1", "x", "nan", "inf", "0.0001", "5000000"] {
+        let time = format!("--timeout={time}");
+        let output = lpatch(&["enable", "good", &time]);
+        assert_eq!(output.status.code(), Some(2), "{time}");
+        assert!(text(&output.stderr).contains("seconds"), "{time}");
+    }
+    // Options that contradict each other.
+    for args in [
+        &["load", "x.lpo", "--no-enable", "--keep"][..],
+        &["load", "x.lpo", "--no-enable", "--timeout", "3"],
+        &["status", "good", "--blockers"],
+    ] {
+        assert_eq!(lpatch(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+/// The explanation needs no core.
+#[test]
+fn force_is_explained_anywhere() {
+    let output = lpatch(&["force", "good"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--yes"));
+}
+
+#[test]
 fn help_and_version() {
     let help = lpatch(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
@@ -217,17 +256,20 @@ fn help_and_version() {
     for word in [
         "Exit codes:",
         "70",
-        "immediate",
+        "130",
         "--json",
         "verify",
         "unload",
+        "reverse",
     ] {
         assert!(help.contains(word), "{word} is not in {help}");
     }
-    assert!(!help.contains("completions"));
+    assert!(!help.contains("completions") && !help.contains("immediate"));
     let load = text(&lpatch(&["load", "--help"]).stdout);
     assert!(
-        load.contains("immediate") && load.contains("--no-enable"),
+        ["--no-enable", "--timeout", "--no-wait", "--keep",]
+            .iter()
+            .all(|option| load.contains(option)),
         "{load}"
     );
     assert_eq!(lpatch(&["--version"]).status.code(), Some(0));
@@ -239,6 +281,8 @@ fn the_man_page_covers_every_command() {
     for word in [
         ".TH",
         "EXIT STATUS",
+        "JSON OUTPUT",
+        "deadline_passed",
         "\\-\\-no\\-enable",
         "\\-\\-json",
         "\\-\\-build\\-id",
@@ -246,7 +290,8 @@ fn the_man_page_covers_every_command() {
         assert!(man.contains(word), "{word} is not in {man}");
     }
     for command in [
-        "load", "enable", "disable", "unload", "list", "status", "info", "verify",
+        "load", "enable", "disable", "reverse", "force", "unload", "list", "status", "info",
+        "verify",
     ] {
         assert!(
             man.contains(&format!(".SS {command}\n")),

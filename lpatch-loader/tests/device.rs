@@ -4,140 +4,37 @@
 
 mod common;
 
+use common::fake::{Fake, State};
 use common::*;
-use lpatch_loader::device::{name_field, Device, DeviceError, Refused};
-use lpatch_loader::image::CRC;
-use lpatch_loader::install::{install, InstallError, Step};
+use lpatch_loader::device::{name_field, DeviceError, Refused};
+use lpatch_loader::install::{install, Enable, InstallError, Observe, Step};
 use lpatch_loader::link::link;
 use lpatch_loader::reason::sentence;
 use lpatch_loader::target::Target;
-use lpatch_model::image::Image;
+use lpatch_loader::wait::Watch;
 use lpatch_model::refusal::Refusal;
-use lpatch_model::uapi::{FuncInfo, PatchInfo, Query, Reason, Reserve};
-use lpatch_model::verify::{verify, Area, Reservation};
+use lpatch_model::uapi::{Reason, Transition};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
-/// What the fake core has at the end.
-#[derive(Debug, Default, PartialEq)]
-struct State {
-    reserved: u32,
-    loaded: Vec<String>,
-    enabled: Vec<String>,
-    calls: Vec<&'static str>,
-    /// Patches that are not unloaded.
-    stuck: bool,
-    /// Requests that are refused.
-    refuse: Vec<(&'static str, Reason)>,
-}
+/// Counts the steps.
+#[derive(Default)]
+struct Steps(usize);
 
-/// An open file of the fake core; closing it gives back the reservation.
-struct Fake {
-    state: Rc<RefCell<State>>,
-    room: Option<Reservation>,
-}
+impl Watch for Steps {
+    fn look(&mut self, _: &Transition, _: Duration) -> u32 {
+        1
+    }
 
-impl Fake {
-    fn call(&mut self, op: &'static str) -> Result<(), DeviceError> {
-        let mut state = self.state.borrow_mut();
-        state.calls.push(op);
-        match state.refuse.iter().find(|(name, _)| *name == op) {
-            Some((_, reason)) => Err(error(op, Refusal::new(*reason))),
-            None => Ok(()),
-        }
+    fn interrupted(&self) -> Option<i32> {
+        None
     }
 }
 
-fn error(op: &'static str, refusal: Refusal) -> DeviceError {
-    DeviceError::Refused(Refused {
-        op,
-        errno: 22,
-        code: refusal.reason.code(),
-        at: refusal.at,
-        value: refusal.value,
-    })
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        if self.room.is_some() {
-            self.state.borrow_mut().reserved -= 1;
-        }
-    }
-}
-
-impl Device for Fake {
-    fn query(&mut self) -> Result<Query, DeviceError> {
-        self.call("query")?;
-        Ok(Query::default())
-    }
-
-    fn reserve(&mut self, request: &mut Reserve) -> Result<(), DeviceError> {
-        self.call("reserve")?;
-        assert!(self.room.is_none(), "one reservation a file");
-        let area = |offset, len: u32| Area {
-            addr: ARENA + offset,
-            len: len.into(),
-        };
-        let room = Reservation {
-            text: area(0x1000, request.text_len),
-            rodata: area(0x10_0000, request.rodata_len),
-            data: area(0x20_0000, request.data_len),
-            orcs: request.orcs.into(),
-            exs: request.exs.into(),
-            bugs: request.bugs.into(),
-        };
-        request.text_addr = room.text.addr;
-        request.rodata_addr = room.rodata.addr;
-        request.data_addr = room.data.addr;
-        self.room = Some(room);
-        self.state.borrow_mut().reserved += 1;
-        Ok(())
-    }
-
-    fn load(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
-        self.call("load")?;
-        let room = self.room.expect("something is reserved");
-        let image = Image::parse(bytes, CRC).map_err(|refusal| error("load", refusal))?;
-        verify(&image, &room, &kernel()).map_err(|refusal| error("load", refusal))?;
-        self.room = None;
-        let name = String::from_utf8(image.name().to_vec()).expect("it was checked");
-        let mut state = self.state.borrow_mut();
-        state.reserved -= 1;
-        state.loaded.push(name);
-        Ok(())
-    }
-
-    fn enable(&mut self, name: &str) -> Result<(), DeviceError> {
-        self.call("enable")?;
-        self.state.borrow_mut().enabled.push(name.into());
-        Ok(())
-    }
-
-    fn disable(&mut self, name: &str) -> Result<(), DeviceError> {
-        self.call("disable")?;
-        self.state.borrow_mut().enabled.retain(|n| n != name);
-        Ok(())
-    }
-
-    fn unload(&mut self, name: &str) -> Result<(), DeviceError> {
-        self.call("unload")?;
-        let mut state = self.state.borrow_mut();
-        if state.stuck {
-            return Err(error("unload", Refusal::new(Reason::Busy).value(7)));
-        }
-        state.loaded.retain(|n| n != name);
-        Ok(())
-    }
-
-    fn list(&mut self) -> Result<Vec<PatchInfo>, DeviceError> {
-        self.call("list")?;
-        Ok(Vec::new())
-    }
-
-    fn status(&mut self, _name: &str) -> Result<(PatchInfo, Vec<FuncInfo>), DeviceError> {
-        self.call("status")?;
-        Ok((PatchInfo::default(), Vec::new()))
+impl Observe for Steps {
+    fn step(&mut self, _: Step<'_>) {
+        self.0 += 1;
     }
 }
 
@@ -154,23 +51,22 @@ fn run_for(
 ) -> (usize, Result<(), InstallError>, State) {
     let linked = link(file, target).unwrap_or_else(|problems| panic!("{problems}"));
     let state = Rc::new(RefCell::new(state));
-    let core = Fake {
-        state: Rc::clone(&state),
-        room: None,
-    };
-    let mut steps = 0;
-    let result = install(core, &linked, enable, &mut |_: Step<'_>| steps += 1);
+    let core = Box::new(Fake::open(&state));
+    let mut steps = Steps::default();
+    let enable = enable.then_some(Enable {
+        timeout_ms: 60_000,
+        wait: true,
+        keep: false,
+    });
+    let result = install(core, &linked, enable, &mut steps);
     let state = Rc::into_inner(state)
         .expect("the device was closed")
         .into_inner();
-    (steps, result.map(|_| ()), state)
+    (steps.0, result.map(|_| ()), state)
 }
 
 fn refusing(op: &'static str, reason: Reason) -> State {
-    State {
-        refuse: vec![(op, reason)],
-        ..State::default()
-    }
+    State::refusing(op, Refusal::new(reason))
 }
 
 #[track_caller]
@@ -314,7 +210,7 @@ fn every_reason_is_a_sentence() {
             at: 3,
             value: 0x77,
         };
-        let text = sentence(&refused);
+        let text = sentence(&refused, None);
         assert!(
             text.starts_with("load: ") && text.len() > 40,
             "{name}: {text}"
@@ -335,7 +231,7 @@ fn every_reason_is_a_sentence() {
         at: 0,
         value: 0,
     };
-    assert!(sentence(&unknown).contains("9999"));
+    assert!(sentence(&unknown, None).contains("9999"));
 }
 
 /// Damaged copies through the whole way: nothing is ever left.

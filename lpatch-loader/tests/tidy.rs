@@ -40,12 +40,12 @@ fn files_with(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn unsafe_code_is_in_two_files() {
-    assert_eq!(files_with(&["unsafe"]), ["device.rs", "file.rs"]);
+    assert_eq!(files_with(&["unsafe"]), ["chardev.rs", "file.rs"]);
 }
 
 #[test]
 fn ioctl_is_in_one_file() {
-    assert_eq!(files_with(&["ioctl"]), ["device.rs"]);
+    assert_eq!(files_with(&["ioctl"]), ["chardev.rs"]);
     assert_eq!(files_with(&["Mmap::map"]), ["file.rs"]);
 }
 

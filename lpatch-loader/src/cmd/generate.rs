@@ -4,9 +4,11 @@
 
 use crate::cli::Cli;
 use crate::failure::Failure;
+use crate::json_keys::KEYS;
 use crate::output::Report;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
 use serde_json::json;
 
@@ -44,7 +46,24 @@ pub(crate) fn man() -> Result<Report, Failure> {
     let mut exit = Vec::new();
     whole.render_extra_section(&mut exit).map_err(bug)?;
     text.push_str(&String::from_utf8_lossy(&exit).replace(".SH EXTRA", ".SH \"EXIT STATUS\""));
+    text.push_str(&json_section());
     Ok(report(text))
+}
+
+/// What --json prints.
+fn json_section() -> String {
+    let mut page = Roff::new();
+    page.control("SH", ["JSON OUTPUT"]);
+    for (what, keys) in KEYS {
+        page.control("SS", [*what]);
+        for (key, meaning) in *keys {
+            page.control("TP", []);
+            page.text([bold(*key)]);
+            page.text([roman(*meaning)]);
+        }
+    }
+    // Without the preamble, which the page has already.
+    page.to_roff()
 }
 
 /// Completions for a shell.
@@ -56,8 +75,5 @@ pub(crate) fn completions(shell: Shell) -> Report {
 
 fn report(text: String) -> Report {
     let text = text.trim_end().to_owned();
-    Report {
-        json: json!({ "text": text }),
-        text,
-    }
+    Report::new(text.as_str(), json!({ "text": text }))
 }

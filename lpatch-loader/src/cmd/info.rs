@@ -106,6 +106,7 @@ pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
     text.extend(meta::tables(&opened.meta));
     text.push(table(&section_rows(&opened)));
     Ok(Report {
+        code: 0,
         text: text.join("\n\n"),
         json: json!({
             "name": info.name,

@@ -2,21 +2,84 @@
 
 //! `load`: runs the steps and shows each with its time.
 
-use super::{installed, map, problems};
+use super::outcome::Told;
+use super::watch::Watcher;
+use super::{installed, map, problems, transition};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
-use lpatch_loader::device::Core;
-use lpatch_loader::install::{install, Step};
-use lpatch_loader::{kernel, link};
-use serde_json::json;
-use std::time::Instant;
+use crate::system::System;
+use lpatch_loader::install::{install, Enable, Installed, Observe, Step};
+use lpatch_loader::link::{self, Linked};
+use lpatch_loader::wait::{End, Outcome, Verb, Watch};
+use lpatch_model::uapi::Transition;
+use serde_json::{json, Value};
+use std::time::{Duration, Instant};
+
+/// Shows the steps of the installation.
+struct Loading<'o> {
+    watcher: Watcher<'o>,
+    start: Instant,
+    relocations: usize,
+}
+
+impl Watch for Loading<'_> {
+    fn look(&mut self, transition: &Transition, elapsed: Duration) -> u32 {
+        self.watcher.look(transition, elapsed)
+    }
+
+    fn over(&mut self) {
+        self.watcher.over();
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        self.watcher.interrupted()
+    }
+}
+
+impl Observe for Loading<'_> {
+    fn step(&mut self, step: Step<'_>) {
+        let (name, detail) = match step {
+            Step::Reserved(room) => (
+                "reserve",
+                format!(
+                    "text {} at {:#x}, rodata {}, data {} bytes",
+                    room.text_len, room.text_addr, room.rodata_len, room.data_len
+                ),
+            ),
+            Step::Loaded(bytes) => {
+                let relocations = self.relocations;
+                ("load", format!("{bytes} bytes, {relocations} relocations"))
+            }
+            Step::Enabled(outcome) => ("enable", enabled(outcome)),
+        };
+        self.watcher
+            .output
+            .step(name, &detail, self.start.elapsed());
+        self.start = Instant::now();
+    }
+}
+
+/// The step's detail.
+fn enabled(outcome: &Outcome) -> String {
+    match (&outcome.transition, outcome.end) {
+        (None, _) => "all tasks at once".into(),
+        (Some(now), End::Complete) => transition::moved(now),
+        (Some(_), End::Reversed) => "reversed".into(),
+        (Some(_), End::UnderWay) => "begun".into(),
+        (Some(_), _) => "not seen to its end".into(),
+    }
+}
 
 /// Loads and, unless told not to, enables.
-pub(crate) fn run(args: &cli::Load, output: &mut Output) -> Result<Report, Failure> {
+pub(crate) fn run(
+    args: &cli::Load,
+    system: &mut dyn System,
+    output: &mut Output,
+) -> Result<Report, Failure> {
     let all = Instant::now();
     // Without the core or the right to use it, nothing else matters.
-    let core = Core::open()?;
+    let core = system.core()?;
 
     let path = &args.file;
     let file = map(path)?;
@@ -26,7 +89,7 @@ pub(crate) fn run(args: &cli::Load, output: &mut Output) -> Result<Report, Failu
     output.step("open", &detail, all.elapsed());
 
     let start = Instant::now();
-    let target = kernel::running()?;
+    let target = system.target()?;
     let detail = format!("{} symbols of {}", target.kallsyms.len(), target.release);
     output.step("kernel", &detail, start.elapsed());
 
@@ -41,40 +104,60 @@ pub(crate) fn run(args: &cli::Load, output: &mut Output) -> Result<Report, Failu
     let detail = format!("{} symbols, {preimages}", resolved.symbols.len());
     output.step("link", &detail, start.elapsed());
 
-    let mut start = Instant::now();
-    let mut watch = |step: Step<'_>| {
-        let (name, detail) = match step {
-            Step::Reserved(room) => (
-                "reserve",
-                format!(
-                    "text {} at {:#x}, rodata {}, data {} bytes",
-                    room.text_len, room.text_addr, room.rodata_len, room.data_len
-                ),
-            ),
-            Step::Loaded(bytes) => {
-                let relocations = linked.fields.list.len();
-                ("load", format!("{bytes} bytes, {relocations} relocations"))
-            }
-            Step::Enabled => ("enable", "immediate: all tasks at once".into()),
-        };
-        output.step(name, &detail, start.elapsed());
-        start = Instant::now();
+    let enable = (!args.no_enable).then_some(Enable {
+        timeout_ms: args.waiting.timeout,
+        wait: !args.waiting.no_wait,
+        keep: args.keep,
+    });
+    // From here on there is something to clean up, or to say, when a signal comes.
+    let mut loading = Loading {
+        watcher: Watcher::new(system, output)?,
+        start: Instant::now(),
+        relocations: linked.fields.list.len(),
     };
-    let room = install(core, &linked, !args.no_enable, &mut watch).map_err(installed(path))?;
+    let done = install(core, &linked, enable, &mut loading).map_err(installed(path))?;
+    report(args, &linked, &done, all.elapsed())
+}
 
+fn report(
+    args: &cli::Load,
+    linked: &Linked<'_>,
+    done: &Installed,
+    elapsed: Duration,
+) -> Result<Report, Failure> {
     let name = &linked.info.name;
-    let state = if args.no_enable { "loaded" } else { "enabled" };
-    let ms = all.elapsed().as_secs_f64() * 1000.0;
-    Ok(Report {
-        text: format!("{name} {state} in {ms:.1} ms"),
-        json: json!({
+    let ms = elapsed.as_secs_f64() * 1000.0;
+    let (text, state, transition) = match &done.outcome {
+        None => {
+            let text = format!("{name} loaded in {}", transition::time(ms));
+            (text, "loaded", Value::Null)
+        }
+        Some(outcome) => {
+            let told = Told {
+                name,
+                verb: Verb::Enable,
+                timeout_ms: args.waiting.timeout,
+                outcome,
+                after: done.after.as_deref(),
+                loaded: done.loaded,
+                ms,
+                now_ns: done.now_ns,
+            };
+            let result = told.judge()?;
+            (result.text, result.state, result.transition)
+        }
+    };
+    Ok(Report::new(
+        text,
+        json!({
             "name": name,
             "version": linked.info.version,
             "state": state,
             "functions": linked.resolved.funcs.len(),
             "preimages_checked_by_loader": linked.resolved.preimages_checked,
-            "text_addr": room.text_addr,
+            "text_addr": done.room.text_addr,
+            "transition": transition,
             "ms": ms,
         }),
-    })
+    ))
 }

@@ -2,34 +2,58 @@
 
 //! The subcommands, one file each or a few that share a request.
 
+mod blockers;
 mod generate;
 mod info;
 mod list;
 mod load;
 mod meta;
 mod op;
+mod outcome;
 mod seal;
+mod status;
+mod transition;
 mod verify;
+mod watch;
 
-use crate::cli::Command;
+use crate::cli::{Command, Waiting};
 use crate::failure::Failure;
 use crate::output::{Output, Report};
-use lpatch_loader::device::Core;
+use crate::system::System;
 use lpatch_loader::install::InstallError;
 use lpatch_loader::problem::Problems;
+use lpatch_loader::wait::Verb;
 use std::path::Path;
 
 /// Runs one.
-pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Report, Failure> {
+pub(crate) fn run(
+    command: &Command,
+    system: &mut dyn System,
+    output: &mut Output,
+) -> Result<Report, Failure> {
     match command {
-        Command::Load(args) => load::run(args, output),
-        Command::Enable(args) => op::run(&mut Core::open()?, op::Verb::Enable, &args.name),
-        Command::Disable(args) => op::run(&mut Core::open()?, op::Verb::Disable, &args.name),
-        Command::Unload(args) => op::run(&mut Core::open()?, op::Verb::Unload, &args.name),
-        Command::List => list::list(&mut Core::open()?),
-        Command::Status(args) => list::status(&mut Core::open()?, args.name.as_deref()),
+        Command::Load(args) => load::run(args, system, output),
+        Command::Enable(args) => {
+            let (name, waiting) = (&args.patch.name, &args.waiting);
+            op::begin(system, output, Verb::Enable, name, waiting)
+        }
+        Command::Disable(args) => {
+            let (name, waiting) = (&args.patch.name, &args.waiting);
+            op::begin(system, output, Verb::Disable, name, waiting)
+        }
+        Command::Reverse(args) => {
+            let waiting = Waiting {
+                timeout: 0,
+                no_wait: args.no_wait,
+            };
+            op::begin(system, output, Verb::Reverse, &args.patch.name, &waiting)
+        }
+        Command::Force(args) => op::force(system, args),
+        Command::Unload(args) => op::unload(system, &args.name),
+        Command::List => list::run(system.core()?.as_mut()),
+        Command::Status(args) => status::run(args, system.core()?.as_mut()),
         Command::Info(args) => info::run(&args.file),
-        Command::Verify(args) => verify::run(args, output),
+        Command::Verify(args) => verify::run(args, system, output),
         Command::Seal(args) => seal::run(args, output),
         Command::Man => generate::man(),
         Command::Completions(args) => Ok(generate::completions(args.shell)),
@@ -57,6 +81,6 @@ fn installed(path: &Path) -> impl FnOnce(InstallError) -> Failure + '_ {
     move |error| match error {
         InstallError::Problems(list) => problems(path)(list),
         InstallError::Malformed(_) => Failure::Bug(error.to_string()),
-        InstallError::Refused { .. } => Failure::Install(error),
+        InstallError::Refused { .. } | InstallError::Interrupted { .. } => Failure::Install(error),
     }
 }

@@ -1,41 +1,113 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `enable`, `disable`, `unload`: one request each.
+//! `enable`, `disable`, `reverse`, `force`, `unload`: one request each, and the wait for what it begins.
 
+use super::list::state_word;
+use super::outcome::Told;
+use super::transition;
+use super::watch::Watcher;
+use crate::cli;
 use crate::failure::Failure;
-use crate::output::Report;
-use lpatch_loader::device::Device;
+use crate::output::{Output, Report};
+use crate::progress::tasks;
+use crate::system::System;
+use lpatch_loader::device::name_of;
+use lpatch_loader::wait::{self, Request, Verb};
+use lpatch_model::uapi::CAUSE_FORCED;
 use serde_json::json;
 use std::time::Instant;
 
-/// Which request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Verb {
-    Enable,
-    Disable,
-    Unload,
-}
+/// What `force` says without `--yes`.
+const UNSOUND: &str = "\
+Tasks that are still in functions of the version that is left go on in them, mixed with functions of the other one,
+for as long as they like. Nothing that the patch relies on holds for them: not the meaning of data that both versions
+use, nor the order of locks. The fix may not be in effect for them; what happens may be a crash.
+The kernel is tainted. The patches that took part can never be unloaded, and lpatch_core neither, until the next boot.
+`lpatch status --blockers` shows the tasks, `lpatch reverse` takes the transition back, which is sound.";
 
-/// Sends the request.
-pub(crate) fn run(core: &mut dyn Device, verb: Verb, name: &str) -> Result<Report, Failure> {
+/// Begins a transition, or turns one around.
+pub(crate) fn begin(
+    system: &mut dyn System,
+    output: &mut Output,
+    verb: Verb,
+    name: &str,
+    waiting: &cli::Waiting,
+) -> Result<Report, Failure> {
     let start = Instant::now();
-    let (state, how) = match verb {
-        Verb::Enable => {
-            core.enable(name)?;
-            ("enabled", " (immediate: all tasks at once)")
-        }
-        Verb::Disable => {
-            core.disable(name)?;
-            ("disabled", " (immediate: all tasks at once)")
-        }
-        Verb::Unload => {
-            core.unload(name)?;
-            ("unloaded", "")
-        }
+    let mut core = system.core()?;
+    let request = Request {
+        verb,
+        name,
+        timeout_ms: waiting.timeout,
+        wait: !waiting.no_wait,
+    };
+    let mut watcher = Watcher::new(system, output)?;
+    let outcome = match wait::run(core.as_mut(), request, &mut watcher) {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(Failure::device(core.as_mut(), error)),
     };
     let ms = start.elapsed().as_secs_f64() * 1000.0;
-    Ok(Report {
-        text: format!("{name} {state}{how} in {ms:.1} ms"),
-        json: json!({"name": name, "state": state, "ms": ms}),
-    })
+    let told = Told {
+        name,
+        verb,
+        timeout_ms: waiting.timeout,
+        outcome: &outcome,
+        after: None,
+        loaded: true,
+        ms,
+        now_ns: core.now_ns(),
+    };
+    let result = told.judge()?;
+    let json = json!({
+        "name": name,
+        "state": result.state,
+        "ms": ms,
+        "transition": result.transition,
+    });
+    Ok(Report::new(result.text, json))
+}
+
+/// Frees a patch.
+pub(crate) fn unload(system: &mut dyn System, name: &str) -> Result<Report, Failure> {
+    let start = Instant::now();
+    let mut core = system.core()?;
+    if let Err(error) = wait::unload(core.as_mut(), name) {
+        return Err(Failure::device(core.as_mut(), error));
+    }
+    let ms = start.elapsed().as_secs_f64() * 1000.0;
+    Ok(Report::new(
+        format!("{name} unloaded in {}", transition::time(ms)),
+        json!({"name": name, "state": "unloaded", "ms": ms}),
+    ))
+}
+
+/// Ends a transition by force.
+pub(crate) fn force(system: &mut dyn System, args: &cli::Force) -> Result<Report, Failure> {
+    let name = &args.patch.name;
+    if !args.yes {
+        return Err(Failure::Argument(format!(
+            "nothing was done: force is unsound\n{UNSOUND}\nIf that is what you want: lpatch force --yes {name}"
+        )));
+    }
+    let start = Instant::now();
+    let mut core = system.core()?;
+    if let Err(error) = core.force(name) {
+        return Err(Failure::device(core.as_mut(), error));
+    }
+    let now = core.transition()?;
+    let (info, _) = core.status(name)?;
+    let ms = start.elapsed().as_secs_f64() * 1000.0;
+    let state = state_word(info.state);
+    // Of a transition that somebody began since, the number would say nothing.
+    let ours = name_of(&now.name) == *name;
+    let forced = now.moved.get(CAUSE_FORCED).filter(|_| ours);
+    let left = forced.map_or_else(|| "tasks that had not moved".into(), |n| tasks(*n));
+    let text = format!(
+        "{name} is {state} by force: {left} may go on in the functions that were left; the kernel is tainted, and the patches that took part can never be unloaded"
+    );
+    let transition = transition::json(Some(&now).filter(|_| ours), core.now_ns());
+    Ok(Report::new(
+        text,
+        json!({"name": name, "state": state, "ms": ms, "transition": transition}),
+    ))
 }

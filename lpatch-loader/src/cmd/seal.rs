@@ -193,6 +193,7 @@ pub(crate) fn run(args: &cli::Seal, output: &mut Output) -> Result<Report, Failu
     }
     let build_id = hex(stock.vmlinux.build_id());
     Ok(Report {
+        code: 0,
         text: format!(
             "{}\n\nsealed for {}, build {build_id}",
             table(&rows),

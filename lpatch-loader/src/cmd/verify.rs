@@ -6,6 +6,7 @@ use super::{installed, map, meta, problems};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{table, Output, Report};
+use crate::system::System;
 use lpatch_loader::install::build;
 use lpatch_loader::kallsyms::Length;
 use lpatch_loader::kernel;
@@ -18,11 +19,11 @@ use std::time::Instant;
 /// Where modules are on x86-64 with KASLR (MODULES_VADDR); the arena is in a module.
 const MODULES: u64 = 0xffff_ffff_c000_0000;
 
-fn target(args: &cli::Verify) -> Result<Target, Failure> {
+fn target(args: &cli::Verify, system: &mut dyn System) -> Result<Target, Failure> {
     let (Some(path), Some(release), Some(build_id)) =
         (&args.kallsyms, &args.release, &args.build_id)
     else {
-        return Ok(kernel::running()?);
+        return Ok(system.target()?);
     };
     let build_id = unhex(build_id).ok_or_else(|| {
         Failure::Argument(format!(
@@ -82,12 +83,16 @@ fn colds(linked: &Linked<'_>) -> Value {
 }
 
 /// Links without loading.
-pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Failure> {
+pub(crate) fn run(
+    args: &cli::Verify,
+    system: &mut dyn System,
+    output: &mut Output,
+) -> Result<Report, Failure> {
     let path = &args.file;
     let start = Instant::now();
     let file = map(path)?;
     let opened = link::open(&file).map_err(problems(path))?;
-    let target = target(args)?;
+    let target = target(args, system)?;
     let detail = format!("{} symbols of {}", target.kallsyms.len(), target.release);
     output.step("kernel", &detail, start.elapsed());
 
@@ -141,6 +146,7 @@ pub(crate) fn run(args: &cli::Verify, output: &mut Output) -> Result<Report, Fai
         target.release
     ));
     Ok(Report {
+        code: 0,
         text: text.join("\n\n"),
         json: json!({
             "name": linked.info.name,

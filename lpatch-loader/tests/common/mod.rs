@@ -3,6 +3,8 @@
 //! Objects and a kernel for the tests.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod fake;
+
 use lpatch_loader::kallsyms::Kallsyms;
 use lpatch_loader::link::Linked;
 use lpatch_loader::notes;

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `status`: one patch, the core with its transition, or who is in the way.
+
+use super::list::{or_dash, patch_json, patches};
+use super::{blockers, transition};
+use crate::cli;
+use crate::failure::Failure;
+use crate::output::{table, Report};
+use lpatch_loader::device::{name_of, Ask, Blocking, Device};
+use lpatch_loader::wait::ended;
+use lpatch_model::uapi::{
+    PatchInfo, Reason, F_CONSISTENCY, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE, PHASE_NONE,
+};
+use serde_json::{json, Value};
+
+/// Shows what was asked for.
+pub(crate) fn run(args: &cli::Status, core: &mut dyn Device) -> Result<Report, Failure> {
+    match &args.name {
+        Some(name) => patch(core, name),
+        None if args.blockers => blocked(core),
+        None => whole(core),
+    }
+}
+
+/// Its place among the enabled patches.
+fn order(info: &PatchInfo) -> String {
+    match info.order {
+        0 => "-".into(),
+        order => format!("{order}; the highest that changes a function is in force"),
+    }
+}
+
+fn flags(info: &PatchInfo) -> String {
+    let all = [
+        (PATCH_REPLACE, "cumulative (replaces all others of its set)"),
+        (PATCH_PINNED, "pinned (by force; can never be unloaded)"),
+        (PATCH_MODULE, "registered by a kernel module"),
+    ];
+    let set = all.iter().filter(|(flag, _)| info.flags & flag != 0);
+    set.map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+}
+
+fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
+    let (info, funcs) = core.status(name)?;
+    let heading = ["FUNCTION", "OBJECT", "OLD", "LEN", "NEW", "LEN"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(funcs.iter().map(|f| {
+        vec![
+            name_of(&f.name),
+            name_of(&f.objname),
+            format!("{:#x}", f.old_addr),
+            f.old_len.to_string(),
+            format!("{:#x}", f.new_addr),
+            f.new_len.to_string(),
+        ]
+    }));
+    let funcs: Vec<Value> = funcs
+        .iter()
+        .map(|f| {
+            json!({
+                "name": name_of(&f.name),
+                "objname": name_of(&f.objname),
+                "old_addr": f.old_addr,
+                "old_len": f.old_len,
+                "new_addr": f.new_addr,
+                "new_len": f.new_len,
+            })
+        })
+        .collect();
+    let mut json = patch_json(&info);
+    if let Value::Object(object) = &mut json {
+        object.insert("function_list".into(), Value::Array(funcs));
+    }
+    let about = table(&[
+        vec!["order".into(), order(&info)],
+        vec!["flags".into(), or_dash(flags(&info))],
+    ]);
+    let text = format!("{}\n\n{about}\n\n{}", patches(&[info]), table(&rows));
+    Ok(Report::new(text, json))
+}
+
+fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
+    let query = core.query()?;
+    let transition = if query.features & F_CONSISTENCY != 0 {
+        "task by task"
+    } else {
+        "all tasks at once"
+    };
+    // A core that moves all at once has none to tell about.
+    let last = if query.features & F_CONSISTENCY != 0 {
+        Some(core.transition()?).filter(|t| t.phase != PHASE_NONE)
+    } else {
+        None
+    };
+    let now_ns = core.now_ns();
+    let arena = |free: u64, total: u64| format!("{free} of {total} bytes free");
+    let rows = [
+        ("interface", format!("version {}", query.abi)),
+        ("transitions", transition.into()),
+        ("patches", query.patches.to_string()),
+        ("text", arena(query.text_free, query.text_total)),
+        ("rodata", arena(query.rodata_free, query.rodata_total)),
+        ("data", arena(query.data_free, query.data_total)),
+        (
+            "bug entries",
+            format!("{} of {} free", query.bugs_free, query.bugs_total),
+        ),
+    ];
+    let mut rows: Vec<Vec<String>> = rows.map(|(key, value)| vec![key.into(), value]).into();
+    if let Some(last) = &last {
+        let key = if ended(last) {
+            "last transition"
+        } else {
+            "transition"
+        };
+        rows.push(vec![key.into(), transition::line(last, now_ns)]);
+        rows.push(vec![String::new(), transition::moved(last)]);
+    }
+    Ok(Report::new(
+        table(&rows),
+        json!({
+            "abi": query.abi,
+            "consistency": query.features & F_CONSISTENCY != 0,
+            "patches": query.patches,
+            "text_total": query.text_total,
+            "text_free": query.text_free,
+            "rodata_total": query.rodata_total,
+            "rodata_free": query.rodata_free,
+            "data_total": query.data_total,
+            "data_free": query.data_free,
+            "bugs_total": query.bugs_total,
+            "bugs_free": query.bugs_free,
+            "image_max": query.image_max,
+            "transition": transition::json(last.as_ref(), now_ns),
+        }),
+    ))
+}
+
+/// The tasks that the transition under way waits for; if the last one ended at its deadline, those of then.
+fn blocked(core: &mut dyn Device) -> Result<Report, Failure> {
+    let now = core.transition()?;
+    let none = |error: &lpatch_loader::device::DeviceError| {
+        // It may have ended between the two questions.
+        error.reason() == Some(Reason::NoTransition)
+    };
+    let under_way = if ended(&now) {
+        None
+    } else {
+        match core.blockers(Ask::UnderWay) {
+            Ok(blocking) => Some(blocking),
+            Err(error) if none(&error) => None,
+            Err(error) => return Err(Failure::device(core, error)),
+        }
+    };
+    let then = if under_way.is_none() && transition::timed_out(&now) {
+        Some(core.blockers(Ask::AtDeadline)?)
+    } else {
+        None
+    };
+    let now_ns = core.now_ns();
+    let line = transition::line(&now, now_ns);
+    let text = match (&under_way, &then) {
+        (Some(blocking), _) if blocking.count == 0 => line,
+        (Some(blocking), _) => format!("{line}\n\n{}", blockers::overview(blocking)),
+        (None, None) => "no transition is under way".into(),
+        (None, Some(then)) => format!(
+            "no transition is under way; the last one: {line}\nthen {} pending:\n\n{}",
+            blockers::count(then, "was", "were"),
+            blockers::overview(then)
+        ),
+    };
+    let list = |blocking: &Option<Blocking>| {
+        let empty = Blocking::default();
+        blockers::json(blocking.as_ref().unwrap_or(&empty))
+    };
+    let json = json!({
+        "under_way": under_way.is_some(),
+        "transition": transition::json(Some(&now), now_ns),
+        "blockers": list(&under_way),
+        "blocker_count": under_way.as_ref().map_or(0, |b| b.count),
+        "at_deadline": list(&then),
+    });
+    Ok(Report::new(text, json))
+}

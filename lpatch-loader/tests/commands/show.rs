@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `list` and `status`.
+
+use super::common::fake::{blocker, Look, State};
+use super::{run, says};
+use lpatch_loader::device::name_field;
+use lpatch_model::uapi::*;
+use Look::*;
+
+fn patch(name: &str, state: u32, flags: u32) -> (PatchInfo, Vec<FuncInfo>) {
+    let info = PatchInfo {
+        name: name_field(name).expect("it is one"),
+        set: name_field("net").expect("it is one"),
+        id: 4,
+        order: 2,
+        funcs: 3,
+        state,
+        flags,
+        ..PatchInfo::default()
+    };
+    (info, Vec::new())
+}
+
+fn patches() -> State {
+    State {
+        others: vec![
+            patch("one", STATE_ENABLING, PATCH_REPLACE),
+            patch("two", STATE_DISABLING, PATCH_PINNED | PATCH_MODULE),
+        ],
+        ..State::default()
+    }
+}
+
+#[test]
+fn a_list_tells_states_and_sets() {
+    let ran = run(patches(), &["list"]);
+    let lines: Vec<Vec<&str>> = ran
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0][3..6], ["STATE", "FUNCS", "SET"]);
+    assert_eq!(lines[1][..6], ["4", "one", "-", "enabling", "3", "net"]);
+    assert_eq!(lines[2][..6], ["4", "two", "-", "disabling", "3", "net"]);
+    let json = run(patches(), &["list", "--json"]).json();
+    let [one, two] = [&json["patches"][0], &json["patches"][1]];
+    assert_eq!((&one["set"], &one["order"]), (&"net".into(), &2.into()));
+    assert_eq!(
+        (&one["cumulative"], &one["pinned"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(
+        (&two["state"], &two["pinned"]),
+        (&"disabling".into(), &true.into())
+    );
+    assert_eq!(two["from_module"], true);
+}
+
+#[test]
+fn the_status_of_a_patch() {
+    let ran = run(patches(), &["status", "one"]);
+    ran.succeeds(&["order  2; the highest", "flags  cumulative (replaces"]);
+    let ran = run(patches(), &["status", "two"]);
+    ran.succeeds(&["pinned (by force", "registered by a kernel module"]);
+}
+
+fn after(looks: &[Look], args: &[&str]) -> State {
+    let mut state = run(State::script(looks), args).state;
+    state.clock_ns += 1_200_000_000;
+    state
+}
+
+const BEGIN: [&str; 5] = ["enable", "good", "--no-wait", "--timeout", "10"];
+
+#[test]
+fn the_status_of_a_transition_under_way() {
+    let ran = run(after(&[Pending(3)], &BEGIN), &["status"]);
+    ran.succeeds(&[
+        "transitions  task by task",
+        "transition   enabling good: 3 tasks left, 1.2 s, reverses by itself in 8.8 s",
+        "359 tasks moved: 359 asleep",
+    ]);
+    let json = run(after(&[Pending(3)], &BEGIN), &["status", "--json"]).json();
+    let transition = &json["transition"];
+    assert_eq!(transition["patch"], "good");
+    assert_eq!(
+        (&transition["phase"], &transition["kind"]),
+        (&"live".into(), &"enable".into())
+    );
+    assert_eq!(
+        (&transition["pending"], &transition["id"]),
+        (&3.into(), &1.into())
+    );
+    assert_eq!(transition["elapsed_ms"], 1200.0);
+    let ran = run(
+        after(&[Pending(3), Late(1)], &BEGIN),
+        &["reverse", "good", "--no-wait"],
+    );
+    let ran = run(ran.state, &["status"]);
+    says(&ran.out, &["reversing good: 3 tasks left, 1.2 s\n"]);
+}
+
+#[test]
+fn the_status_of_the_last_transition() {
+    for (looks, words) in [
+        (&[End][..], "enable of good, complete after 0.0 ms"),
+        (
+            &[Late(1), End],
+            "enable of good, reversed because its time was over, after 1.0 s",
+        ),
+        (&[Turned, End], "enable of good, reversed after"),
+        (
+            &[Pending(1), Forced],
+            "enable of good, ended by force after",
+        ),
+    ] {
+        let state = after(looks, &["enable", "good", "--json"]);
+        let ran = run(state, &["status"]);
+        ran.succeeds(&["last transition  ", words]);
+    }
+    let ran = run(State::default(), &["status"]);
+    assert!(!ran.out.contains("last"), "{}", ran.out);
+    let json = run(State::default(), &["status", "--json"]).json();
+    assert!(json["transition"].is_null());
+}
+
+#[test]
+fn blockers_are_a_table_and_stacks() {
+    let idle = Blocker {
+        flags: TASK_IDLE,
+        cpu: 3,
+        state: b'R',
+        why: WHY_UNRELIABLE,
+        ..Blocker::default()
+    };
+    let state = || State {
+        blockers: vec![blocker(77, "cat", b'D'), idle],
+        ..after(&[Pending(2)], &BEGIN)
+    };
+    let ran = run(state(), &["status", "--blockers"]);
+    ran.succeeds(&[
+        "enabling good: 2 tasks left",
+        "PID  NAME  STATE  CPU  WHERE\n77   cat   D      1    in cmdline_proc_show+0x1c/0x200\n",
+        "0          R      3    its stack cannot be told",
+        "stack of pid 77 (cat):\n    schedule+0x27/0xd0\n    cmdline_proc_show+0x1c/0x200\n",
+    ]);
+    let json = run(state(), &["status", "--blockers", "--json"]).json();
+    assert_eq!(json["under_way"], true);
+    assert_eq!(
+        (&json["blocker_count"], &json["at_deadline"]),
+        (&2.into(), &serde_json::json!([]))
+    );
+    let [first, second] = [&json["blockers"][0], &json["blockers"][1]];
+    assert_eq!(
+        (&first["why"], &first["task_state"]),
+        (&"function".into(), &"D".into())
+    );
+    assert_eq!(
+        (&second["why"], &second["idle"]),
+        (&"unreliable".into(), &true.into())
+    );
+}
+
+#[test]
+fn without_a_transition_nobody_blocks() {
+    for state in [State::default(), after(&[End], &BEGIN)] {
+        let ran = run(state, &["status", "--blockers"]);
+        ran.succeeds(&["no transition is under way"]);
+        assert_eq!(ran.out.lines().count(), 1);
+    }
+    let json = run(State::default(), &["status", "--blockers", "--json"]).json();
+    assert_eq!(
+        (&json["under_way"], &json["blocker_count"]),
+        (&false.into(), &0.into())
+    );
+    // Who did not wait learns afterwards why it was reversed.
+    let state = State {
+        blockers: vec![blocker(77, "cat", b'D')],
+        ..after(&[Late(1), End], &["enable", "good", "--json"])
+    };
+    let ran = run(state, &["status", "--blockers"]);
+    ran.succeeds(&[
+        "no transition is under way; the last one",
+        "1 task was pending",
+        "77   cat",
+    ]);
+}
