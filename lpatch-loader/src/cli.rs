@@ -12,7 +12,8 @@ use std::time::Duration;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    not complete: the transition timed out or was reversed, or a task may still be in code of the patch
+  1    not complete: the transition timed out or was reversed, a task may still be in code of the patch, or tasks
+       would block (load --dry-run)
   2    bad input: arguments, the patch object, or a kernel that it is not for
   3    refused by the kernel, or lpatch_core is not loaded
   70   a bug in lpatch
@@ -112,6 +113,9 @@ pub(crate) struct Load {
     /// Load it only; `lpatch enable` later.
     #[arg(long, conflicts_with_all = ["timeout", "no_wait", "keep"])]
     pub(crate) no_enable: bool,
+    /// Load nothing; tell whether it could be loaded, and which tasks would block its transition now.
+    #[arg(long, conflicts_with_all = ["timeout", "no_wait", "keep", "no_enable"])]
+    pub(crate) dry_run: bool,
     /// How to wait.
     #[command(flatten)]
     pub(crate) waiting: Waiting,

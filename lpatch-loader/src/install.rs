@@ -176,6 +176,15 @@ fn bases(room: &Reserve) -> Bases {
     }
 }
 
+/// Does everything short of loading: takes room, which goes with the device, and relocates for it.
+pub fn rehearse(core: &mut dyn Device, linked: &Linked<'_>) -> Result<(), InstallError> {
+    let mut room = linked.reservation();
+    if let Err(error) = core.reserve(&mut room) {
+        return Err(refused(core, linked, NOTHING, error));
+    }
+    build(linked, &bases(&room), &[]).map(drop)
+}
+
 /// Unloads what is not to stay: whether it is still loaded, and the same as a sentence.
 fn clean_up(core: &mut dyn Device, name: &str, keep: bool) -> (bool, String) {
     let hint = format!("`lpatch enable {name}` tries again, `lpatch unload {name}` frees it");

@@ -24,6 +24,16 @@ pub(crate) const KEYS: &[Keys] = &[
         ],
     ),
     (
+        "load --dry-run",
+        &[
+            ("name", "the patch"),
+            ("dry_run", "true"),
+            ("functions", "how many it replaces"),
+            ("blockers", "tasks that would block now, see below"),
+            ("blocker_count", "how many there are; of very many, only some are in the list"),
+        ],
+    ),
+    (
         "list, status NAME",
         &[
             ("patches", "list: the patches, oldest first, each with the keys that follow"),

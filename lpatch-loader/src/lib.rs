@@ -13,6 +13,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod append;
+pub mod blocking;
 pub mod chardev;
 pub mod class;
 pub mod device;

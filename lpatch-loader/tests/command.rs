@@ -191,6 +191,7 @@ fn without_the_core() {
         vec!["status", "--blockers"],
         vec!["reverse", "good"],
         vec!["force", "good", "--yes"],
+        vec!["load", object.as_str(), "--dry-run"],
     ] {
         let (code, value) = json(&args);
         assert_eq!(code, Some(3), "{args:?}");
@@ -233,7 +234,7 @@ fn names_and_timeouts_are_checked_first() {
     // Options that contradict each other.
     for args in [
         &["load", "x.lpo", "--no-enable", "--keep"][..],
-        &["load", "x.lpo", "--no-enable", "--timeout", "3"],
+        &["load", "x.lpo", "--dry-run", "--timeout", "3"],
         &["status", "good", "--blockers"],
     ] {
         assert_eq!(lpatch(args).status.code(), Some(2), "{args:?}");
@@ -267,9 +268,15 @@ fn help_and_version() {
     assert!(!help.contains("completions") && !help.contains("immediate"));
     let load = text(&lpatch(&["load", "--help"]).stdout);
     assert!(
-        ["--no-enable", "--timeout", "--no-wait", "--keep",]
-            .iter()
-            .all(|option| load.contains(option)),
+        [
+            "--no-enable",
+            "--timeout",
+            "--no-wait",
+            "--keep",
+            "--dry-run"
+        ]
+        .iter()
+        .all(|option| load.contains(option)),
         "{load}"
     );
     assert_eq!(lpatch(&["--version"]).status.code(), Some(0));

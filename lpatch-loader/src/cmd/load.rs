@@ -4,7 +4,7 @@
 
 use super::outcome::Told;
 use super::watch::Watcher;
-use super::{installed, map, problems, transition};
+use super::{dry_run, installed, map, problems, transition};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
@@ -104,6 +104,9 @@ pub(crate) fn run(
     let detail = format!("{} symbols, {preimages}", resolved.symbols.len());
     output.step("link", &detail, start.elapsed());
 
+    if args.dry_run {
+        return dry_run::run(path, core, &linked, &target);
+    }
     let enable = (!args.no_enable).then_some(Enable {
         timeout_ms: args.waiting.timeout,
         wait: !args.waiting.no_wait,

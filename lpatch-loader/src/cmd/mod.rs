@@ -3,6 +3,7 @@
 //! The subcommands, one file each or a few that share a request.
 
 mod blockers;
+mod dry_run;
 mod generate;
 mod info;
 mod list;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `load`, with what it leaves behind.
+//! `load`, with what it leaves behind, and `load --dry-run`.
 
 use super::common::fake::{blocker, Look, State};
-use super::common::object;
+use super::common::{object, MODULE, TEXT};
 use super::{run, Ran};
 use lpatch_loader::device::name_field;
 use lpatch_model::refusal::Refusal;
-use lpatch_model::uapi::{PatchInfo, Reason};
+use lpatch_model::uapi::{FuncInfo, PatchInfo, Range, Reason};
 use std::path::PathBuf;
 use Look::*;
 
@@ -145,4 +145,98 @@ fn a_busy_core_names_the_other_patch() {
         let ran = load(state, &[]);
         ran.fails(3, &[words, "the patch was unloaded again"]);
     }
+}
+
+fn range(start: u64, len: u64) -> Range {
+    Range {
+        start,
+        end: start + len,
+    }
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let ran = load(State::default(), &["--dry-run"]);
+    ran.succeeds(&["good could be loaded, and no task would block it now"]);
+    assert_eq!(ran.state.calls, ["reserve"]);
+    assert_eq!((ran.state.reserved, ran.state.loaded.len()), (0, 0));
+    // With the part of the function that lies elsewhere.
+    assert_eq!(
+        ran.state.ranges,
+        [
+            range(TEXT + 0x1000, 0x200),
+            range(TEXT + 0x1340, 0x40),
+            range(MODULE, 0x40)
+        ]
+    );
+}
+
+#[test]
+fn a_dry_run_names_who_would_block() {
+    let state = || State {
+        blockers: vec![blocker(77, "cat", b'D')],
+        ..State::default()
+    };
+    let ran = load(state(), &["--dry-run"]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    super::says(
+        &ran.out,
+        &[
+            "good could be loaded; 1 task would block it now; nothing was loaded",
+            "pid 77 (cat), D",
+            "      schedule+0x27/0xd0",
+        ],
+    );
+    let ran = load(state(), &["--dry-run", "--json"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.json()["dry_run"], true);
+    assert_eq!(ran.json()["blocker_count"], 1);
+    assert_eq!(ran.json()["blockers"][0]["pid"], 77);
+}
+
+/// Of a function that is patched already, it is the newest version that tasks would have to leave.
+#[test]
+fn a_dry_run_asks_about_the_code_in_force() {
+    let patch = |name: &str, order: u32, text_addr: u64, old_addr: u64| {
+        let info = PatchInfo {
+            name: name_field(name).expect("it is one"),
+            order,
+            text_addr,
+            text_len: 0x100,
+            ..PatchInfo::default()
+        };
+        let func = FuncInfo {
+            old_addr,
+            ..FuncInfo::default()
+        };
+        (info, vec![func])
+    };
+    let state = State {
+        others: vec![
+            patch("second", 2, 0x2000, TEXT + 0x1000),
+            patch("first", 1, 0x1000, TEXT + 0x1000),
+            patch("off", 0, 0x3000, MODULE),
+        ],
+        ..State::default()
+    };
+    let ran = load(state, &["--dry-run"]);
+    assert_eq!(
+        ran.state.ranges,
+        [range(0x2000, 0x100), range(MODULE, 0x40)]
+    );
+}
+
+#[test]
+fn a_dry_run_fails_as_a_load_would() {
+    let refused = State::refusing("reserve", Refusal::new(Reason::ArenaText));
+    load(refused, &["--dry-run"]).fails(3, &["no room for the patch's text"]);
+    let loaded = PatchInfo {
+        name: name_field("good").expect("it is one"),
+        ..PatchInfo::default()
+    };
+    let state = State {
+        others: vec![(loaded, Vec::new())],
+        ..State::default()
+    };
+    load(state, &["--dry-run"]).fails(3, &["good is loaded already"]);
 }
