@@ -97,11 +97,11 @@ test_busy() {
     load sleep
     spawn cat /proc/execdomains
     wait_for "sleeper" grep -q msleep_interruptible "/proc/$spawned/stack"
-    quiet lpatch disable sleep
-    refused 1 "task $spawned may still be in code of the patch" lpatch unload sleep
-    refused 1 "task $spawned may still be in code of the patch" lpatch unload sleep
+    quiet lpatch disable sleep --no-wait
+    refused 3 "another transition is under way, of the patch sleep;" lpatch unload sleep
+    refused 3 "another transition is under way, of the patch sleep;" lpatch unload sleep
     wait "$spawned"
-    quiet lpatch unload sleep
+    wait_for "end of the transition" lpatch unload sleep
 }
 
 # Two at once, with different patches: both succeed.
