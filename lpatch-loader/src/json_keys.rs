@@ -48,7 +48,7 @@ pub(crate) const KEYS: &[Keys] = &[
             ("from_module", "whether a kernel module registered it"),
             ("functions", "how many it replaces"),
             ("text_addr", "where its code is"),
-            ("text_len", "bytes of code; rodata_len, data_len: of constants and of data"),
+            ("text_len", "bytes of code"),
             ("rodata_len", "bytes of constants"),
             ("data_len", "bytes of data"),
             ("bugs", "bug table entries"),

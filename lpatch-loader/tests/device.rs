@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::fake::{Fake, State};
+use common::fake::Fake;
+use common::script::State;
 use common::*;
 use lpatch_loader::device::{name_field, DeviceError, Refused};
 use lpatch_loader::install::{install, Enable, InstallError, Observe, Step};

@@ -2,7 +2,7 @@
 
 //! The man page names every key of what --json prints.
 
-use super::common::fake::{blocker, Look, State};
+use super::common::script::{blocker, Look, State};
 use super::json_keys::KEYS;
 use super::{run, Ran};
 use lpatch_model::refusal::Refusal;

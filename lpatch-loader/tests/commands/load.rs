@@ -2,7 +2,7 @@
 
 //! `load`, with what it leaves behind, and `load --dry-run`.
 
-use super::common::fake::{blocker, Look, State};
+use super::common::script::{blocker, Look, State};
 use super::common::{object, MODULE, TEXT};
 use super::{run, Ran};
 use lpatch_loader::device::name_field;

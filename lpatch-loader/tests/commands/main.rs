@@ -33,7 +33,8 @@ mod ops;
 mod show;
 
 use clap::Parser;
-use common::fake::{Fake, State};
+use common::fake::Fake;
+use common::script::State;
 use common::target;
 use lpatch_loader::device::{Device, DeviceError};
 use lpatch_loader::target::{Target, TargetError};

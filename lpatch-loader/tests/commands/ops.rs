@@ -2,7 +2,7 @@
 
 //! `enable`, `disable`, `reverse`, `force`, `unload`.
 
-use super::common::fake::{blocker, Look, State};
+use super::common::script::{blocker, Look, State};
 use super::{run, run_on_terminal, says};
 use lpatch_loader::device::name_field;
 use lpatch_model::refusal::Refusal;

@@ -2,7 +2,7 @@
 
 //! `list` and `status`.
 
-use super::common::fake::{blocker, Look, State};
+use super::common::script::{blocker, Look, State};
 use super::{run, says};
 use lpatch_loader::device::name_field;
 use lpatch_model::uapi::*;
