@@ -110,6 +110,11 @@ impl Kernel for Running {
         });
         ours
     }
+
+    fn exports(&self, name: &[u8], addr: u64) -> bool {
+        // SAFETY: The pointer and the length are of one slice.
+        unsafe { ffi::lp_exports(name.as_ptr().cast(), name.len(), addr as usize) != 0 }
+    }
 }
 
 fn return_thunk() -> u64 {

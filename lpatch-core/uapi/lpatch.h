@@ -91,6 +91,7 @@ enum lpatch_reason {
 	LPATCH_R_RELOC_OVERLAP = 69,	/* two sites overlap, or the table is not sorted */
 	LPATCH_R_SYMBOL = 72,		/* address is not the start of that symbol; @value: address */
 	LPATCH_R_SYMBOL_OBJECT = 73,	/* its module is not loaded, or going away */
+	LPATCH_R_SYMBOL_OURS = 74,	/* of a patch, or of lpatch_core, which does not export it; @value: address */
 
 	/* tables */
 	LPATCH_R_ORC = 80,		/* out of bounds or not sorted */

@@ -173,6 +173,8 @@ reasons! {
     Symbol = 72,
     /// `LPATCH_R_SYMBOL_OBJECT`: its module is not loaded, or going away.
     SymbolObject = 73,
+    /// `LPATCH_R_SYMBOL_OURS`: of a patch, or of lpatch_core, which does not export it; @value: address.
+    SymbolOurs = 74,
     /// `LPATCH_R_ORC`: out of bounds or not sorted.
     Orc = 80,
     /// `LPATCH_R_EXTABLE`.

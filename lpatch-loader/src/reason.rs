@@ -49,7 +49,7 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
             let func = linked.resolved.funcs.get(at)?;
             Some(format!("{} of {}", func.name, func.objname))
         }
-        Reason::Symbol | Reason::SymbolObject => {
+        Reason::Symbol | Reason::SymbolObject | Reason::SymbolOurs => {
             let symbol = linked.resolved.symbols.get(at)?;
             Some(format!("{} of {}", symbol.name, symbol.objname))
         }
@@ -113,7 +113,7 @@ fn explain(
         );
     };
     let what = name(reason).unwrap_or_else(|| match reason {
-        Reason::Symbol | Reason::SymbolObject => format!("symbol {at}"),
+        Reason::Symbol | Reason::SymbolObject | Reason::SymbolOurs => format!("symbol {at}"),
         Reason::RelocKind
         | Reason::RelocSite
         | Reason::RelocTarget
@@ -172,6 +172,7 @@ fn explain(
         Reason::RelocValue => format!("the relocation {what} does not hold {value:#x}; {OURS}"),
         Reason::Symbol => format!("{what} is not at {value:#x}; was its module loaded again meanwhile? try again"),
         Reason::SymbolObject => format!("{what}: its module is not loaded or is going away; load it and try again"),
+        Reason::SymbolOurs => format!("{what} is internal to lpatch_core, or part of a patch; a patch may use what lpatch_core exports (lpatch/shadow.h) and nothing else of it"),
         Reason::Orc => format!("the ORC entry at {what} is out of order or out of bounds; build the object again"),
         Reason::Extable => format!("the exception table entry at {what} is out of order or out of bounds; build the object again"),
         Reason::Bug => format!("the bug table entry at {what} is out of order or out of bounds; build the object again"),

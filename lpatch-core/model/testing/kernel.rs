@@ -55,6 +55,8 @@ pub struct FakeKernel {
     pub ibt: bool,
     /// Where lpatch_core and its arena are.
     pub ours: Range<u64>,
+    /// The names of exported symbols.
+    pub exported: Vec<String>,
 }
 
 impl FakeKernel {
@@ -111,5 +113,13 @@ impl Kernel for FakeKernel {
 
     fn is_ours(&self, addr: u64) -> bool {
         self.ours.contains(&addr)
+    }
+
+    fn exports(&self, name: &[u8], addr: u64) -> bool {
+        let mut exported = self
+            .symbols
+            .iter()
+            .filter(|s| self.exported.contains(&s.name));
+        exported.any(|s| s.name.as_bytes() == name && s.addr == addr)
     }
 }

@@ -53,6 +53,8 @@ pub trait Kernel {
     fn has_ibt(&self) -> bool;
     /// Whether the address belongs to lpatch_core or to a patch.
     fn is_ours(&self, addr: u64) -> bool;
+    /// Whether a symbol of this name is exported (to modules under the GPL), and is at this address.
+    fn exports(&self, name: &[u8], addr: u64) -> bool;
 }
 
 /// A part of the arena.

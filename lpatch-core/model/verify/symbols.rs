@@ -64,16 +64,18 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 let field = offset_of!(uapi::Symbol, reserved);
                 Refusal::at(Reason::Reserved, symbols.field(i, field))
             })?;
-            // Another patch can be unloaded: nothing may refer to it.
-            ensure(!self.kernel.is_ours(symbol.addr), || {
-                refusal(Reason::Symbol)
-            })?;
             let claim = Claim {
                 addr: symbol.addr,
                 name: self.image.string(symbol.name)?,
                 objname: self.image.string(symbol.objname)?,
                 size: None,
             };
+            // Another patch can be unloaded: nothing may refer to it. Of lpatch_core itself, what it
+            // exports is there for patches, and nothing else is.
+            let ours = self.kernel.is_ours(claim.addr);
+            ensure(!ours || self.kernel.exports(claim.name, claim.addr), || {
+                refusal(Reason::SymbolOurs)
+            })?;
             match self.ask(&claim) {
                 Answer::True => {}
                 Answer::OtherSymbol | Answer::OtherSize(_) => return Err(refusal(Reason::Symbol)),

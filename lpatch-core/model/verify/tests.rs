@@ -7,6 +7,7 @@ use super::*;
 use crate::testing::{crc32, example, Draft, FakeKernel, FakeSymbol};
 use crate::uapi;
 use proptest::prelude::*;
+use std::vec;
 use std::vec::Vec;
 
 type World = (Draft, Reservation, FakeKernel);
@@ -93,7 +94,6 @@ fn symbols() {
         Symbol at 0 => |_, _, k| k.symbols.remove(0);
         Symbol at 1 => |d, _, _| d.symbols[1].addr += 4;
         Symbol at 1 => |d, _, _| d.symbols[1].addr = 0;
-        Symbol at 2 => |_, _, k| k.ours = 0xffff_ffff_8110_0000..0xffff_ffff_8110_0001;
         SymbolObject at 1 => |_, _, k| k.symbols[1].module = Some("other".into());
         SymbolObject at 3 => |_, _, k| k.symbols[5].module = Some("tinyfs2".into());
         SymbolObject at 3 => |_, _, k| k.symbols[5].module = None;
@@ -101,6 +101,30 @@ fn symbols() {
         SymbolObject at 3 => |_, _, k| k.symbols.retain(|s| s.module.is_none());
         ImageString at 9999 => |d, _, _| d.symbols[1].name = 9999;
         ImageString at 9999 => |d, _, _| d.symbols[1].objname = 9999;
+    }
+}
+
+#[test]
+fn symbols_of_ours_only_if_exported() {
+    // jiffies becomes ours, and a symbol of the same name or address is exported or not.
+    let ours = |k: &mut FakeKernel| {
+        k.ours = 0xffff_ffff_8110_0000..0xffff_ffff_8110_0001;
+        k.exported = vec!["jiffies".into()];
+    };
+    accepted!(|_, _, k| ours(k););
+    refused! {
+        SymbolOurs at 2 => |_, _, k| { ours(k); k.exported.clear(); };
+        SymbolOurs at 2 => |_, _, k| { ours(k); k.exported[0].push('2'); };
+        SymbolOurs at 2 => |_, _, k| { ours(k); k.exported = vec!["_printk".into()]; };
+        // What another patch calls by the name of an export is no export.
+        SymbolOurs at 2 => |d, _, k| { ours(k); k.ours.end += 64; d.symbols[2].addr += 64; };
+        // Exported, but of another module than claimed.
+        SymbolObject at 2 => |_, _, k| { ours(k); k.symbols[3].module = Some("lpatch_core".into()); };
+        // To call it is one thing, to replace it another.
+        FuncOurs at 1 => |_, _, k| {
+            k.ours = 0xffff_ffff_c100_0000..0xffff_ffff_c100_0001;
+            k.exported = vec!["fs_read".into()];
+        };
     }
 }
 

@@ -66,6 +66,10 @@ void *lp_module_get(const char *name, unsigned long len)
 	struct module *mod, *found = NULL;
 	struct list_head *pos;
 
+	/* The walk below begins behind us. */
+	if (strlen(THIS_MODULE->name) == len && !memcmp(THIS_MODULE->name, name, len))
+		return try_module_get(THIS_MODULE) ? THIS_MODULE : NULL;
+
 	/*
 	 * The kernel exports no way to find a module by name, but every module is on one list, and so are
 	 * we. Starting from our own entry the list's head is met once; it is not part of a module. Modules
@@ -91,4 +95,21 @@ void *lp_module_get(const char *name, unsigned long len)
 void lp_module_put(void *module)
 {
 	module_put(module);
+}
+
+int lp_exports(const char *name, unsigned long len, unsigned long addr)
+{
+	char symbol[MODULE_NAME_LEN];
+	void *found;
+
+	/* What we export has short names. */
+	if (len >= sizeof(symbol))
+		return 0;
+	memcpy(symbol, name, len);
+	symbol[len] = '\0';
+	/* The kernel's own table of exports, so that there is no second list to keep. */
+	found = __symbol_get(symbol);
+	if (found)
+		__symbol_put(symbol);
+	return found == (void *)addr;
 }

@@ -83,6 +83,16 @@ int lp_read_kernel(void *to, unsigned long from, unsigned long len);
 void *lp_module_get(const char *name, unsigned long len);
 void lp_module_put(void *module);
 
+/**
+ * lp_exports() - whether a symbol is exported for modules under the GPL
+ * @name: its name
+ * @len: length of @name
+ * @addr: where it has to be
+ *
+ * Return: 1, or 0 if there is none or it is elsewhere.
+ */
+int lp_exports(const char *name, unsigned long len, unsigned long addr);
+
 /* redirect.c */
 struct lp_redirect;
 

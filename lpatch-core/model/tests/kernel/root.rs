@@ -64,6 +64,10 @@ impl Kernel for Opaque {
     fn is_ours(&self, addr: u64) -> bool {
         self.0(addr, &mut [])
     }
+
+    fn exports(&self, name: &[u8], addr: u64) -> bool {
+        self.0(addr, &mut [0; 1]) && !name.is_empty()
+    }
 }
 
 pub fn verification(image: &Image<'_>, room: &Reservation, kernel: &Opaque) -> Result<(), Refusal> {
