@@ -4,8 +4,8 @@
 //!
 //! `device` takes requests, `registry` keeps the patches, `patch` is the life of one. Below them, each in
 //! one file: `memory` (the arena), `tables` and `kallsyms` (what the kernel looks up about patched code),
-//! `redirect` (ftrace), `modules` (references), `facts` (the running kernel). What needs no kernel is in
-//! `model`, what C has to do in `shim`.
+//! `redirect` (ftrace), `modules` (references), `shadow` (shadow variables), `facts` (the running kernel).
+//! What needs no kernel is in `model`, what C has to do in `shim`.
 
 use core::pin::Pin;
 use kernel::{error::to_result, prelude::*};
@@ -33,6 +33,7 @@ mod moving;
 mod patch;
 mod redirect;
 mod registry;
+mod shadow;
 mod tables;
 mod tasks;
 #[expect(
@@ -59,6 +60,7 @@ struct Core {
     _driver: Driver,
     _hooks: Hooks,
     _registry: Filled,
+    _shadows: shadow::Shadows,
 }
 
 impl kernel::Module for Core {
@@ -79,6 +81,8 @@ impl kernel::Module for Core {
             _driver: driver,
             _hooks: hooks,
             _registry: registry,
+            // SAFETY: Once, from here. The fields before are dropped first, and with the registry the patches.
+            _shadows: unsafe { shadow::Shadows::new() },
         })
     }
 }

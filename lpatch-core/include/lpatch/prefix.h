@@ -10,6 +10,9 @@
 #ifndef _LPATCH_PREFIX_H
 #define _LPATCH_PREFIX_H
 
+/* For headers that modules include too. */
+#define LPATCH_PATCH_OBJECT
+
 /* The first: the assembler chooses the size of a jmp, objtool turns it into a nop of that size. */
 #undef CONFIG_HAVE_JUMP_LABEL_HACK
 

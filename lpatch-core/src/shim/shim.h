@@ -293,6 +293,11 @@ void lp_event(void);
  */
 int lp_event_wait(unsigned long seen, unsigned int ms);
 
+/* shadow.c, whose other functions are in lpatch/shadow.h */
+
+/* Frees the variables that are left, and says how many, if any. Nobody can call the others any more. */
+void lp_shadow_exit(void);
+
 /* tasks.c */
 
 /**
