@@ -38,7 +38,9 @@ ktap_plan() {
 # The kernel log since the canary of this test; fails if the canary is not in the log any more.
 ktap_log() {
     dmesg | awk -v canary="] lpatch-selftest: $1" '
-        index($0, canary) == length($0) - length(canary) + 1 { found = 1; text = ""; next }
+        # At the end of the line; 0 would be "nowhere", in a line that is one character shorter than the canary.
+        { at = index($0, canary) }
+        at > 0 && at == length($0) - length(canary) + 1 { found = 1; text = ""; next }
         found { text = text $0 "\n" }
         END { printf "%s", text; exit !found }'
 }
