@@ -3,7 +3,7 @@
 //! The functions to replace: found by name, and checked as far as the loader can see. The core checks again.
 
 use crate::kallsyms::{Found, Kallsyms, Length};
-use crate::meta::{FuncEntry, Meta, VMLINUX};
+use crate::meta::{FuncEntry, Meta, CORE, VMLINUX};
 use crate::notes::Preimage;
 use crate::problem::Problems;
 use crate::resolve::{Advice, ColdPart, OldFunc, ResolveError, Resolved, Resolver};
@@ -20,6 +20,9 @@ fn check_kind(found: &Found<'_>, kallsyms: &Kallsyms) -> Result<(), ResolveError
         let mut all = kallsyms.by_name(name);
         all.find(|f| f.objname == VMLINUX).map(|f| f.addr)
     };
+    if found.objname == CORE {
+        return Err(ResolveError::Ours(name()));
+    }
     if found.name.starts_with("_R") {
         return Err(ResolveError::Rust(name()));
     }

@@ -23,6 +23,9 @@ pub use callbacks::{kind_name, CallbackEntry};
 /// What names of the kernel proper are said to be in.
 pub const VMLINUX: &str = "vmlinux";
 
+/// The name of the core.
+pub const CORE: &str = "lpatch_core";
+
 const FUNC_LEN: usize = 32;
 const SYM_LEN: usize = 24;
 

@@ -82,6 +82,9 @@ pub enum ResolveError {
         /// Its type.
         letter: char,
     },
+    /// A function of the core.
+    #[error("{0} is part of lpatch_core; a patch may call what lpatch_core exports, but replaces functions of the kernel and of other modules only")]
+    Ours(String),
     /// Rust.
     #[error("{0} is a Rust function; the kernel's Rust code has no fentry sites, so it cannot be replaced: patch a C function that calls it")]
     Rust(String),

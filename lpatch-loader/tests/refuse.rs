@@ -321,7 +321,7 @@ fn symbols() {
     ] {
         refused(&object_with(more), &words);
     }
-    let names = ".section .lpatch.strings\nn: .asciz \"twice\"\nm: .asciz \"other_helper\"\ng: .asciz \"gonefs\"\n.text\n";
+    let names = ".section .lpatch.strings\nn: .asciz \"twice\"\nm: .asciz \"other_helper\"\ng: .asciz \"gonefs\"\nc: .asciz \"lpatch_core\"\ns: .asciz \"lpatch_shadow_get\"\n.text\n";
     let syms = |call: &str, entry: &str| {
         object_with(&format!(
             "{names}call {call}\n.section .lpatch.syms\n.quad {entry}\n"
@@ -342,6 +342,16 @@ fn symbols() {
         &syms("twice", "0, n, 1\n.quad 0, n, 2"),
         &["twice: two LPATCH_SYM lines"],
     );
+    // Of the core: to call, not to replace. The module's helper is not there either.
+    assert_eq!(problems(&syms("lpatch_shadow_get", "c, s, 0")), [""; 0]);
+    let list = problems(&object(&[
+        ("\"tinyfs\"", "\"lpatch_core\""),
+        ("\"fs_read\"", "\"lpatch_shadow_get\""),
+    ]));
+    assert_eq!(list.len(), 2, "{list:#?}");
+    assert!(list
+        .iter()
+        .any(|m| m.contains("lpatch_shadow_get is part of lpatch_core")));
     // In one module only.
     assert_eq!(
         problems(&object_with(".text\ncall other_helper\n")),

@@ -55,6 +55,12 @@ pub(crate) const SYMBOLS: &[(u64, char, &str, Option<&str>)] = &[
     (MODULE, 't', "fs_read_alias", Some("tinyfs")),
     (MODULE + 0x80, 't', "fs_last", Some("tinyfs")),
     (MODULE + 0x8000, 't', "other_helper", Some("otherfs")),
+    (
+        MODULE + 0x9000,
+        'T',
+        "lpatch_shadow_get",
+        Some("lpatch_core"),
+    ),
     (MODULE + 0x1_0000, 't', "fs_end", Some("lastfs")),
     (MODULE + 0x1_0040, 't', "fs_end.cold", Some("lastfs")),
 ];
