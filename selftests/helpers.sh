@@ -170,11 +170,15 @@ refused() {
 }
 
 # core_log <LINES: exactly these lines of lpatch_core are in the log since the test began, or since it loaded the module.
-core_log() {
+core_log() { log_of lpatch_core; }
+
+# log_of NAME… <LINES: the same for lines of all these names. The address of an object is <obj>.
+log_of() {
     cat >"$KTAP_TEST/log.wanted"
-    ktap_log "$KTAP_NAME" | sed -n 's/^\[[^]]*\] \(lpatch_core: .*\)/\1/p' |
+    log_names=$(printf '%s|' "$@")
+    ktap_log "$KTAP_NAME" | sed -nE "s/^\[[^]]*\] ((${log_names%|}): .*)/\1/p" | sed 's/ of object [^ ]* / of object <obj> /' |
         awk '/^lpatch_core: ready: / { text = ""; next } { text = text $0 "\n" } END { printf "%s", text }' >"$KTAP_TEST/log.got"
-    same "what lpatch_core says in the log" "$KTAP_TEST/log.wanted" "$KTAP_TEST/log.got"
+    same "what $* says in the log" "$KTAP_TEST/log.wanted" "$KTAP_TEST/log.got"
 }
 
 # symbols: the path of what wx has to know: the kernel's symbols, and where lpatch_core has its arena.
