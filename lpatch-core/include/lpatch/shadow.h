@@ -73,8 +73,8 @@ void *lpatch_shadow_get(void *obj, unsigned long id);
  * @ctor: constructor, or NULL: the data stays zero
  * @ctor_data: for @ctor
  *
- * Return: the data, or NULL: without memory, if @ctor failed, or if there is such a variable. The last two are errors in
- * the log, at a limited rate.
+ * Return: the data, or NULL: without memory, if @ctor failed, or if there is such a variable already. The last two are
+ * errors in the log, at a limited rate.
  */
 void *lpatch_shadow_alloc(void *obj, unsigned long id, size_t size, gfp_t gfp,
 			  lpatch_shadow_ctor_t ctor, void *ctor_data);
