@@ -36,11 +36,15 @@ static int construct(void *obj, void *data, void *ctor_data)
 {
 	atomic_t *alive = obj;
 	void **owner = data;
+	int i;
 
 	if (atomic_inc_return(alive) != 1 || *owner)
 		atomic_long_inc(&wrong);
 	*owner = obj;
 	atomic_long_inc(&constructed);
+	/* Time for another to see that there is no variable, and to wait for us. */
+	for (i = 0; i < LOOKS; i++)
+		cpu_relax();
 	return 0;
 }
 
@@ -87,21 +91,22 @@ static void step(unsigned int n, gfp_t gfp)
 	}
 }
 
-static void interrupt(void *unused)
+/* The same step at the same time on all CPUs. */
+static void interrupt(void *n)
 {
-	static atomic_t count;
-
-	step(atomic_add_return(7, &count), GFP_ATOMIC);
+	step(*(unsigned int *)n, GFP_ATOMIC);
 }
 
 static int work(void *arg)
 {
-	unsigned int n = (unsigned long)arg * 7;
+	unsigned int same, n = (unsigned long)arg * 7;
 
 	while (!kthread_should_stop()) {
 		step(n, GFP_KERNEL);
-		if (n % 16 == 0)
-			on_each_cpu(interrupt, NULL, 1);
+		if (n % 16 == 0) {
+			same = n / 16;
+			on_each_cpu(interrupt, &same, 1);
+		}
 		/* Odd, so that every object meets every step. */
 		n += 3;
 		cond_resched();
