@@ -21,7 +21,7 @@
 #define OBJECTS	4
 #define THREADS	6
 /* How often a reader looks at one variable. */
-#define LOOKS	200
+#define LOOKS	50
 
 static unsigned int ms = 1500;
 module_param(ms, uint, 0400);
@@ -103,8 +103,8 @@ static int work(void *arg)
 
 	while (!kthread_should_stop()) {
 		step(n, GFP_KERNEL);
-		if (n % 16 == 0) {
-			same = n / 16;
+		if (n % 4 == 0) {
+			same = n / 4;
 			on_each_cpu(interrupt, &same, 1);
 		}
 		/* Odd, so that every object meets every step. */
