@@ -15,6 +15,8 @@ shift 2
 
 tasks() { sed 's|^.*/\([0-9]*\) .*|\1|' /proc/loadavg; }
 
+few_tasks() { [ "$(tasks)" -lt $((base + 20)) ]; }
+
 # fill N: sleepers in user mode until there are N tasks.
 fill() {
     # One more is the workload itself.
@@ -32,18 +34,20 @@ hogs() {
 
 # measure ROW [COMMAND…]: both sides, one after the other.
 measure() {
+    sleep 2
     echo "tasks $1 $(tasks)"
     row=$1
     shift
     for side in $sides; do
-        # What the row before has left to do is done.
-        sleep 2
         transitions "$side" converge "$row" "$runs" "$cap" "$@"
     done
     kill_spawned
+    # Those of a workload end by themselves when it is gone.
+    wait_for "end of the load" few_tasks
 }
 
 need_core
+base=$(tasks)
 sides=upstream
 if transitions lpatch check; then
     sides='upstream lpatch'

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
-# boot: consistency
+# boot: consistency --append log_buf_len=8M --append tsc=reliable
 # timeout: 400
 #
-# No task runs old and new code together, whatever it does while patches come and go.
+# No task runs old and new code together, whatever it does while patches come and go. The log of all that has to fit.
 
 # Transitions; `TRANSITIONS=500 TIMEOUT=1800 make selftest T=consistency` for more of them.
 TRANSITIONS=${TRANSITIONS:-40}

@@ -4,12 +4,15 @@
  *
  * How long it takes until no task is pending, when version 2 is enabled and when it is disabled. Before each transition the
  * witness gets the COMMANDs: "kthread ..." or "kindly ..." for a kernel thread, "stop" after it; anything else in a process of its own,
- * that is killed after it. RUNS of both; two if one takes over 20 s. A transition that has not ended after CAP seconds is
+ * that is killed after it. RUNS of both; at most five if one takes over 10 s, two if one takes over 20 s. A transition that has not ended after CAP seconds is
  * counted as that, and what was started for it is ended first.
  *
- * Prints for each direction one line:
+ * Upstream looks again at whole seconds of its clock, so each transition begins at a random moment of a second.
+ *
+ * Prints for each transition, and at the end the medians for each direction:
+ *	run NAME enable|disable SIDE TOTAL MOVING CAPPED
  *	result NAME enable|disable SIDE RUNS TOTAL MOVING CAPPED
- * with medians in us (struct outcome says of what), CAPPED: how many of the runs did not end by themselves.
+ * in us; struct outcome says of what. CAPPED: how many did not end by themselves.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,9 +28,8 @@
 #define VERSION 2
 #define RUNS_MAX 99
 #define COMMANDS_MAX 16
-#define LONG_NS 20000000000ULL
-#define LONG_RUNS 2
 #define PATIENCE_MS 120000
+#define SECOND_US 1000000
 
 static const struct side *side;
 static char **commands;
@@ -91,8 +93,10 @@ static bool run(bool enable, struct outcome *outcome)
 	bool capped = false;
 	int error;
 
-	if (outcome)
+	if (outcome) {
 		start_load();
+		sleep_us((unsigned int)random() % SECOND_US);
+	}
 	error = side->begin(VERSION, enable);
 	if (error)
 		die(-error, "%s", enable ? "enable" : "disable");
@@ -130,21 +134,33 @@ static uint64_t median(uint64_t *values, unsigned int count)
 static uint64_t total[2][RUNS_MAX], moving[2][RUNS_MAX];
 static unsigned int capped[2], ran[2];
 
-static bool measure(bool enable)
+static const char *name;
+
+static const char *word(bool enable)
+{
+	return enable ? "enable" : "disable";
+}
+
+/* measure(): one run; returns how many such runs there can be in all. */
+static unsigned int measure(bool enable)
 {
 	struct outcome outcome;
+	bool cut = run(enable, &outcome);
 
-	capped[enable] += run(enable, &outcome);
+	printf("run %s %s %s %llu %llu %d\n", name, word(enable), side->name, (unsigned long long)outcome.total_ns / 1000,
+	       (unsigned long long)outcome.moving_ns / 1000, cut);
+	capped[enable] += cut;
 	total[enable][ran[enable]] = outcome.total_ns / 1000;
 	moving[enable][ran[enable]] = outcome.moving_ns / 1000;
 	ran[enable]++;
-	return outcome.total_ns > LONG_NS;
+	if (outcome.total_ns > 20000000000ULL)
+		return 2;
+	return outcome.total_ns > 10000000000ULL ? 5 : RUNS_MAX;
 }
 
 int converge(const struct side *which, int argc, char **argv)
 {
-	unsigned int runs, direction, wanted[2];
-	const char *name;
+	unsigned int runs, direction, most, wanted[2];
 
 	if (argc < 3 || argc - 3 > COMMANDS_MAX)
 		die(0, "usage: transitions SIDE converge NAME RUNS CAP [COMMAND...]");
@@ -160,14 +176,17 @@ int converge(const struct side *which, int argc, char **argv)
 	wanted[0] = wanted[1] = runs;
 	while (ran[0] < wanted[0] || ran[1] < wanted[1]) {
 		for (direction = 2; direction-- > 0;) {
-			if (ran[direction] == wanted[direction])
+			if (ran[direction] == wanted[direction]) {
 				run(direction, NULL);
-			else if (measure(direction) && wanted[direction] > LONG_RUNS)
-				wanted[direction] = ran[direction] > LONG_RUNS ? ran[direction] : LONG_RUNS;
+				continue;
+			}
+			most = measure(direction);
+			if (wanted[direction] > most)
+				wanted[direction] = most > ran[direction] ? most : ran[direction];
 		}
 	}
 	for (direction = 2; direction-- > 0;)
-		printf("result %s %s %s %u %llu %llu %u\n", name, direction ? "enable" : "disable", side->name, ran[direction],
+		printf("result %s %s %s %u %llu %llu %u\n", name, word(direction), side->name, ran[direction],
 		       (unsigned long long)median(total[direction], ran[direction]),
 		       (unsigned long long)median(moving[direction], ran[direction]), capped[direction]);
 	return 0;
