@@ -13,10 +13,12 @@
  * A write is one command:
  *   call | sleep MS | sleepd MS | spin US    one chain; -ERESTARTSYS if a signal ended its sleep
  *   loop N                                   N chains of the way "call"
- *   kthread COMMAND                          a kernel thread that does "call", "sleep MS", ... over and over, without
- *                                            ever calling the scheduler by itself if it need not
- *   kindly COMMAND                           the same with cond_resched() between two chains
+ *   kthread COMMAND                          a kernel thread that does "call", "sleep MS", ... over and over
+ *   kindly COMMAND                           the same, and between two chains it lets RCU tasks pass
  *   stop                                     ends all kernel threads
+ *
+ * A kernel thread that neither sleeps nor is kind holds up every grace period of RCU tasks, and so everybody who unregisters
+ * from ftrace, until it is stopped: being interrupted and preempted does not count there.
  */
 #include <linux/atomic.h>
 #include <linux/kthread.h>
@@ -24,6 +26,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/proc_fs.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
@@ -110,7 +113,7 @@ static int witness_kthread(void *data)
 	while (!kthread_should_stop()) {
 		witness_outer(&worker->call);
 		if (worker->kindly)
-			cond_resched();
+			cond_resched_tasks_rcu_qs();
 	}
 	return 0;
 }

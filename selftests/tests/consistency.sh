@@ -17,8 +17,8 @@ test_no_mixes() {
     need_core
     transitions lpatch check || fail "transitions ended with $?"
     load_witness
-    # One that is never asleep and never asks to be interrupted, one that does; sleepers of both kinds.
-    for command in 'kthread spin 100' 'kindly call' 'kthread sleep 300' 'kthread sleepd 40'; do
+    # Two that never sleep, and sleepers of both kinds. Kind ones, because ftrace waits for RCU tasks between transitions.
+    for command in 'kindly spin 100' 'kindly call' 'kthread sleep 300' 'kthread sleepd 40'; do
         echo "$command" >/proc/witness
     done
     # shellcheck disable=SC2086 # words
@@ -42,5 +42,21 @@ test_no_mixes() {
     for counter in calls_1 calls_2 calls_3 call sleep sleepd spin; do
         like "the witness" "$(cat /proc/witness)" "^$counter [1-9]"
     done
+    unload_witness
+}
+
+# A kernel thread that does nothing but go through the function again and again, and lets nobody else pass either.
+test_busy_kthread_is_moved() {
+    need_core
+    transitions lpatch check || fail "transitions ended with $?"
+    load_witness
+    transitions lpatch converge busy_kthread 1 20 'kthread spin 100' >"$KTAP_TEST/said" 2>&1 ||
+        fail "transitions ended with $?: $(cat "$KTAP_TEST/said")"
+    for direction in enable disable; do
+        # Nothing was cut off at 20 s.
+        like "the results" "$(cat "$KTAP_TEST/said")" "^result busy_kthread $direction lpatch 1 [0-9]+ [0-9]+ 0$"
+        note "$(grep "^result busy_kthread $direction" "$KTAP_TEST/said")"
+    done
+    is "mixes" "$(sed -n 's/^mixes //p' /proc/witness)" 0
     unload_witness
 }

@@ -4,7 +4,8 @@
  * disabled or replaced has to be removed before it can be enabled again.
  *
  * Times are those of its lines in the kernel log, of 1 us. They leave out the loading of the module, which is no part of the
- * transition, and watching the log costs the guest nothing, where polling a file would take a processor.
+ * transition, and watching the log costs the guest nothing, where polling a file would take a processor. No task is pending when
+ * it says "completing", a debug message; before "complete" it still waits for ftrace, in "unpatching" for long.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -29,7 +30,7 @@ static int kmsg = -1;
 static int current;
 static bool enabling;
 /* In us, from the log. */
-static uint64_t requested, started;
+static uint64_t requested, started, settled;
 
 static const char *module(int version)
 {
@@ -71,6 +72,12 @@ static int set_enabled(int version, bool value)
 
 static bool upstream_open(void)
 {
+	static const char rule[] = "file kernel/livepatch/transition.c +p";
+	int control = open("/proc/dynamic_debug/control", O_WRONLY | O_CLOEXEC);
+
+	if (control < 0 || write(control, rule, strlen(rule)) < 0)
+		die(errno, "/proc/dynamic_debug/control");
+	close(control);
 	/* Both ways: the requests are marked in the log. */
 	kmsg = open("/dev/kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (kmsg < 0)
@@ -115,7 +122,7 @@ static int upstream_begin(int version, bool enable)
 		return error;
 	current = version;
 	enabling = enable;
-	requested = started = 0;
+	requested = started = settled = 0;
 	if (lseek(kmsg, 0, SEEK_END) < 0 || write(kmsg, MARK_LINE, strlen(MARK_LINE)) < 0)
 		die(errno, "/dev/kmsg");
 	error = enable ? load(version) : set_enabled(version, false);
@@ -137,24 +144,28 @@ static int upstream_reverse(int version)
 /* take(): looks at one line of the log; true if it is the end of the transition. */
 static bool take(const char *text, uint64_t us, struct outcome *outcome)
 {
-	char end[2][96], begin[96];
+	static const char *const words[2] = { "unpatching", "patching" };
+	char line[96];
 	int i;
 
-	snprintf(begin, sizeof(begin), "livepatch: enabling patch '%s'", module(current));
-	if (!strncmp(text, MARK, strlen(MARK)) || !strncmp(text, begin, strlen(begin)))
+	snprintf(line, sizeof(line), "livepatch: enabling patch '%s'", module(current));
+	if (!strncmp(text, MARK, strlen(MARK)) || !strncmp(text, line, strlen(line)))
 		requested = us;
-	snprintf(begin, sizeof(begin), "livepatch: '%s': starting %s transition", module(current),
-		 enabling ? "patching" : "unpatching");
-	if (!strncmp(text, begin, strlen(begin)))
+	snprintf(line, sizeof(line), "livepatch: '%s': starting %s transition", module(current), words[enabling]);
+	if (!strncmp(text, line, strlen(line)))
 		started = us;
-	snprintf(end[0], sizeof(end[0]), "livepatch: '%s': unpatching complete", module(current));
-	snprintf(end[1], sizeof(end[1]), "livepatch: '%s': patching complete", module(current));
 	for (i = 0; i < 2; i++) {
-		if (strncmp(text, end[i], strlen(end[i])))
+		snprintf(line, sizeof(line), "livepatch: '%s': completing %s transition", module(current), words[i]);
+		if (!strncmp(text, line, strlen(line)))
+			settled = us;
+		snprintf(line, sizeof(line), "livepatch: '%s': %s complete", module(current), words[i]);
+		if (strncmp(text, line, strlen(line)))
 			continue;
+		if (!requested || !started || !settled)
+			die(0, "the log lacks lines of %s", module(current));
 		outcome->reversed = enabling != (i == 1);
-		outcome->total_ns = (us - requested) * 1000;
-		outcome->moving_ns = (us - started) * 1000;
+		outcome->total_ns = (settled - requested) * 1000;
+		outcome->moving_ns = (settled - started) * 1000;
 		return true;
 	}
 	return false;
