@@ -12,6 +12,7 @@ use kernel::{error::to_result, prelude::*};
 
 mod blockers;
 mod book;
+mod callbacks;
 mod device;
 mod engine;
 mod errno;

@@ -18,17 +18,23 @@ pub(crate) const VMLINUX: &[u8] = b"vmlinux";
 /// # Invariants
 ///
 /// The value owns one reference count of the module.
-struct Pinned(NonNull<core::ffi::c_void>);
+pub(crate) struct Pinned(NonNull<core::ffi::c_void>);
 
 // SAFETY: A reference count is not tied to a thread.
 unsafe impl Send for Pinned {}
 
 impl Pinned {
-    fn new(name: &[u8]) -> Option<Self> {
+    /// A live module of this name.
+    pub(crate) fn new(name: &[u8]) -> Option<Self> {
         // SAFETY: The pointer and the length are of one slice.
         let module = unsafe { ffi::lp_module_get(name.as_ptr().cast(), name.len()) };
         // INVARIANT: lp_module_get() took a reference for us.
         NonNull::new(module.cast()).map(Self)
+    }
+
+    /// Its `struct module`.
+    pub(crate) fn as_ptr(&self) -> *mut core::ffi::c_void {
+        self.0.as_ptr()
     }
 }
 

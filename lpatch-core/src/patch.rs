@@ -7,6 +7,7 @@
 //! patch is the engine's business.
 
 use crate::{
+    callbacks::Callbacks,
     facts::{self, Running},
     kallsyms::Names,
     memory::{Mapped, Run, Runs},
@@ -58,6 +59,8 @@ pub(crate) struct Staged {
     own: OwnModule,
     names: Strings,
     funcs: KVVec<uapi::Func>,
+    colds: KVVec<uapi::Cold>,
+    callbacks: Callbacks,
 }
 
 /// The strings of a patch and its symbols.
@@ -102,6 +105,8 @@ impl Staged {
                 ksyms: collect(image.ksyms.iter(), image.ksyms.len())?,
             },
             funcs: collect(image.funcs.iter(), image.funcs.len())?,
+            colds: collect(image.colds.iter(), image.colds.len())?,
+            callbacks: Callbacks::new(image, base)?,
         })
     }
 
@@ -120,15 +125,21 @@ impl Staged {
             own,
             names,
             funcs,
+            colds,
+            callbacks,
         } = self;
         mapped.write(&reserved.runs, &text, image.rodata, image.data);
         Patch {
             name: image.header.name,
             version: image.header.version,
+            set: image.header.set,
+            cumulative: image.replaces(),
             id,
             reserved,
             names,
             funcs,
+            colds,
+            callbacks,
             loaded_ns: now,
             enabled_ns: 0,
             sites,
@@ -218,24 +229,18 @@ impl Strings {
     }
 }
 
-/// The set of patches that do not say which.
-const MAIN: [u8; NAME_LEN] = {
-    let mut name = [0; NAME_LEN];
-    name[0] = b'm';
-    name[1] = b'a';
-    name[2] = b'i';
-    name[3] = b'n';
-    name
-};
-
 /// An installed patch.
 pub(crate) struct Patch {
     name: [u8; NAME_LEN],
     version: [u8; VERSION_LEN],
+    set: [u8; NAME_LEN],
+    cumulative: bool,
     id: u64,
     reserved: Reserved,
     names: Strings,
     funcs: KVVec<uapi::Func>,
+    colds: KVVec<uapi::Cold>,
+    callbacks: Callbacks,
     loaded_ns: u64,
     enabled_ns: u64,
     sites: KVVec<Site>,
@@ -279,8 +284,21 @@ impl Patch {
     }
 
     /// The parts of an original function that the compiler moved away from it.
-    pub(crate) fn colds(&self, _func: usize) -> impl Iterator<Item = Span> + '_ {
-        core::iter::empty()
+    pub(crate) fn colds(&self, func: usize) -> impl Iterator<Item = Span> + '_ {
+        let own = move |cold: &&uapi::Cold| cold.func as usize == func;
+        self.colds.iter().filter(own).map(|cold| Span {
+            start: cold.addr,
+            end: cold.addr + u64::from(cold.len),
+        })
+    }
+
+    /// Its callbacks and states.
+    pub(crate) fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+
+    pub(crate) fn callbacks_mut(&mut self) -> &mut Callbacks {
+        &mut self.callbacks
     }
 
     /// Its text.
@@ -290,12 +308,12 @@ impl Patch {
 
     /// The set that it belongs to.
     pub(crate) fn set(&self) -> &[u8; NAME_LEN] {
-        &MAIN
+        &self.set
     }
 
     /// Whether it replaces all others of its set.
     pub(crate) fn is_cumulative(&self) -> bool {
-        false
+        self.cumulative
     }
 
     /// It is in force for all tasks now.

@@ -11,12 +11,13 @@
 //! (`tables.rs`) and of its symbols (`kallsyms.rs`).
 
 use crate::{
+    callbacks::Others,
     engine::{now, Engine, Kind, Outcome, Wanted},
     facts, ffi,
     kallsyms::Kallsyms,
     memory::{Mapped, Memory, Runs},
     model::{
-        extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal, transition::Side,
+        extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal, states, transition::Side,
     },
     patch::{Patch, Reserved, Staged},
     tables::{Bug, Tables},
@@ -38,6 +39,8 @@ pub(crate) struct Registry {
     facts: Result<finalize::Facts, Refusal>,
     patches: KVec<Patch>,
     engine: Engine,
+    /// For the callbacks at the end of a transition.
+    others: Others,
     next_id: u64,
 }
 
@@ -107,6 +110,7 @@ impl Registry {
             facts: facts::learn(),
             patches: KVec::new(),
             engine: Engine::new(),
+            others: Others::default(),
             next_id: 1,
         })
     }
@@ -304,6 +308,11 @@ impl Registry {
             after.push(*id, GFP_KERNEL)?;
         }
         after.push(patch.id(), GFP_KERNEL)?;
+        let states = patch.callbacks().states()?;
+        for other in self.enabled().filter(|other| other.set() == patch.set()) {
+            states::compatible(&states, patch.is_cumulative(), &other.callbacks().states()?)
+                .map_err(|id| Refusal::new(Reason::State).value(id))?;
+        }
         let wanted = Wanted {
             kind: Kind::Enable,
             patch: patch.id(),
@@ -362,12 +371,39 @@ impl Registry {
             Kind::Disable => "disabling",
         };
         pr_info!("{doing} patch '{}'\n", Name(&wanted.name));
-        let begun = self.engine.begin(&self.patches, wanted);
-        begun.map_err(|refusal| self.place(at, refusal))?;
+        let mut others = self.others(wanted.patch)?;
+        let (kind, callbacks) = (wanted.kind, self.patches[at].callbacks_mut());
+        match kind {
+            Kind::Enable => callbacks.pre_patch(&mut others)?,
+            Kind::Disable => callbacks.pre_unpatch(&mut others),
+        }
+        if let Err(refusal) = self.engine.begin(&self.patches, wanted) {
+            let callbacks = self.patches[at].callbacks_mut();
+            match kind {
+                Kind::Enable => callbacks.post_unpatch(&mut others),
+                Kind::Disable => callbacks.post_patch(&mut others),
+            }
+            return Err(self.place(at, refusal));
+        }
+        self.others = others;
         self.step();
         // SAFETY: No requirements.
         unsafe { ffi::lp_driver_kick() };
         Ok(())
+    }
+
+    /// The enabled patches, the lowest first.
+    fn enabled(&self) -> impl Iterator<Item = &Patch> {
+        let find = |id: &u64| self.patches.iter().find(|patch| patch.id() == *id);
+        self.engine.order().iter().filter_map(find)
+    }
+
+    /// The states of the other enabled patches of its set.
+    fn others(&self, id: u64) -> Result<Others, Refusal> {
+        let patch = self.patches.iter().find(|patch| patch.id() == id);
+        let set = patch.map(Patch::set);
+        let others = (self.enabled()).filter(|other| other.id() != id && Some(other.set()) == set);
+        Others::new(others.map(Patch::callbacks))
     }
 
     /// ftrace's refusal of a site, as one of a function of the patch.
@@ -419,12 +455,21 @@ impl Registry {
                 part.map(Patch::pin);
             }
         }
-        let Some(patch) = (self.patches.iter_mut()).find(|patch| patch.id() == outcome.patch) else {
-            return;
-        };
         let enabled = (outcome.kind == Kind::Enable) == (outcome.side == Side::To);
+        let engine = &self.engine;
+        for other in self.patches.iter_mut().filter(|patch| patch.id() != outcome.patch) {
+            if engine.rank(other.id()) == 0 {
+                other.callbacks_mut().replaced();
+            }
+        }
+        let patch = (self.patches.iter_mut()).find(|patch| patch.id() == outcome.patch);
+        let Some(patch) = patch else { return };
+        let callbacks = patch.callbacks_mut();
         if enabled {
+            callbacks.post_patch(&mut self.others);
             patch.set_enabled(now());
+        } else {
+            callbacks.post_unpatch(&mut self.others);
         }
         let state = if enabled { "enabled" } else { "disabled" };
         let how = match (outcome.forced, outcome.side) {

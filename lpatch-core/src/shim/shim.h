@@ -93,6 +93,36 @@ void lp_module_put(void *module);
  */
 int lp_exports(const char *name, unsigned long len, unsigned long addr);
 
+/* callback.c */
+struct lp_state {
+	unsigned long long id;
+	unsigned int version;
+	unsigned int reserved;
+	void *data;
+};
+
+struct lp_states {
+	struct lp_state *own;
+	unsigned long own_count;
+	struct lp_state *others;	/* a later one counts more */
+	unsigned long other_count;
+};
+
+/**
+ * lp_callback() - call a callback of a patch
+ * @fn: its address
+ * @may_refuse: whether it returns something
+ * @object: name of the object
+ * @module: the object's struct module, or NULL
+ * @states: what it may ask for
+ *
+ * The caller holds the registry's lock. May sleep.
+ *
+ * Return: 0, or what the callback returned.
+ */
+int lp_callback(unsigned long fn, int may_refuse, const char *object, void *module,
+		const struct lp_states *states);
+
 /* redirect.c */
 struct lp_redirect;
 

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Callbacks of a patch: functions of its own that are called when an object, the kernel or a module, gets
+//! its new functions and when it gets the old ones back.
+//!
+//! For each object, pre-patch comes first, then post-patch, pre-unpatch and post-unpatch. A transition that is
+//! reversed ends with the callback of the state that it goes back to: post-unpatch if it was enabling,
+//! post-patch if it was disabling. An object whose pre-patch callback was not called, or refused, has none of the
+//! others called.
+
+use crate::{
+    ffi,
+    model::{image::Image, refusal::Refusal},
+    modules::{Pinned, VMLINUX},
+    uapi::{self, Reason},
+};
+use core::ptr;
+use kernel::prelude::*;
+
+/// An object that callbacks are about.
+struct Object {
+    /// With NUL.
+    name: KVVec<u8>,
+    /// The address of the callback of each kind, or 0.
+    kinds: [usize; 4],
+    /// The index in the image of the pre-patch callback, for the refusal.
+    index: usize,
+    /// Whether it has its new functions, or is getting them.
+    patched: bool,
+}
+
+/// The callbacks of a patch, and the states that it declares.
+pub(crate) struct Callbacks {
+    objects: KVec<Object>,
+    states: KVVec<ffi::lp_state>,
+}
+
+// SAFETY: What the data of a state points to is the patch's own business.
+unsafe impl Send for Callbacks {}
+
+/// The states of other patches, as callbacks see them.
+#[derive(Default)]
+pub(crate) struct Others(KVVec<ffi::lp_state>);
+
+// SAFETY: As of `Callbacks`.
+unsafe impl Send for Others {}
+
+impl Others {
+    /// From the patches that are enabled, the lowest first.
+    pub(crate) fn new<'a>(all: impl Iterator<Item = &'a Callbacks>) -> Result<Self, Refusal> {
+        let mut states = KVVec::new();
+        for state in all.flat_map(|callbacks| callbacks.states.iter()) {
+            states.push(*state, GFP_KERNEL)?;
+        }
+        Ok(Self(states))
+    }
+}
+
+impl Callbacks {
+    /// Those of an image whose text is at `base`.
+    pub(crate) fn new(image: &Image<'_>, base: u64) -> Result<Self, Refusal> {
+        let mut objects: KVec<Object> = KVec::new();
+        for (index, callback) in image.callbacks.iter().enumerate() {
+            let name = image.string(callback.objname)?;
+            let known = |object: &Object| object.name.strip_suffix(b"\0") == Some(name);
+            let at = match objects.iter().position(known) {
+                Some(at) => at,
+                None => {
+                    let mut with_nul = KVVec::with_capacity(name.len() + 1, GFP_KERNEL)?;
+                    with_nul.extend_from_slice(name, GFP_KERNEL)?;
+                    with_nul.push(0, GFP_KERNEL)?;
+                    let object = Object {
+                        name: with_nul,
+                        kinds: [0; 4],
+                        index,
+                        patched: false,
+                    };
+                    objects.push(object, GFP_KERNEL)?;
+                    objects.len() - 1
+                }
+            };
+            let object = &mut objects[at];
+            if callback.kind == uapi::CALLBACK_PRE_PATCH {
+                object.index = index;
+            }
+            // Kinds count from 1; the image was verified.
+            let kind = (callback.kind as usize).wrapping_sub(1);
+            if let Some(slot) = object.kinds.get_mut(kind) {
+                *slot = base as usize + callback.offset as usize;
+            }
+        }
+        let mut states = KVVec::with_capacity(image.states.len(), GFP_KERNEL)?;
+        for state in image.states.iter() {
+            let state = ffi::lp_state {
+                id: state.id,
+                version: state.version,
+                reserved: 0,
+                data: ptr::null_mut(),
+            };
+            states.push(state, GFP_KERNEL)?;
+        }
+        Ok(Self { objects, states })
+    }
+
+    /// The states that it declares, sorted by id.
+    pub(crate) fn states(&self) -> Result<KVVec<uapi::State>, Refusal> {
+        let mut all = KVVec::with_capacity(self.states.len(), GFP_KERNEL)?;
+        for state in self.states.iter() {
+            let state = uapi::State {
+                id: state.id,
+                version: state.version,
+                reserved: 0,
+            };
+            all.push(state, GFP_KERNEL)?;
+        }
+        Ok(all)
+    }
+
+    /// Before tasks begin to use the new functions. If one refuses, those that came before are taken back.
+    pub(crate) fn pre_patch(&mut self, others: &mut Others) -> Result<(), Refusal> {
+        for at in 0..self.objects.len() {
+            let Some(module) = module_of(&self.objects[at]) else {
+                continue;
+            };
+            let error = self.call(at, uapi::CALLBACK_PRE_PATCH, &module, others);
+            if error != 0 {
+                let index = self.objects[at].index;
+                self.post_unpatch(others);
+                let errno = error.unsigned_abs().into();
+                return Err(Refusal::at(Reason::Callback, index).value(errno));
+            }
+            self.objects[at].patched = true;
+        }
+        Ok(())
+    }
+
+    /// When all tasks use the new functions.
+    pub(crate) fn post_patch(&mut self, others: &mut Others) {
+        self.notify(uapi::CALLBACK_POST_PATCH, others);
+    }
+
+    /// Before tasks begin to use the old functions again.
+    pub(crate) fn pre_unpatch(&mut self, others: &mut Others) {
+        self.notify(uapi::CALLBACK_PRE_UNPATCH, others);
+    }
+
+    /// When all tasks use the old functions again.
+    pub(crate) fn post_unpatch(&mut self, others: &mut Others) {
+        self.notify(uapi::CALLBACK_POST_UNPATCH, others);
+        self.replaced();
+    }
+
+    /// Another patch has taken its place, and its callbacks deal with what there is.
+    pub(crate) fn replaced(&mut self) {
+        for object in self.objects.iter_mut() {
+            object.patched = false;
+        }
+    }
+
+    fn notify(&mut self, kind: u32, others: &mut Others) {
+        for at in 0..self.objects.len() {
+            if !self.objects[at].patched {
+                continue;
+            }
+            if let Some(module) = module_of(&self.objects[at]) {
+                self.call(at, kind, &module, others);
+            }
+        }
+    }
+
+    fn call(&mut self, at: usize, kind: u32, module: &Option<Pinned>, others: &mut Others) -> i32 {
+        let object = &self.objects[at];
+        let slot = object.kinds.get((kind as usize).wrapping_sub(1));
+        let Some(function) = slot.copied().filter(|function| *function != 0) else {
+            return 0;
+        };
+        let states = ffi::lp_states {
+            own: self.states.as_mut_ptr(),
+            own_count: self.states.len(),
+            others: others.0.as_mut_ptr(),
+            other_count: others.0.len(),
+        };
+        let module = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
+        let name = object.name.as_ptr().cast();
+        let may_refuse = i32::from(kind == uapi::CALLBACK_PRE_PATCH);
+        // SAFETY: It is a function of the patch's text for callbacks of this kind (the image was verified, and says so);
+        // the arrays and the name live longer than the call; the registry is locked.
+        unsafe { ffi::lp_callback(function, may_refuse, name, module, &states) }
+    }
+}
+
+/// The module of an object, kept from going away; `None` if it is not loaded. The kernel has none.
+fn module_of(object: &Object) -> Option<Option<Pinned>> {
+    match object.name.strip_suffix(b"\0") {
+        Some(VMLINUX) => Some(None),
+        Some(name) => Pinned::new(name).map(Some),
+        None => None,
+    }
+}
