@@ -10,6 +10,7 @@
 //! use, the other does, and the lints for unused and unreachable items cannot know that.
 
 pub mod arena;
+pub mod arrive;
 pub mod cold;
 pub mod extable;
 pub mod fentry;

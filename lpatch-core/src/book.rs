@@ -153,6 +153,25 @@ pub(crate) fn open_eras() -> Result<KVec<Era>> {
     }
 }
 
+/// A book of these routes, in which nothing moves, with the eras of the current one.
+pub(crate) fn still(routes: KVVec<Route>) -> Result<Option<KBox<Book>>> {
+    let eras = open_eras()?;
+    if routes.is_empty() && eras.is_empty() {
+        return Ok(None);
+    }
+    let tables = Tables {
+        routes,
+        from_spans: KVVec::new(),
+        to_spans: KVVec::new(),
+    };
+    let book = Book {
+        tables: Arc::new(tables, GFP_KERNEL)?,
+        motion: None,
+        eras,
+    };
+    Ok(Some(KBox::new(book, GFP_KERNEL)?))
+}
+
 /// The book of after a transition, made before it, so that nothing is missing then: for each side on which it can
 /// end.
 pub(crate) struct Afterwards {

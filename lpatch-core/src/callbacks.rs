@@ -15,7 +15,7 @@ use crate::{
     uapi::{self, Reason},
 };
 use core::ptr;
-use kernel::prelude::*;
+use kernel::{ffi::c_void, prelude::*};
 
 /// An object that callbacks are about.
 struct Object {
@@ -60,7 +60,13 @@ impl Callbacks {
     /// Those of an image whose text is at `base`.
     pub(crate) fn new(image: &Image<'_>, base: u64) -> Result<Self, Refusal> {
         let mut objects: KVec<Object> = KVec::new();
-        for (index, callback) in image.callbacks.iter().enumerate() {
+        // The kernel first, then the modules by name, as the image has them.
+        let is_kernel = |objname: u32| image.string(objname).is_ok_and(|name| name == VMLINUX);
+        let kernel = image.callbacks.iter().enumerate();
+        let kernel = kernel.filter(|(_, callback)| is_kernel(callback.objname));
+        let modules = image.callbacks.iter().enumerate();
+        let modules = modules.filter(|(_, callback)| !is_kernel(callback.objname));
+        for (index, callback) in Iterator::chain(kernel, modules) {
             let name = image.string(callback.objname)?;
             let known = |object: &Object| object.name.strip_suffix(b"\0") == Some(name);
             let at = match objects.iter().position(known) {
@@ -116,13 +122,54 @@ impl Callbacks {
         Ok(all)
     }
 
+    /// Before the functions of a module change that has just come.
+    pub(crate) fn module_pre_patch(
+        &mut self,
+        name: &[u8],
+        module: *mut c_void,
+        others: &mut Others,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.object(name) else {
+            return Ok(());
+        };
+        let error = self.call(at, uapi::CALLBACK_PRE_PATCH, module, others);
+        if error != 0 {
+            let index = self.objects[at].index;
+            return Err(Refusal::at(Reason::Callback, index).value(error.unsigned_abs().into()));
+        }
+        self.objects[at].patched = true;
+        Ok(())
+    }
+
+    /// Another moment in the life of a module whose functions are replaced.
+    pub(crate) fn module_notify(
+        &mut self,
+        name: &[u8],
+        module: *mut c_void,
+        kind: u32,
+        others: &mut Others,
+    ) {
+        if let Some(at) = self.object(name).filter(|at| self.objects[*at].patched) {
+            self.call(at, kind, module, others);
+            if kind == uapi::CALLBACK_POST_UNPATCH {
+                self.objects[at].patched = false;
+            }
+        }
+    }
+
+    fn object(&self, name: &[u8]) -> Option<usize> {
+        let known = |object: &Object| object.name.strip_suffix(b"\0") == Some(name);
+        self.objects.iter().position(known)
+    }
+
     /// Before tasks begin to use the new functions. If one refuses, those that came before are taken back.
     pub(crate) fn pre_patch(&mut self, others: &mut Others) -> Result<(), Refusal> {
         for at in 0..self.objects.len() {
             let Some(module) = module_of(&self.objects[at]) else {
                 continue;
             };
-            let error = self.call(at, uapi::CALLBACK_PRE_PATCH, &module, others);
+            let pointer = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
+            let error = self.call(at, uapi::CALLBACK_PRE_PATCH, pointer, others);
             if error != 0 {
                 let index = self.objects[at].index;
                 self.post_unpatch(others);
@@ -163,12 +210,13 @@ impl Callbacks {
                 continue;
             }
             if let Some(module) = module_of(&self.objects[at]) {
-                self.call(at, kind, &module, others);
+                let pointer = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
+                self.call(at, kind, pointer, others);
             }
         }
     }
 
-    fn call(&mut self, at: usize, kind: u32, module: &Option<Pinned>, others: &mut Others) -> i32 {
+    fn call(&mut self, at: usize, kind: u32, module: *mut c_void, others: &mut Others) -> i32 {
         let object = &self.objects[at];
         let slot = object.kinds.get((kind as usize).wrapping_sub(1));
         let Some(function) = slot.copied().filter(|function| *function != 0) else {
@@ -180,7 +228,6 @@ impl Callbacks {
             others: others.0.as_mut_ptr(),
             other_count: others.0.len(),
         };
-        let module = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
         let name = object.name.as_ptr().cast();
         let may_refuse = i32::from(kind == uapi::CALLBACK_PRE_PATCH);
         // SAFETY: It is a function of the patch's text for callbacks of this kind (the image was verified, and says so);

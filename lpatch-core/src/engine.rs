@@ -20,7 +20,7 @@ use crate::{
         routes,
         transition::Side,
     },
-    moving::{Kick, Moving, Remains},
+    moving::{self, Kick, Moving, Remains},
     patch::Patch,
     redirect::Active,
     registry,
@@ -166,7 +166,11 @@ impl Engine {
         }
         let links = Links::new(patches, &self.order, &wanted.after)?;
         let under = KBox::<Under>::new_uninit(GFP_KERNEL)?;
-        let moving = Moving::begin(&links, &mut self.groups)?;
+        let begun = Moving::begin(&links, &mut self.groups);
+        if begun.is_err() {
+            self.tidy_up();
+        }
+        let moving = begun?;
         let started = now();
         self.past.rotate_right(1);
         self.past[0] = self.report;
@@ -196,6 +200,34 @@ impl Engine {
             wanted,
             interrupt_ns: started.saturating_add(KICK_AFTER_NS),
         }));
+        Ok(())
+    }
+
+    /// Takes over that functions of a module have come or gone: brings their sites to the handler, and replaces the
+    /// book. The engine is not settling. On failure nothing has changed.
+    pub(crate) fn refresh(&mut self, patches: &[Patch]) -> Result<(), Refusal> {
+        let groups = &mut self.groups;
+        let retired = match &mut self.state {
+            State::Moving(under) => {
+                let Under { moving, wanted, .. } = &mut **under;
+                let links = Links::new(patches, &self.order, &wanted.after)?;
+                let group = moving::attach(&links.routes()?, groups)?;
+                let retired = moving.replace(&links)?;
+                moving::keep(group, groups);
+                retired
+            }
+            _ => {
+                let links = Links::new(patches, &self.order, &self.order)?;
+                let routes = links.routes()?;
+                let group = moving::attach(&routes, groups)?;
+                let retired = book::replace(book::still(routes)?);
+                moving::keep(group, groups);
+                retired
+            }
+        };
+        self.tidy_up();
+        // Waits for readers: who is in the module, or in the code for it, cannot be sent there any more.
+        drop(retired);
         Ok(())
     }
 
@@ -374,12 +406,17 @@ impl Engine {
 
     /// Makes the book current in which nothing moves.
     fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
+        self.tidy_up();
+        let book = afterwards.pick(side, self.ticket);
+        book::replace(Some(book))
+    }
+
+    /// Something can be let go of, when all tasks are gone that are dying now.
+    fn tidy_up(&mut self) {
         // SAFETY: No requirements.
         self.ticket = unsafe { ffi::lp_grace_begin() };
         self.untidy = true;
-        let book = afterwards.pick(side, self.ticket);
         self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
-        book::replace(Some(book))
     }
 
     /// Whether everything is let go of that can be; if not, it soon will be.

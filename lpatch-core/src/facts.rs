@@ -40,6 +40,15 @@ pub(crate) fn unsigned_allowed() -> bool {
     unsafe { ffi::lp_unsigned_allowed() != 0 }
 }
 
+/// The size of the symbol that begins at an address.
+pub(crate) fn symbol_size(addr: u64) -> Option<u64> {
+    let mut size = None;
+    symbol(addr, &mut |symbol| {
+        size = Some(symbol.size).filter(|_| symbol.offset == 0)
+    });
+    size
+}
+
 /// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.
 pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
     let mut text = [0u8; SYMBOL_TEXT];

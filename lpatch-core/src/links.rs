@@ -9,7 +9,7 @@ use crate::{
         sort,
         transition::{stack::Span, Side},
     },
-    patch::Patch,
+    patch::{Patch, Site},
     walk::FENTRY_CALL,
 };
 use kernel::prelude::*;
@@ -49,7 +49,8 @@ impl<'a> Links<'a> {
             if before == 0 && after == 0 {
                 continue;
             }
-            for (func, site) in patch.sites().iter().enumerate() {
+            let there = |(_, site): &(usize, &Site)| site.ip != 0;
+            for (func, site) in patch.sites().iter().enumerate().filter(there) {
                 let link = Link {
                     ip: site.ip,
                     new: site.new,

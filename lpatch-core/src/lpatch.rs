@@ -36,6 +36,7 @@ mod redirect;
 mod registry;
 mod shadow;
 mod tables;
+mod targets;
 mod tasks;
 #[expect(
     dead_code,
@@ -59,6 +60,7 @@ module! {
 struct Core {
     _device: Pin<KBox<device::Device>>,
     _driver: Driver,
+    _targets: Targets,
     _hooks: Hooks,
     _registry: Filled,
     _shadows: shadow::Shadows,
@@ -76,10 +78,12 @@ impl kernel::Module for Core {
         // SAFETY: Once; we may sleep.
         unsafe { ffi::lp_idle_learn() };
         let hooks = Hooks::new()?;
+        let targets = Targets::new()?;
         let driver = Driver::new()?;
         Ok(Self {
             _device: KBox::pin_init(device::Device::register(module), GFP_KERNEL)?,
             _driver: driver,
+            _targets: targets,
             _hooks: hooks,
             _registry: registry,
             // SAFETY: Once, from here. The fields before are dropped first, and with the registry the patches.
@@ -106,6 +110,24 @@ impl Drop for Driver {
         // A task may just be leaving its work for us.
         // SAFETY: No requirements; we may sleep.
         unsafe { ffi::lp_synchronize_tasks() };
+    }
+}
+
+/// What we hear of modules that come and go.
+struct Targets;
+
+impl Targets {
+    fn new() -> Result<Self> {
+        // SAFETY: Once; undone when the value is dropped.
+        to_result(unsafe { ffi::lp_targets_init() })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Targets {
+    fn drop(&mut self) {
+        // SAFETY: They were initialized.
+        unsafe { ffi::lp_targets_exit() };
     }
 }
 

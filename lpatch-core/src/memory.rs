@@ -8,6 +8,7 @@
 use crate::{
     ffi,
     model::{arena::Arena, slots},
+    uapi,
 };
 use core::ops::Range;
 use kernel::{page::PAGE_SIZE, prelude::*};
@@ -243,21 +244,48 @@ impl Mapped {
         unsafe { ffi::lp_sync_cores() };
     }
 
+    /// Writes a field of a patch that nothing uses. `sync` comes before anything does.
+    pub(crate) fn put(&mut self, runs: &Runs, section: u8, offset: usize, field: &[u8]) {
+        let bytes: &mut [u8] = match section {
+            uapi::SEC_TEXT => self.text.bytes(),
+            uapi::SEC_RODATA => match &mut self.rodata {
+                Some(alias) => alias.bytes(),
+                None => return,
+            },
+            _ => data(&runs.data),
+        };
+        let end = offset.saturating_add(field.len());
+        if let Some(to) = bytes.get_mut(offset..end) {
+            to.copy_from_slice(field);
+        }
+    }
+
+    /// Lets every CPU see what was written.
+    pub(crate) fn sync(self) {
+        // SAFETY: The callers may sleep.
+        unsafe { ffi::lp_sync_cores() };
+    }
+
     /// Makes the memory look as if it had never been used.
     pub(crate) fn wipe(self, runs: &Runs) {
         self.write(runs, &[], &[], &[]);
     }
 }
 
-/// Writes the data of a patch; what `contents` does not cover becomes zero.
-fn write_data(run: &Run, contents: &[u8]) {
+/// The data of a patch.
+fn data(run: &Run) -> &mut [u8] {
     let range = run.range();
     if range.is_empty() {
-        return;
+        return &mut [];
     }
-    // SAFETY: The run is writable memory of our module and belongs to one patch, none of whose code is in
-    // use yet or any more.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(range.start as *mut u8, range.len()) };
+    // SAFETY: The run is writable memory of our module and belongs to one patch, none of whose code that uses
+    // what is written is in use yet or any more.
+    unsafe { core::slice::from_raw_parts_mut(range.start as *mut u8, range.len()) }
+}
+
+/// Writes the data of a patch; what `contents` does not cover becomes zero.
+fn write_data(run: &Run, contents: &[u8]) {
+    let bytes = data(run);
     let len = contents.len().min(bytes.len());
     let (head, tail) = bytes.split_at_mut(len);
     head.copy_from_slice(&contents[..len]);

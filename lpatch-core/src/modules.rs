@@ -45,6 +45,12 @@ impl Drop for Pinned {
     }
 }
 
+/// Whether there is a module of this name, from before its init function runs until after its exit function.
+pub(crate) fn exists(name: &[u8]) -> bool {
+    // SAFETY: The pointer and the length are of one slice.
+    unsafe { ffi::lp_module_exists(name.as_ptr().cast(), name.len()) != 0 }
+}
+
 /// A reference to our own module, which every patch holds, so that it outlives them.
 pub(crate) struct OwnModule(&'static ThisModule);
 
@@ -70,23 +76,26 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    /// Takes a reference to every module that a symbol or a function of the image names.
-    pub(crate) fn pin(image: &Image<'_>) -> Result<Self, Refusal> {
+    /// Takes a reference to every module that a symbol or a function of the image names with an address, if it is wanted.
+    pub(crate) fn pin(
+        image: &Image<'_>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self, Refusal> {
         let mut pinned = KVec::new();
         let mut names: KVec<&[u8]> = KVec::new();
         let symbols = image
             .symbols
             .iter()
-            .map(|s| (s.objname, Reason::SymbolObject))
+            .map(|s| (s.objname, s.addr, Reason::SymbolObject))
             .enumerate();
         let funcs = image
             .funcs
             .iter()
-            .map(|f| (f.objname, Reason::FuncObject))
+            .map(|f| (f.objname, f.old_addr, Reason::FuncObject))
             .enumerate();
-        for (i, (objname, reason)) in Iterator::chain(symbols, funcs) {
+        for (i, (objname, addr, reason)) in Iterator::chain(symbols, funcs) {
             let name = image.string(objname)?;
-            if name == VMLINUX || names.contains(&name) {
+            if addr == 0 || name == VMLINUX || names.contains(&name) || !wanted(name) {
                 continue;
             }
             pinned.push(

@@ -8,6 +8,7 @@ use crate::{
     links::Links,
     model::{
         refusal::Refusal,
+        routes::Route,
         transition::{Phase, Reference, Refused, Side, Task, Transition},
     },
     movers,
@@ -52,19 +53,13 @@ impl Moving {
     /// move tasks. On failure everything is as before.
     pub(crate) fn begin(links: &Links<'_>, groups: &mut KVec<Active>) -> Result<Self, Refusal> {
         let mut tasks = count_tasks();
-        let routes = links.routes()?;
-        let new = Links::ips(&routes, |ip| !groups.iter().any(|group| group.has(ip)))?;
-        let group = if new.is_empty() {
-            None
-        } else {
-            groups.reserve(1, GFP_KERNEL)?;
-            Some(activate(new)?)
-        };
-        // Taken out again, by being dropped, if something fails below.
+        let group = attach(&links.routes()?, groups)?;
+        // If something fails below, they stay with the handler until ftrace can let go of them.
+        keep(group, groups);
         let mut attempts = 0;
-        let moving = loop {
+        loop {
             match Self::try_begin(links, tasks) {
-                Ok(moving) => break moving,
+                Ok(moving) => return Ok(moving),
                 // Many tasks were born meanwhile.
                 Err(NotBegun::Full) if attempts < 4 => {
                     attempts += 1;
@@ -73,24 +68,13 @@ impl Moving {
                 Err(NotBegun::Full) => return Err(Reason::Nomem.into()),
                 Err(NotBegun::Refused(refusal)) => return Err(refusal),
             }
-        };
-        if let Some(group) = group {
-            if groups.push_within_capacity(group).is_err() {
-                unreachable!("room was reserved");
-            }
         }
-        Ok(moving)
     }
 
     fn try_begin(links: &Links<'_>, tasks: usize) -> Result<Self, NotBegun> {
-        let routes = links.routes()?;
         let motion = Arc::new(Motion::new(tasks)?, GFP_KERNEL)?;
         let pending = KVVec::with_capacity(tasks + tasks / 4 + 256, GFP_KERNEL)?;
-        let tables = Tables {
-            from_spans: links.spans(&routes, Side::From)?,
-            to_spans: links.spans(&routes, Side::To)?,
-            routes,
-        };
+        let tables = tables(links)?;
         let afterwards = Afterwards::new(&tables)?;
         let book = KBox::new(
             Book {
@@ -121,6 +105,20 @@ impl Moving {
             outside: 0,
             reversing: false,
         })
+    }
+
+    /// Replaces the tables, because a module has come or gone.
+    pub(crate) fn replace(&mut self, links: &Links<'_>) -> Result<Retired, Refusal> {
+        let tables = tables(links)?;
+        let afterwards = Afterwards::new(&tables)?;
+        let book = Book {
+            tables: Arc::new(tables, GFP_KERNEL)?,
+            motion: Some(self.motion.clone()),
+            eras: book::open_eras()?,
+        };
+        let book = KBox::new(book, GFP_KERNEL)?;
+        self.afterwards = afterwards;
+        Ok(book::replace(Some(book)))
     }
 
     /// How many tasks have not moved.
@@ -285,6 +283,38 @@ enum NotBegun {
 impl<E: Into<Refusal>> From<E> for NotBegun {
     fn from(error: E) -> Self {
         Self::Refused(error.into())
+    }
+}
+
+fn tables(links: &Links<'_>) -> Result<Tables, Refusal> {
+    let routes = links.routes()?;
+    Ok(Tables {
+        from_spans: links.spans(&routes, Side::From)?,
+        to_spans: links.spans(&routes, Side::To)?,
+        routes,
+    })
+}
+
+/// Brings the sites of the routes to the handler that are not there yet. There is room for the result in `groups`
+/// then.
+pub(crate) fn attach(
+    routes: &[Route],
+    groups: &mut KVec<Active>,
+) -> Result<Option<Active>, Refusal> {
+    let new = Links::ips(routes, |ip| !groups.iter().any(|group| group.has(ip)))?;
+    if new.is_empty() {
+        return Ok(None);
+    }
+    groups.reserve(1, GFP_KERNEL)?;
+    activate(new).map(Some)
+}
+
+/// Keeps what `attach` gave.
+pub(crate) fn keep(group: Option<Active>, groups: &mut KVec<Active>) {
+    if let Some(group) = group {
+        if groups.push_within_capacity(group).is_err() {
+            unreachable!("room was reserved");
+        }
     }
 }
 

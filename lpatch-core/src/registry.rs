@@ -37,8 +37,8 @@ pub(crate) struct Registry {
     tables: Tables,
     kallsyms: Kallsyms,
     facts: Result<finalize::Facts, Refusal>,
-    patches: KVec<Patch>,
-    engine: Engine,
+    pub(crate) patches: KVec<Patch>,
+    pub(crate) engine: Engine,
     /// For the callbacks at the end of a transition.
     others: Others,
     next_id: u64,
@@ -220,7 +220,7 @@ impl Registry {
         if self.position(&image.header.name).is_ok() {
             return Err(Reason::Exists.into());
         }
-        let staged = Staged::new(&image, reserved, &facts, self.module)?;
+        let staged = Staged::new(&image, bytes, reserved, &facts, self.module)?;
         let loaded = self.patches.iter().map(Patch::names);
         let names = Iterator::chain(loaded, core::iter::once(staged.names(reserved)));
         let prepared = self.kallsyms.prepare(names)?;
@@ -301,8 +301,7 @@ impl Registry {
                 if patch.is_cumulative() {
                     continue;
                 }
-            } else if let Some(i) = (patch.funcs().iter()).position(|f| other.replaces(f.old_addr))
-            {
+            } else if let Some(i) = patch.shares(other) {
                 return Err(Refusal::at(Reason::FuncConflict, i).value(other.id()));
             }
             after.push(*id, GFP_KERNEL)?;
@@ -343,11 +342,7 @@ impl Registry {
         }
         for id in &self.engine.order()[rank as usize..] {
             let newer = self.patches.iter().find(|other| other.id() == *id);
-            let touches = |other: &&Patch| {
-                let mut funcs = patch.funcs().iter();
-                funcs.any(|func| other.replaces(func.old_addr))
-            };
-            if newer.is_some_and(|other| touches(&other)) {
+            if newer.is_some_and(|other| patch.shares(other).is_some()) {
                 return Err(Refusal::new(Reason::Stacked).value(*id));
             }
         }
@@ -399,7 +394,7 @@ impl Registry {
     }
 
     /// The states of the other enabled patches of its set.
-    fn others(&self, id: u64) -> Result<Others, Refusal> {
+    pub(crate) fn others(&self, id: u64) -> Result<Others, Refusal> {
         let patch = self.patches.iter().find(|patch| patch.id() == id);
         let set = patch.map(Patch::set);
         let others = (self.enabled()).filter(|other| other.id() != id && Some(other.set()) == set);
@@ -555,7 +550,7 @@ impl Registry {
 }
 
 /// A name for the log.
-struct Name<'a>(&'a [u8]);
+pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
 
 impl kernel::fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {

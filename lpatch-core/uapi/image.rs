@@ -76,7 +76,7 @@ wire! {
         pub data: Extent,
         /// bytes; each string ends in NUL; offset 0 is the empty string
         pub strings: Extent,
-        /// struct lpatch_func, sorted by old_addr
+        /// struct lpatch_func, sorted by old_addr; those without, by objname, name and sympos
         pub funcs: Extent,
         /// struct lpatch_mask
         pub masks: Extent,
@@ -112,9 +112,9 @@ wire! {
         pub objname: u32,
         /// its position among symbols of that name in the object, from 1; 0: the name is unique
         pub sympos: u32,
-        /// its length, as sprint_symbol() gives it
+        /// its length, as sprint_symbol() gives it; 0 if old_addr is 0
         pub old_len: u32,
-        /// its address
+        /// its address; 0: its module, which is not vmlinux, was not loaded when the image was made
         pub old_addr: u64,
         /// the new function's offset in the text
         pub new_off: u32,
@@ -149,7 +149,7 @@ wire! {
         pub name: u32,
         /// string: "vmlinux" or the name of the module that has it
         pub objname: u32,
-        /// its address
+        /// its address; 0: its module, which is not vmlinux, was not loaded when the image was made
         pub addr: u64,
         /// its position among symbols of that name in the object, from 1; 0: the name is unique
         pub sympos: u32,

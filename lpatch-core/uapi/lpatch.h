@@ -318,9 +318,9 @@ struct lpatch_list {
  * struct lpatch_func_info - one function of a patch
  * @name: name of the replaced function
  * @objname: "vmlinux" or the module that has it
- * @old_addr: its address
+ * @old_addr: its address, or 0 while its module is not loaded
  * @new_addr: address of its replacement
- * @old_len: bytes
+ * @old_len: bytes, or 0 while its module is not loaded
  * @new_len: bytes
  */
 struct lpatch_func_info {
@@ -544,7 +544,7 @@ struct lpatch_extent {
  * @rodata: section: constants
  * @data: section: initialized data; the rest of the reservation's data_len is zero
  * @strings: bytes; each string ends in NUL; offset 0 is the empty string
- * @funcs: struct lpatch_func, sorted by old_addr
+ * @funcs: struct lpatch_func, sorted by old_addr; those without, by objname, name and sympos
  * @masks: struct lpatch_mask
  * @symbols: struct lpatch_symbol
  * @relocs: struct lpatch_reloc, sorted by section and offset
@@ -597,14 +597,17 @@ struct lpatch_image {
  * @name: string: its name, as sprint_symbol() gives it for @old_addr
  * @objname: string: "vmlinux" or the name of the module that has it
  * @sympos: its position among symbols of that name in the object, from 1; 0: the name is unique
- * @old_len: its length, as sprint_symbol() gives it
- * @old_addr: its address
+ * @old_len: its length, as sprint_symbol() gives it; 0 if @old_addr is 0
+ * @old_addr: its address; 0: its module, which is not vmlinux, was not loaded when the image was made
  * @new_off: the new function's offset in the text
  * @new_len: the new function's length
  * @pre_crc: CRC-32 of the first @pre_len bytes at @old_addr with the masked ranges read as zeros
  * @pre_len: 0: no pre-image was recorded
  * @mask_first: index of the first struct lpatch_mask
  * @mask_count: how many
+ *
+ * A function without an address is dormant: when its module comes, the core finds it by @name and @sympos, checks it
+ * against the pre-image, and redirects it. There is one entry for a function, and no struct lpatch_cold.
  */
 struct lpatch_func {
 	__u32 name;
@@ -635,9 +638,12 @@ struct lpatch_mask {
  * @name: string: the name that sprint_symbol() gives for @addr (of several aliases, the one that
  *	/proc/kallsyms lists first)
  * @objname: string: "vmlinux" or the name of the module that has it
- * @addr: its address
+ * @addr: its address; 0: its module, which is not vmlinux, was not loaded when the image was made
  * @sympos: its position among symbols of that name in the object, from 1; 0: the name is unique
  * @reserved: zero
+ *
+ * A symbol without an address is of a module that a function without an address, or a callback, is about. The fields
+ * that depend on it hold zeros until its module comes.
  */
 struct lpatch_symbol {
 	__u32 name;

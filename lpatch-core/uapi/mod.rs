@@ -393,11 +393,11 @@ wire! {
         pub name: [u8; SYM_LEN],
         /// "vmlinux" or the module that has it
         pub objname: [u8; NAME_LEN],
-        /// its address
+        /// its address, or 0 while its module is not loaded
         pub old_addr: u64,
         /// address of its replacement
         pub new_addr: u64,
-        /// bytes
+        /// bytes, or 0 while its module is not loaded
         pub old_len: u32,
         /// bytes
         pub new_len: u32,

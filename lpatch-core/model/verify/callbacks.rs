@@ -5,10 +5,9 @@
 use super::super::fentry::ENDBR64;
 use super::super::num::index;
 use super::super::refusal::{ensure, Refusal};
+use super::symbols::is_objname;
 use super::{Checker, Kernel};
-use crate::uapi::{
-    Callback, Reason, CALLBACK_POST_UNPATCH, CALLBACK_PRE_PATCH, NAME_LEN, SITE_SEAL,
-};
+use crate::uapi::{Callback, Reason, CALLBACK_POST_UNPATCH, CALLBACK_PRE_PATCH, SITE_SEAL};
 use core::mem::offset_of;
 
 impl<K: Kernel> Checker<'_, '_, K> {
@@ -23,13 +22,13 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 Refusal::at(Reason::Reserved, callbacks.field(i, field))
             })?;
             let objname = self.image.string(entry.objname)?;
-            // The module need not be loaded, so there is nobody to ask whether it exists.
-            let named =
-                (1..NAME_LEN).contains(&objname.len()) && objname.iter().all(u8::is_ascii_graphic);
             let known = (CALLBACK_PRE_PATCH..=CALLBACK_POST_UNPATCH).contains(&entry.kind);
             let key = Some((objname, entry.kind));
             let callable = self.unwinds(entry.offset) && self.lands(entry.offset);
-            ensure(named && known && before < key && callable, refusal)?;
+            ensure(
+                is_objname(objname) && known && before < key && callable,
+                refusal,
+            )?;
             before = key;
         }
         Ok(())

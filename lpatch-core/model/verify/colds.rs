@@ -29,6 +29,8 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 .image
                 .funcs
                 .get(index(entry.func))
+                // Where a function is not there, its parts are not either.
+                .filter(|func| func.old_addr != 0)
                 .ok_or_else(refusal)?;
             let name = self.image.string(entry.name)?;
             ensure(

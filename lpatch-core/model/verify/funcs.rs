@@ -5,8 +5,8 @@
 use super::super::fentry;
 use super::super::num::{index, wide};
 use super::super::refusal::{ensure, Refusal};
-use super::symbols::{Answer, Claim};
-use super::{Checker, Kernel};
+use super::symbols::{is_name, is_objname, Answer, Claim};
+use super::{Checker, Kernel, VMLINUX};
 use crate::uapi::{Func, Reason};
 use core::ops::Range;
 
@@ -15,25 +15,89 @@ const CHUNK: usize = 256;
 /// Bytes in which a fentry site is looked for.
 const START: usize = 16;
 
+/// By which the functions are sorted. Of those that have an address, nothing but that.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a> {
+    addr: u64,
+    objname: &'a [u8],
+    name: &'a [u8],
+    sympos: u32,
+}
+
+/// Whether the keys are in order and of two functions.
+fn follows(before: Key<'_>, key: Key<'_>) -> bool {
+    // The name is unique, so that a position can only lead to the same function.
+    let unique = before.addr == 0
+        && before.sympos == 0
+        && (before.addr, before.objname, before.name) == (key.addr, key.objname, key.name);
+    before < key && !unique
+}
+
 impl<K: Kernel> Checker<'_, '_, K> {
     pub(super) fn funcs(&self) -> Result<(), Refusal> {
         let funcs = &self.image.funcs;
         ensure(!funcs.is_empty(), || Reason::NoFuncs.into())?;
         let mut before = None;
         for (i, func) in funcs.iter().enumerate() {
+            let dormant = self.is_dormant(&func)?;
+            let key = self.key(&func, dormant)?;
             // In a sorted table, equal entries are neighbors.
-            ensure(before < Some(func.old_addr), || {
+            ensure(before.is_none_or(|before| follows(before, key)), || {
                 Refusal::at(Reason::FuncTwice, i).value(func.old_addr)
             })?;
-            before = Some(func.old_addr);
+            before = Some(key);
             ensure(self.new_code(&func), || {
                 Refusal::at(Reason::FuncNew, i).value(func.new_off.into())
             })?;
-            self.old_code(i, &func)?;
-            self.pre_image(&func)
-                .map_err(|found| Refusal::at(Reason::FuncPreimage, i).value(found.into()))?;
+            if dormant {
+                self.dormant(i, &func)?;
+            } else {
+                self.old_func(i, &func)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether the function's module was not loaded when the image was made. The kernel itself always is.
+    fn is_dormant(&self, func: &Func) -> Result<bool, Refusal> {
+        let none = func.old_addr == 0 && func.old_len == 0;
+        Ok(none && self.image.string(func.objname)? != VMLINUX)
+    }
+
+    /// By which the functions are sorted: those without an address, then by address.
+    fn key(&self, func: &Func, dormant: bool) -> Result<Key<'_>, Refusal> {
+        let image = self.image;
+        Ok(if dormant {
+            Key {
+                objname: image.string(func.objname)?,
+                name: image.string(func.name)?,
+                sympos: func.sympos,
+                addr: 0,
+            }
+        } else {
+            Key {
+                addr: func.old_addr,
+                ..Key::default()
+            }
+        })
+    }
+
+    /// A function that is not there has a name to find it by, and a pre-image that makes sense.
+    fn dormant(&self, i: usize, func: &Func) -> Result<(), Refusal> {
+        let objname = self.image.string(func.objname)?;
+        ensure(is_objname(objname), || Refusal::at(Reason::FuncObject, i))?;
+        let name = self.image.string(func.name)?;
+        ensure(is_name(name), || Refusal::at(Reason::FuncSymbol, i))?;
+        ensure(self.masks(func).is_some(), || {
+            Refusal::at(Reason::FuncPreimage, i)
+        })
+    }
+
+    /// What is at the function's address is what the patch was made for.
+    pub(super) fn old_func(&self, i: usize, func: &Func) -> Result<(), Refusal> {
+        self.old_code(i, func)?;
+        self.pre_image(func)
+            .map_err(|found| Refusal::at(Reason::FuncPreimage, i).value(found.into()))
     }
 
     /// The replacement lies in the text, and the stack of a task that enters it can be unwound.
@@ -79,6 +143,9 @@ impl<K: Kernel> Checker<'_, '_, K> {
     /// The error is the CRC-32 of what is there, or 0 if the claim itself makes no sense.
     fn pre_image(&self, func: &Func) -> Result<(), u32> {
         let mut masks = self.masks(func).ok_or(0_u32)?;
+        if func.pre_len > func.old_len {
+            return Err(0);
+        }
         let len = index(func.pre_len);
         let mut buffer = [0; CHUNK];
         let mut crc = 0;
@@ -102,8 +169,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
         }
     }
 
-    /// The indices of a function's masks, if these are sorted, apart and inside of the pre-image,
-    /// and if that is inside of the function.
+    /// The indices of a function's masks, if these are sorted, apart and inside of the pre-image.
     fn masks(&self, func: &Func) -> Option<Range<usize>> {
         let first = index(func.mask_first);
         let masks = first..first.checked_add(index(func.mask_count))?;
@@ -111,13 +177,13 @@ impl<K: Kernel> Checker<'_, '_, K> {
         for i in masks.clone() {
             let mask = self.image.masks.get(i)?;
             let end = mask.offset.checked_add(mask.len)?;
-            // As each mask takes a byte of the function, there are not more than it has.
+            // As each mask takes a byte of the pre-image, there are not more than it has.
             if mask.len == 0 || mask.offset < least || end > func.pre_len {
                 return None;
             }
             least = end;
         }
-        (func.pre_len <= func.old_len).then_some(masks)
+        Some(masks)
     }
 
     /// Zeros the masked bytes of a chunk that begins `start` bytes into a function, and advances

@@ -21,7 +21,10 @@ mod tests;
 use super::image::Image;
 use super::num::wide;
 use super::refusal::{ensure, Refusal};
-use crate::uapi::{Reason, ORC_HASH_LEN, SEC_DATA, SEC_RODATA, SEC_TEXT};
+use crate::uapi::{Func, Reason, ORC_HASH_LEN, SEC_DATA, SEC_RODATA, SEC_TEXT};
+
+/// The objname of the kernel itself.
+pub const VMLINUX: &[u8] = b"vmlinux";
 
 /// What the running kernel says about an address, as `sprint_symbol()` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +128,21 @@ pub fn verify<K: Kernel>(image: &Image<'_>, room: &Reservation, kernel: &K) -> R
     checker.colds()?;
     checker.callbacks()?;
     checker.states()
+}
+
+/// Checks of the function with the index `i` what the running kernel has at its place; the rest was verified.
+pub(super) fn func<K: Kernel>(
+    image: &Image<'_>,
+    i: usize,
+    func: &Func,
+    kernel: &K,
+) -> Result<(), Refusal> {
+    let checker = Checker {
+        image,
+        room: &Reservation::default(),
+        kernel,
+    };
+    checker.old_func(i, func)
 }
 
 impl<K: Kernel> Checker<'_, '_, K> {

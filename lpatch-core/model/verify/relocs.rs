@@ -42,6 +42,11 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 .and_then(|field| kind.get(field))
                 .ok_or_else(|| refusal(Reason::RelocSite))?;
 
+            if self.target(&entry) == Some(0) && entry.target_kind == TARGET_SYMBOL {
+                // Its module comes later, and then the field is written.
+                ensure(found == 0, || refusal(Reason::RelocValue))?;
+                continue;
+            }
             let s = self
                 .target(&entry)
                 .ok_or_else(|| refusal(Reason::RelocTarget))?;

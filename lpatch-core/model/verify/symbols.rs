@@ -3,12 +3,9 @@
 //! An address is the start of the symbol that userspace says it is.
 
 use super::super::refusal::{ensure, Refusal};
-use super::{Checker, Kernel};
-use crate::uapi::{self, Reason};
+use super::{Checker, Kernel, VMLINUX};
+use crate::uapi::{self, Reason, NAME_LEN, SYM_LEN};
 use core::mem::offset_of;
-
-/// The objname of the kernel itself.
-pub(super) const VMLINUX: &[u8] = b"vmlinux";
 
 /// A claim about an address.
 pub(super) struct Claim<'a> {
@@ -17,6 +14,16 @@ pub(super) struct Claim<'a> {
     pub(super) objname: &'a [u8],
     /// The size of the symbol, where it matters.
     pub(super) size: Option<u64>,
+}
+
+/// Whether a module can have this name. It need not be loaded, so there is nobody to ask whether it exists.
+pub(super) fn is_objname(name: &[u8]) -> bool {
+    (1..NAME_LEN).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether a symbol can have this name. A space or a newline would forge lines of /proc/kallsyms and of the log.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    (1..SYM_LEN).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic)
 }
 
 /// What the kernel says about a claim.
@@ -56,6 +63,24 @@ impl<K: Kernel> Checker<'_, '_, K> {
         answer
     }
 
+    /// Whether a function that is not there, or a callback, is about this module. Of tables that are not sorted, which
+    /// are refused later, any answer will do.
+    fn is_awaited(&self, objname: &[u8]) -> Result<bool, Refusal> {
+        let (funcs, callbacks) = (&self.image.funcs, &self.image.callbacks);
+        let less = |name| self.image.string(name).is_ok_and(|name| name < objname);
+        let func = funcs.partition_point(|func| func.old_addr == 0 && less(func.objname));
+        let callback = callbacks.partition_point(|callback| less(callback.objname));
+        let func = funcs.get(func).filter(|func| func.old_addr == 0);
+        let func = func.map(|func| func.objname);
+        let callback = callbacks.get(callback).map(|callback| callback.objname);
+        for name in [func, callback].into_iter().flatten() {
+            if self.image.string(name)? == objname {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn symbols(&self) -> Result<(), Refusal> {
         let symbols = &self.image.symbols;
         for (i, symbol) in symbols.iter().enumerate() {
@@ -70,6 +95,13 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 objname: self.image.string(symbol.objname)?,
                 size: None,
             };
+            if claim.addr == 0 && claim.objname != VMLINUX {
+                ensure(is_name(claim.name), || refusal(Reason::Symbol))?;
+                // Nothing else will ever look for the module.
+                let comes = is_objname(claim.objname) && self.is_awaited(claim.objname)?;
+                ensure(comes, || refusal(Reason::SymbolObject))?;
+                continue;
+            }
             // Another patch can be unloaded: nothing may refer to it. Of lpatch_core itself, what it
             // exports is there for patches, and nothing else is.
             let ours = self.kernel.is_ours(claim.addr);

@@ -6,10 +6,10 @@ use super::super::fentry::ENDBR64;
 use super::super::num::index;
 use super::super::refusal::{ensure, Refusal};
 use super::super::reloc;
+use super::symbols::is_name;
 use super::{Checker, Kernel};
 use crate::uapi::{
-    Ksym, Orc, Reason, Site, NO_OFFSET, SEC_TEXT, SITE_CALL, SITE_RETURN, SITE_SEAL, SYM_LEN,
-    TARGET_SYMBOL,
+    Ksym, Orc, Reason, Site, NO_OFFSET, SEC_TEXT, SITE_CALL, SITE_RETURN, SITE_SEAL, TARGET_SYMBOL,
 };
 use core::mem::offset_of;
 
@@ -149,7 +149,8 @@ impl<K: Kernel> Checker<'_, '_, K> {
             let is_jump = (kind == reloc::PC32 || kind == reloc::PLT32) && entry.addend == -4;
             let symbol = (entry.target_kind == TARGET_SYMBOL && is_jump)
                 .then(|| self.image.symbols.get(index(entry.target)))??;
-            Some(symbol.addr == self.kernel.return_thunk())
+            // A symbol that is not there yet is at no address, whatever that of the thunk is.
+            Some(symbol.addr != 0 && symbol.addr == self.kernel.return_thunk())
         };
         find().unwrap_or(false)
     }
@@ -162,9 +163,6 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 Refusal::at(Reason::Reserved, ksyms.field(i, offset_of!(Ksym, reserved)))
             })?;
             let name = self.image.string(entry.name)?;
-            // A space or a newline in a name would forge lines of /proc/kallsyms.
-            let printable = name.iter().all(u8::is_ascii_graphic);
-            let named = printable && (1..SYM_LEN).contains(&name.len());
             let end = u64::from(entry.offset).saturating_add(entry.size.into());
             let area = self.room.area(entry.section);
             let inside = area.is_some_and(|area| end <= area.len);
@@ -172,7 +170,9 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 entry.letter,
                 b't' | b'T' | b'r' | b'R' | b'd' | b'D' | b'b' | b'B' | b'w' | b'W' | b'v' | b'V'
             );
-            ensure(named && inside && letter, || Refusal::at(Reason::Ksym, i))?;
+            ensure(is_name(name) && inside && letter, || {
+                Refusal::at(Reason::Ksym, i)
+            })?;
         }
         Ok(())
     }

@@ -61,35 +61,44 @@ int lp_read_kernel(void *to, unsigned long from, unsigned long len)
 	return copy_from_kernel_nofault(to, (void *)from, len);
 }
 
+/*
+ * The kernel exports no way to find a module by name, but every module is on one list, and so are we. Starting from
+ * our own entry the list's head is met once; it is not part of a module. Modules live in the module area, the
+ * head in the kernel image. RCU keeps the struct until the module is freed.
+ */
+static struct module *lp_find_module(const char *name, unsigned long len)
+{
+	struct list_head *pos = &THIS_MODULE->list;
+	struct module *mod;
+
+	do {
+		if ((unsigned long)pos >= MODULES_VADDR && (unsigned long)pos < MODULES_END) {
+			mod = list_entry(pos, struct module, list);
+			if (READ_ONCE(mod->state) != MODULE_STATE_UNFORMED && strlen(mod->name) == len &&
+			    !memcmp(mod->name, name, len))
+				return mod;
+		}
+		pos = rcu_dereference_raw(list_next_rcu(pos));
+	} while (pos != &THIS_MODULE->list);
+	return NULL;
+}
+
 void *lp_module_get(const char *name, unsigned long len)
 {
-	struct module *mod, *found = NULL;
-	struct list_head *pos;
+	struct module *mod;
 
-	/* The walk below begins behind us. */
-	if (strlen(THIS_MODULE->name) == len && !memcmp(THIS_MODULE->name, name, len))
-		return try_module_get(THIS_MODULE) ? THIS_MODULE : NULL;
-
-	/*
-	 * The kernel exports no way to find a module by name, but every module is on one list, and so are
-	 * we. Starting from our own entry the list's head is met once; it is not part of a module. Modules
-	 * live in the module area, the head in the kernel image.
-	 */
 	guard(rcu)();
-	for (pos = rcu_dereference_raw(list_next_rcu(&THIS_MODULE->list));
-	     pos != &THIS_MODULE->list;
-	     pos = rcu_dereference_raw(list_next_rcu(pos))) {
-		if ((unsigned long)pos < MODULES_VADDR || (unsigned long)pos >= MODULES_END)
-			continue;
-		mod = list_entry(pos, struct module, list);
-		/* RCU keeps the struct until the module is freed; try_module_get() decides if it lives. */
-		if (strlen(mod->name) == len && !memcmp(mod->name, name, len)) {
-			if (READ_ONCE(mod->state) == MODULE_STATE_LIVE && try_module_get(mod))
-				found = mod;
-			break;
-		}
-	}
-	return found;
+	mod = lp_find_module(name, len);
+	/* We may still be initializing. */
+	if (mod && (mod == THIS_MODULE || READ_ONCE(mod->state) == MODULE_STATE_LIVE) && try_module_get(mod))
+		return mod;
+	return NULL;
+}
+
+int lp_module_exists(const char *name, unsigned long len)
+{
+	guard(rcu)();
+	return lp_find_module(name, len) != NULL;
 }
 
 void lp_module_put(void *module)

@@ -82,6 +82,8 @@ int lp_read_kernel(void *to, unsigned long from, unsigned long len);
  */
 void *lp_module_get(const char *name, unsigned long len);
 void lp_module_put(void *module);
+/* Whether there is a module of this name, from before its init function runs until after its exit function. */
+int lp_module_exists(const char *name, unsigned long len);
 
 /**
  * lp_exports() - whether a symbol is exported for modules under the GPL
@@ -92,6 +94,30 @@ void lp_module_put(void *module);
  * Return: 1, or 0 if there is none or it is elsewhere.
  */
 int lp_exports(const char *name, unsigned long len, unsigned long addr);
+
+/* targets.c */
+int lp_targets_init(void);
+void lp_targets_exit(void);
+
+/*
+ * Rust side: a module comes, before its init function, and may be refused with an errno; or goes, after its exit
+ * function.
+ */
+int lpatch_module_coming(void *module, const char *name);
+void lpatch_module_going(void *module, const char *name);
+
+/**
+ * lp_module_symbol() - find a symbol of a module by name
+ * @module: struct module that is not freed meanwhile
+ * @name: the symbol
+ * @len: length of @name
+ * @position: which of that name, from 1, in the order of /proc/kallsyms; 0: there is one only
+ * @addr: out
+ *
+ * Return: 0, -ENOENT, or -EEXIST if there are several.
+ */
+int lp_module_symbol(void *module, const char *name, unsigned long len, unsigned int position, unsigned long *addr);
+void lp_wait_a_moment(void);
 
 /* callback.c */
 struct lp_state {

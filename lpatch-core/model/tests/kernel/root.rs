@@ -22,7 +22,7 @@ use model::transition::evidence::{Asleep, Current, Ended, Evidence, Unborn};
 use model::transition::stack::{Blocked, Ranges, Span, StackCheck};
 use model::transition::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use model::verify::{Kernel, Reservation, Symbol};
-use model::{extable, orc, routes, sort, states, verify};
+use model::{arrive, extable, orc, routes, sort, states, verify};
 use uapi::Wire;
 
 /// A kernel that the compiler knows nothing about.
@@ -72,6 +72,21 @@ impl Kernel for Opaque {
 
 pub fn verification(image: &Image<'_>, room: &Reservation, kernel: &Opaque) -> Result<(), Refusal> {
     verify::verify(image, room, kernel)
+}
+
+pub fn arrival(
+    image: &Image<'_>,
+    room: &Reservation,
+    kernel: &Opaque,
+    addr_of: fn(usize) -> Option<u64>,
+    put: &mut dyn FnMut(u8, u32, &[u8]),
+) -> Result<bool, Refusal> {
+    let (addr, len) = (addr_of(0).unwrap_or(0), addr_of(1).unwrap_or(0));
+    let place = arrive::Found { addr, len };
+    arrive::func(image, image.funcs.len(), place, kernel)?;
+    arrive::func(image, 0, place, kernel)?;
+    arrive::fields(image, room, addr_of, put)?;
+    Ok(arrive::needs(image, b"tinyfs"))
 }
 
 pub fn state_check(new: &[uapi::State], replace: bool, old: &[uapi::State]) -> Result<(), u64> {

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Modules whose functions patches replace: they come and go, and their symbols are found by name. */
+#include <linux/delay.h>
+#include <linux/kallsyms.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/rcupdate.h>
+
+#include "shim.h"
+
+static int lp_module_event(struct notifier_block *nb, unsigned long event, void *data)
+{
+	struct module *mod = data;
+	int err;
+
+	switch (event) {
+	case MODULE_STATE_COMING:
+		/* Before its init function; ftrace knows its functions. An error refuses it. */
+		err = lpatch_module_coming(mod, mod->name);
+		return err ? notifier_from_errno(err) : NOTIFY_OK;
+	case MODULE_STATE_GOING:
+		/* After its exit function, or because it was refused. Its memory is still there. */
+		lpatch_module_going(mod, mod->name);
+		return NOTIFY_OK;
+	default:
+		return NOTIFY_DONE;
+	}
+}
+
+static struct notifier_block lp_module_notifier = { .notifier_call = lp_module_event };
+
+int lp_targets_init(void)
+{
+	return register_module_notifier(&lp_module_notifier);
+}
+
+void lp_targets_exit(void)
+{
+	unregister_module_notifier(&lp_module_notifier);
+}
+
+int lp_module_symbol(void *module, const char *name, unsigned long len, unsigned int position, unsigned long *addr)
+{
+	struct module *mod = module;
+	const struct mod_kallsyms *symbols;
+	unsigned int i, seen = 0;
+	int err = -ENOENT;
+
+	guard(rcu)();
+	symbols = rcu_dereference(mod->kallsyms);
+	for (i = 1; i < symbols->num_symtab; i++) {
+		const Elf_Sym *symbol = &symbols->symtab[i];
+		const char *other = symbols->strtab + symbol->st_name;
+
+		/* /proc/kallsyms, whose order positions are about, has no symbols of init sections once they are gone. */
+		if (symbol->st_shndx == SHN_UNDEF || within_module_init(kallsyms_symbol_value(symbol), mod))
+			continue;
+		if (strncmp(other, name, len) || other[len])
+			continue;
+		seen++;
+		if (position ? seen == position : seen == 1) {
+			*addr = kallsyms_symbol_value(symbol);
+			err = 0;
+		} else if (!position) {
+			return -EEXIST;
+		}
+	}
+	return err;
+}
+
+void lp_wait_a_moment(void)
+{
+	msleep(1);
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Modules whose functions patches replace. They may come after the patch, go, and come back.
+//!
+//! A patch keeps its image for them. When such a module comes, before its init function runs, its symbols are found,
+//! the fields of the patch that depend on them are written, its functions are checked like those that are there
+//! when a patch is loaded, and calls of them are redirected. Whatever fails refuses the module. When it goes, after its exit
+//! function, its functions are forgotten.
+
+use crate::{
+    engine::Engine,
+    facts, ffi,
+    model::{arrive::Found, refusal::Refusal},
+    patch::Patch,
+    registry::{self, Registry},
+    uapi::{self, Reason},
+};
+use kernel::{ffi::c_char, ffi::c_void, prelude::*};
+
+/// A module that is coming.
+pub(crate) struct Coming<'a> {
+    module: *mut c_void,
+    pub(crate) name: &'a [u8],
+}
+
+impl Coming<'_> {
+    /// Finds a symbol of it; `at`: the index of what names it, for the refusal.
+    pub(crate) fn find(
+        &self,
+        name: &[u8],
+        sympos: u32,
+        at: usize,
+        reason: Reason,
+    ) -> Result<Found, Refusal> {
+        let mut addr = 0;
+        // SAFETY: The module is not freed during the notifier; pointer and length are of one slice.
+        let error = unsafe {
+            ffi::lp_module_symbol(
+                self.module,
+                name.as_ptr().cast(),
+                name.len(),
+                sympos,
+                &mut addr,
+            )
+        };
+        let size = facts::symbol_size(addr as u64);
+        match size {
+            Some(len) if error == 0 => Ok(Found {
+                addr: addr as u64,
+                len,
+            }),
+            _ => Err(Refusal::at(reason, at)),
+        }
+    }
+}
+
+/// Runs `f` on the registry when no transition is being tidied up behind.
+fn with_settled(f: impl FnOnce(&mut Registry)) {
+    loop {
+        {
+            let mut guard = registry::REGISTRY.lock();
+            let Some(registry) = guard.as_mut() else {
+                return;
+            };
+            if !registry.engine().settling() {
+                return f(registry);
+            }
+        }
+        // SAFETY: No requirements; we may sleep.
+        unsafe { ffi::lp_wait_a_moment() };
+    }
+}
+
+/// # Safety
+///
+/// Called by `targets.c` with a module and its name.
+#[no_mangle]
+unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_char) -> i32 {
+    // SAFETY: As this function's.
+    let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
+    let mut error = 0;
+    with_settled(|registry| {
+        let coming = Coming { module, name };
+        if let Err(refusal) = registry.module_coming(&coming) {
+            error = match (refusal.reason, i32::try_from(refusal.value)) {
+                (Reason::Callback, Ok(errno)) => -errno,
+                (reason, _) => crate::errno::errno(reason).to_errno(),
+            };
+        }
+    });
+    error
+}
+
+/// # Safety
+///
+/// Called by `targets.c` with a module and its name.
+#[no_mangle]
+unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_char) {
+    // SAFETY: As this function's.
+    let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
+    with_settled(|registry| registry.module_going(&Coming { module, name }));
+}
+
+impl Registry {
+    fn module_coming(&mut self, coming: &Coming<'_>) -> Result<(), Refusal> {
+        if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        for at in 0..self.patches.len() {
+            if self.patches[at].is_about(coming.name) {
+                result = self.module_comes_to(at, coming);
+                if let Err(refusal) = result {
+                    self.refused(at, coming, refusal);
+                    break;
+                }
+            }
+        }
+        let result = result.and_then(|()| self.engine.refresh(&self.patches));
+        if result.is_err() {
+            self.module_leaves(coming);
+            return result;
+        }
+        self.notify(coming, uapi::CALLBACK_POST_PATCH);
+        Ok(())
+    }
+
+    /// Prepares a patch for a module that is coming.
+    fn module_comes_to(&mut self, at: usize, coming: &Coming<'_>) -> Result<(), Refusal> {
+        let id = self.patches[at].id();
+        let mut others = self.others(id)?;
+        let patch = &mut self.patches[at];
+        patch.arrive(coming)?;
+        if self.engine.state_of(id) != uapi::STATE_LOADED {
+            let callbacks = patch.callbacks_mut();
+            callbacks.module_pre_patch(coming.name, coming.module, &mut others)?;
+            pr_info!(
+                "applying patch '{}' to module '{}'\n",
+                registry::Name(patch.name()),
+                registry::Name(coming.name)
+            );
+        }
+        Ok(())
+    }
+
+    fn refused(&self, at: usize, coming: &Coming<'_>, refusal: Refusal) {
+        let patch = self.patches[at].name();
+        if refusal.reason == Reason::Callback {
+            pr_warn!(
+                "patch '{}' refuses module '{}': its pre-patch callback returned -{}\n",
+                registry::Name(patch),
+                registry::Name(coming.name),
+                refusal.value
+            );
+            return;
+        }
+        pr_warn!(
+            "patch '{}' cannot be applied to module '{}' (reason {}, at {}, value {:#x})\n",
+            registry::Name(patch),
+            registry::Name(coming.name),
+            refusal.reason.code(),
+            refusal.at,
+            refusal.value
+        );
+    }
+
+    fn module_going(&mut self, coming: &Coming<'_>) {
+        if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
+            return;
+        }
+        self.notify(coming, uapi::CALLBACK_PRE_UNPATCH);
+        for patch in self.patches.iter_mut() {
+            if patch.is_about(coming.name) && self.engine.state_of(patch.id()) != uapi::STATE_LOADED
+            {
+                pr_info!(
+                    "taking patch '{}' back from module '{}'\n",
+                    registry::Name(patch.name()),
+                    registry::Name(coming.name)
+                );
+            }
+        }
+        self.module_leaves(coming);
+    }
+
+    /// Forgets the functions of a module.
+    fn module_leaves(&mut self, coming: &Coming<'_>) {
+        for patch in self.patches.iter_mut() {
+            patch.depart(coming.name);
+        }
+        // It cannot be kept from going, so memory for the book without it has to come.
+        while self.engine.refresh(&self.patches).is_err() {
+            // SAFETY: No requirements; we may sleep.
+            unsafe { ffi::lp_wait_a_moment() };
+        }
+        self.notify(coming, uapi::CALLBACK_POST_UNPATCH);
+    }
+
+    /// Calls the callbacks of this kind for a module. Those of the patch that is in transition hear at its end that
+    /// tasks use, or do not use, the new functions.
+    fn notify(&mut self, coming: &Coming<'_>, kind: u32) {
+        for at in 0..self.patches.len() {
+            let id = self.patches[at].id();
+            let in_transition = Engine::in_transition(&self.engine) == Some(id);
+            let left_out = matches!(
+                kind,
+                uapi::CALLBACK_POST_PATCH | uapi::CALLBACK_PRE_UNPATCH
+            );
+            if in_transition && left_out {
+                continue;
+            }
+            let mut others = self.others(id).unwrap_or_default();
+            let callbacks = self.patches[at].callbacks_mut();
+            callbacks.module_notify(coming.name, coming.module, kind, &mut others);
+        }
+    }
+}
+
+impl Patch {
+    /// Whether functions, symbols or callbacks of it are about this module.
+    pub(crate) fn is_about(&self, module: &[u8]) -> bool {
+        self.about.iter().any(|name| &name[..] == module)
+    }
+}
