@@ -5,6 +5,9 @@
 //! It may come after the patch, go, and come back elsewhere: whatever the image says of the module's addresses, what
 //! counts is where its functions and symbols are now.
 
+#[cfg(test)]
+mod tests;
+
 use super::image::Image;
 use super::num::{index, wide};
 use super::refusal::{ensure, Refusal};

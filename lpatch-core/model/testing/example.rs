@@ -42,6 +42,25 @@ pub fn example() -> (Draft, Reservation, FakeKernel) {
     (draft, room, kernel)
 }
 
+/// The example, made while the module `tinyfs` was not loaded. Its `fs_read` is the first function.
+///
+/// The kernel of [`example`] is the one in which the module has come.
+pub fn dormant() -> (Draft, Reservation, FakeKernel) {
+    let (mut draft, room, mut kernel) = example();
+    kernel.symbols.retain(|symbol| symbol.module.is_none());
+    kernel.text.truncate(1);
+    draft.funcs.swap(0, 1);
+    draft.funcs[0].old_addr = 0;
+    draft.funcs[0].old_len = 0;
+    draft.colds.pop();
+    for cold in &mut draft.colds {
+        cold.func = 1;
+    }
+    draft.symbols[3].addr = 0;
+    draft.link(&room);
+    (draft, room, kernel)
+}
+
 fn kernel() -> FakeKernel {
     const TEXT: u64 = 0xffff_ffff_8100_0000;
     const MODULE: u64 = 0xffff_ffff_c100_0000;

@@ -14,7 +14,7 @@ use std::vec::Vec;
 mod example;
 mod kernel;
 
-pub use example::example;
+pub use example::{dormant, example};
 pub use kernel::{FakeKernel, FakeSymbol};
 
 /// CRC-32 as zlib's, for [`crate::image::Image::parse`].
@@ -194,10 +194,10 @@ impl Draft {
         for entry in &self.relocs {
             let kind = reloc::lookup(entry.kind.into()).expect("the kind is known");
             let s = match entry.target_kind {
-                uapi::TARGET_SYMBOL => self.symbols[index(entry.target)].addr,
+                uapi::TARGET_SYMBOL => Some(self.symbols[index(entry.target)].addr),
                 section => {
                     let area = room.area(section).expect("it is a section");
-                    area.addr + u64::from(entry.target)
+                    Some(area.addr + u64::from(entry.target))
                 }
             };
             let area = room.area(entry.section).expect("it is a section");
@@ -207,7 +207,10 @@ impl Draft {
                 uapi::SEC_RODATA => &mut self.rodata,
                 _ => &mut self.data,
             };
-            let value = kind.value(s, entry.addend, p).expect("it fits");
+            // A symbol without an address is not there yet.
+            let value = s
+                .filter(|s| *s != 0)
+                .map_or(0, |s| kind.value(s, entry.addend, p).expect("it fits"));
             let field = &mut bytes[index(entry.offset)..];
             kind.put(field, value).expect("it is inside");
         }

@@ -8,6 +8,8 @@
 
 mod callbacks;
 mod colds;
+#[cfg(test)]
+mod dormant;
 mod funcs;
 #[cfg(test)]
 mod mutations;
