@@ -57,7 +57,9 @@ pub fn ranges(
     patches: &[(PatchInfo, Vec<FuncInfo>)],
 ) -> Vec<Range> {
     let mut ranges = Vec::new();
-    for func in &linked.resolved.funcs {
+    // Nobody is in a function whose module is not loaded.
+    let there = linked.resolved.funcs.iter().filter(|func| func.addr != 0);
+    for func in there {
         let has = |list: &[FuncInfo]| list.iter().any(|f| f.old_addr == func.addr);
         match patches.iter().find(|(_, funcs)| has(funcs)) {
             // A patch's parts call one another without ftrace: it counts as one.

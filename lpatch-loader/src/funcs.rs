@@ -2,6 +2,7 @@
 
 //! The functions to replace: found by name, and checked as far as the loader can see. The core checks again.
 
+use crate::dormant;
 use crate::kallsyms::{Found, Kallsyms, Length};
 use crate::meta::{FuncEntry, Meta, CORE, VMLINUX};
 use crate::notes::Preimage;
@@ -118,7 +119,7 @@ fn func<'k>(entry: &FuncEntry<'k>, kallsyms: &'k Kallsyms) -> Result<Found<'k>, 
 }
 
 /// Finds the cold parts of the functions, under all of their names. Of several functions of one name in an object, each
-/// part may belong to each, and counts once.
+/// part may belong to each, and counts once. `resolved` has the functions that come before.
 fn cold_parts(
     funcs: &[Found<'_>],
     kallsyms: &Kallsyms,
@@ -129,6 +130,7 @@ fn cold_parts(
     let (indices, names): (Vec<usize>, Vec<Found<'_>>) = aliases
         .flat_map(|(index, aliases)| aliases.into_iter().map(move |alias| (index, alias)))
         .unzip();
+    let before = resolved.funcs.len();
     let colds = &mut resolved.colds;
     let parts = kallsyms.variants(&names);
     for ((func, name), parts) in indices.into_iter().zip(&names).zip(parts) {
@@ -144,7 +146,7 @@ fn cold_parts(
                 });
             }
             colds.push(ColdPart {
-                func,
+                func: before + func,
                 name: first.name.into(),
                 addr: first.addr,
                 // The core refuses what has no length.
@@ -165,9 +167,12 @@ pub(crate) fn funcs(
     problems: &mut Problems,
 ) {
     let kallsyms = &target.kallsyms;
+    resolved.funcs = dormant::funcs(meta, kallsyms, problems);
+    let there = meta.funcs.iter().enumerate();
+    let there = there.filter(|(_, entry)| !dormant::waits(meta, kallsyms, entry.objname));
     let mut checked = preimages.is_some() && target.memory.is_some();
     let mut list = Vec::new();
-    for (index, entry) in meta.funcs.iter().enumerate() {
+    for (index, entry) in there {
         if problems.is_full() {
             break;
         }
@@ -223,5 +228,6 @@ pub(crate) fn funcs(
             parts: parts.iter().map(|p| p.name.to_owned()).collect(),
         });
     }
-    resolved.preimages_checked = checked;
+    let any = resolved.funcs.iter().any(|func| func.addr != 0);
+    resolved.preimages_checked = checked && any;
 }

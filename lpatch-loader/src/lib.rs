@@ -17,6 +17,7 @@ pub mod blocking;
 pub mod chardev;
 pub mod class;
 pub mod device;
+pub mod dormant;
 pub mod elf;
 pub mod entry;
 pub mod file;

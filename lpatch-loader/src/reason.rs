@@ -137,7 +137,7 @@ fn explain(
         Reason::Name => "the name of the patch is empty, too long or has other characters than A-Z a-z 0-9 . _ + -; choose another name".into(),
         Reason::Lockdown => "the kernel is locked down and the patch is not signed; boot without lockdown (secure boot)".into(),
         Reason::TooBig => format!("the patch is over a fixed limit ({value}); split it"),
-        Reason::NotReady => "lpatch_core is still initializing; try again".into(),
+        Reason::NotReady => "lpatch_core, or a module that the patch is about, is still initializing; try again".into(),
         Reason::NoSuchPatch => "no patch of this name is loaded; see `lpatch list`".into(),
         Reason::Exists => "a patch of this name is loaded already; unload it first, or give the new one another name".into(),
         Reason::Enabled => "the patch is enabled; disable it first (lpatch disable)".into(),

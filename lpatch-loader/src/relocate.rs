@@ -335,7 +335,7 @@ impl Field {
 }
 
 /// Fills in all fields. `sections` are the bytes of text, rodata and data; `address_of` gives the address of
-/// an undefined symbol, or `None` if it was not found, which is reported elsewhere.
+/// an undefined symbol, or `None` if it is not there: then the field holds zeros.
 pub fn apply(
     object: &Object<'_>,
     fields: &Fields,
@@ -353,13 +353,10 @@ pub fn apply(
             Target::Patch(place) => Some(bases.address(place)),
             Target::Kernel(symbol) => address_of(symbol),
         };
-        let Some(s) = s else { continue };
         let place = || object.place(field.section, field.offset);
         let symbol = || object.elf.symbol_label(field.symbol).to_owned();
-        let value = match field
-            .kind
-            .value(s, field.addend, bases.address(field.place))
-        {
+        let p = bases.address(field.place);
+        let value = match s.map_or(Ok(0), |s| field.kind.value(s, field.addend, p)) {
             Ok(value) => value,
             Err(out) => {
                 problems.push(RelocError::Range {

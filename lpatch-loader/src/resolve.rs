@@ -5,6 +5,7 @@
 //! A name that several symbols have is never guessed, not even in favour of the exported one: a static
 //! function of the same name may be what the author read.
 
+use crate::dormant::{self, Waiting};
 use crate::elf::Symbol;
 use crate::funcs;
 use crate::kallsyms::{Found, Kallsyms, Length};
@@ -131,6 +132,14 @@ pub enum ResolveError {
         /// The part.
         part: String,
     },
+    /// A module's name that no module has.
+    #[error("{name}: module {objname} can never be loaded: the kernel writes names of modules with _, not with - (see lsmod)")]
+    Dash {
+        /// The function.
+        name: String,
+        /// The module.
+        objname: String,
+    },
     /// Two names of one function.
     #[error("{first} and {second} are the same function of {objname}; replace it once")]
     Same {
@@ -150,7 +159,7 @@ pub struct KernelSymbol {
     pub name: String,
     /// "vmlinux" or a module.
     pub objname: String,
-    /// Its address.
+    /// Its address; 0: its module is not loaded.
     pub addr: u64,
     /// Its position among symbols of that name, 0 if unique.
     pub sympos: u32,
@@ -167,9 +176,9 @@ pub struct OldFunc {
     pub objname: String,
     /// Its position among symbols of that name, 0 if unique.
     pub sympos: u32,
-    /// Its address.
+    /// Its address; 0: its module is not loaded.
     pub addr: u64,
-    /// Bytes.
+    /// Bytes; 0 without an address.
     pub len: Length,
     /// Its split-off and specialized parts.
     pub parts: Vec<String>,
@@ -191,7 +200,7 @@ pub struct ColdPart {
 /// What all names mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// By address, as the image has them.
+    /// Those without an address by name, then by address, as the image has them.
     pub funcs: Vec<OldFunc>,
     /// By address, as the image has them.
     pub colds: Vec<ColdPart>,
@@ -199,14 +208,17 @@ pub struct Resolved {
     pub symbols: Vec<KernelSymbol>,
     /// Index of an undefined symbol of the object to index in `symbols`.
     pub of: HashMap<usize, usize>,
-    /// Whether the kernel's bytes could be read and were compared.
+    /// Whether the kernel's bytes could be read and were compared, of all functions that are there.
     pub preimages_checked: bool,
+    /// The modules that are not loaded, by name.
+    pub waiting: Vec<Waiting>,
 }
 
 impl Resolved {
-    /// The address of an undefined symbol.
+    /// The address of an undefined symbol, if it is there.
     pub fn address(&self, symbol: usize) -> Option<u64> {
-        Some(self.symbols.get(*self.of.get(&symbol)?)?.addr)
+        let addr = self.symbols.get(*self.of.get(&symbol)?)?.addr;
+        (addr != 0).then_some(addr)
     }
 }
 
@@ -360,7 +372,13 @@ fn symbols(
         if problems.len() >= MISSING_MAX {
             break;
         }
-        let found = match hints.get(symbol.name) {
+        let hint = hints.get(symbol.name);
+        if let Some(hint) = hint.filter(|hint| dormant::waits(meta, kallsyms, hint.objname)) {
+            resolved.of.insert(index, resolved.symbols.len());
+            resolved.symbols.push(dormant::symbol(hint));
+            continue;
+        }
+        let found = match hint {
             Some(hint) => resolver.in_object(hint.objname, hint.name, hint.sympos, &Advice::Sym),
             None => resolver.anywhere(symbol.name),
         };
@@ -403,5 +421,6 @@ pub fn resolve(
         problems,
     );
     funcs::funcs(meta, target, preimages, &mut resolved, problems);
+    resolved.waiting = dormant::waiting(meta, &target.kallsyms);
     resolved
 }

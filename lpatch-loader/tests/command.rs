@@ -93,6 +93,52 @@ fn verify_against_another_kernel() {
 }
 
 #[test]
+fn verify_without_the_module() {
+    let object = file("dormant.lpo", &object(&[]));
+    let symbols = kallsyms_without("tinyfs");
+    let symbols = file("dormant.kallsyms", symbols.as_bytes());
+    let args = [
+        "verify",
+        &object,
+        "--kallsyms",
+        &symbols,
+        "--release",
+        RELEASE,
+        "--build-id",
+        "01020304",
+    ];
+    let good = lpatch(&args);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
+    let stdout = text(&good.stdout);
+    for word in [
+        "1 function waits for module tinyfs",
+        "its module is not loaded  -",
+        "good is good for",
+    ] {
+        assert!(stdout.contains(word), "{word} is not in {stdout}");
+    }
+    let (code, value) = json(&args);
+    assert_eq!(code, Some(0));
+    let [waits, show] = [&value["functions"][0], &value["functions"][1]];
+    assert_eq!(
+        (&waits["name"], &waits["addr"]),
+        (&"fs_read".into(), &Value::Null)
+    );
+    assert_eq!(waits["len"], Value::Null);
+    assert_eq!(show["len"], 512);
+    assert_eq!(value["colds"][0]["function"], "cmdline_proc_show");
+    assert_eq!(value["waiting"][0]["objname"], "tinyfs");
+
+    let (code, value) = json(&["info", &object]);
+    assert_eq!((code, &value["modules"][0]), (Some(0), &"tinyfs".into()));
+    let stdout = text(&lpatch(&["info", &object]).stdout);
+    assert!(
+        stdout.contains("tinyfs (may be loaded after the patch)"),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn hidden_addresses_are_explained() {
     let object = file("hidden.lpo", &object(&[]));
     let zero: String = kallsyms_text()

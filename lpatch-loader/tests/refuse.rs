@@ -391,13 +391,6 @@ fn functions() {
 }
 
 #[test]
-fn a_module_that_is_not_loaded_is_named_for_each_use() {
-    let list = problems(&object(&[("\"tinyfs\"", "\"gonefs\"")]));
-    assert_eq!(list.len(), 2, "{list:#?}");
-    assert!(list.iter().all(|m| m.contains("modprobe gonefs")));
-}
-
-#[test]
 fn functions_that_ftrace_does_not_list() {
     struct Only(&'static str);
     impl lpatch_loader::target::Traceable for Only {

@@ -2,7 +2,7 @@
 
 //! `load --dry-run`: everything short of loading, and who would block the transition now.
 
-use super::{blockers, installed};
+use super::{blockers, installed, meta};
 use crate::failure::{Failure, INCOMPLETE, REFUSED};
 use crate::output::Report;
 use lpatch_loader::blocking;
@@ -42,9 +42,12 @@ pub(crate) fn run(
         let list = blockers::paragraphs(&blocking);
         format!("{name} could be loaded; {would} block it now; nothing was loaded{list}")
     };
+    let lines: Vec<String> = meta::waiting(linked).into_iter().chain([text]).collect();
+    let text = lines.join("\n");
     let json = json!({
         "name": name,
         "dry_run": true,
+        "waiting": meta::waiting_json(linked),
         "functions": functions,
         "blockers": blockers::json(&blocking),
         "blocker_count": blocking.count,

@@ -6,6 +6,7 @@ use super::{map, meta, problems};
 use crate::failure::Failure;
 use crate::output::{table, Report};
 use lpatch_loader::class::Class;
+use lpatch_loader::dormant;
 use lpatch_loader::elf::Home;
 use lpatch_loader::link::{self, Opened};
 use lpatch_loader::target::hex;
@@ -21,6 +22,14 @@ fn undefined<'d>(opened: &Opened<'d>) -> Vec<&'d str> {
         .collect();
     names.sort_unstable();
     names
+}
+
+/// The modules that the patch is about. There is no kernel here to ask whether they are loaded.
+fn may_come(modules: &[&str]) -> String {
+    match modules {
+        [] => String::new(),
+        _ => format!("{} (may be loaded after the patch)", modules.join(" ")),
+    }
 }
 
 fn func_rows(opened: &Opened<'_>) -> Vec<Vec<String>> {
@@ -85,6 +94,8 @@ pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
         }
         Err(error) => rows.push(vec!["sealed".into(), format!("no: {error}")]),
     }
+    let modules = dormant::modules(&opened.meta);
+    rows.push(vec!["modules".into(), may_come(&modules)]);
     rows.push(vec!["refers to".into(), undefined.join(" ")]);
     rows.retain(|row| row.iter().all(|cell| !cell.is_empty()));
 
@@ -121,6 +132,7 @@ pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
             "functions": funcs,
             "callbacks": meta::callbacks(&opened.meta),
             "states": meta::states(&opened.meta),
+            "modules": modules,
             "undefined": undefined,
         }),
     })

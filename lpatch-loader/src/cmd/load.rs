@@ -4,7 +4,7 @@
 
 use super::outcome::Told;
 use super::watch::Watcher;
-use super::{dry_run, installed, map, problems, transition};
+use super::{dry_run, installed, map, meta, problems, transition};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
@@ -150,14 +150,16 @@ fn report(
             (result.text, result.state, result.transition)
         }
     };
+    let lines: Vec<String> = std::iter::once(text).chain(meta::waiting(linked)).collect();
     Ok(Report::new(
-        text,
+        lines.join("\n"),
         json!({
             "name": name,
             "version": linked.info.version,
             "state": state,
             "functions": linked.resolved.funcs.len(),
             "preimages_checked_by_loader": linked.resolved.preimages_checked,
+            "waiting": meta::waiting_json(linked),
             "text_addr": done.room.text_addr,
             "transition": transition,
             "ms": ms,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `info` and `verify` both show of a patch: its set, callbacks and states.
+//! What several commands show of a patch: its set, callbacks, states, and the modules that it waits for.
 
 use crate::output::table;
+use lpatch_loader::link::Linked;
 use lpatch_loader::meta::Meta;
 use lpatch_loader::notes::Info;
 use serde_json::{json, Value};
@@ -34,6 +35,29 @@ pub(super) fn tables(meta: &Meta<'_>) -> Vec<String> {
     tables
         .filter(|rows| rows.len() > 1)
         .map(|rows| table(&rows))
+        .collect()
+}
+
+/// "2 functions wait for module foo": a line for each module that is not loaded.
+pub(super) fn waiting(linked: &Linked<'_>) -> Vec<String> {
+    let modules = linked.resolved.waiting.iter();
+    modules
+        .map(|module| {
+            let who = match module.functions {
+                0 => "callbacks wait".to_owned(),
+                1 => "1 function waits".to_owned(),
+                count => format!("{count} functions wait"),
+            };
+            format!("{who} for module {}", module.objname)
+        })
+        .collect()
+}
+
+/// The same for programs.
+pub(super) fn waiting_json(linked: &Linked<'_>) -> Value {
+    let modules = linked.resolved.waiting.iter();
+    modules
+        .map(|module| json!({ "objname": module.objname, "functions": module.functions }))
         .collect()
 }
 

@@ -46,11 +46,15 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
     let heading = ["FUNCTION", "OBJECT", "OLD", "LEN", "NEW", "LEN"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(funcs.iter().map(|f| {
+        let (old, len) = match f.old_addr {
+            0 => ("waits for its module".into(), "-".into()),
+            addr => (format!("{addr:#x}"), f.old_len.to_string()),
+        };
         vec![
             name_of(&f.name),
             name_of(&f.objname),
-            format!("{:#x}", f.old_addr),
-            f.old_len.to_string(),
+            old,
+            len,
             format!("{:#x}", f.new_addr),
             f.new_len.to_string(),
         ]
@@ -61,6 +65,7 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
             json!({
                 "name": name_of(&f.name),
                 "objname": name_of(&f.objname),
+                "waiting": f.old_addr == 0,
                 "old_addr": f.old_addr,
                 "old_len": f.old_len,
                 "new_addr": f.new_addr,

@@ -47,6 +47,14 @@ fn bytes(len: Length) -> (Option<u64>, String) {
     }
 }
 
+/// Where a function is, for people.
+fn address(addr: u64) -> String {
+    match addr {
+        0 => "its module is not loaded".into(),
+        addr => format!("{addr:#x}"),
+    }
+}
+
 /// The function that a cold part is listed with.
 fn function_of<'l>(linked: &'l Linked<'_>, func: usize) -> &'l str {
     linked.resolved.funcs.get(func).map_or("?", |f| &f.name)
@@ -111,20 +119,21 @@ pub(crate) fn run(
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let mut funcs: Vec<Value> = Vec::new();
     for func in &linked.resolved.funcs {
+        let there = func.addr != 0;
         let (len, bytes) = bytes(func.len);
         rows.push(vec![
             func.name.clone(),
             func.objname.clone(),
-            format!("{:#x}", func.addr),
-            bytes,
+            address(func.addr),
+            if there { bytes } else { "-".into() },
             func.parts.join(" "),
         ]);
         funcs.push(json!({
             "name": func.name,
             "objname": func.objname,
             "sympos": func.sympos,
-            "addr": func.addr,
-            "len": len,
+            "addr": there.then_some(func.addr),
+            "len": len.filter(|_| there),
             "parts": func.parts,
         }));
     }
@@ -134,11 +143,18 @@ pub(crate) fn run(
     let checked = linked.resolved.preimages_checked;
     let preimages = match (checked, target.memory.is_some()) {
         (true, _) => "pre-images match",
+        _ if linked.resolved.funcs.iter().all(|func| func.addr == 0) => {
+            "the core compares pre-images when the module is loaded"
+        }
         (false, true) => "pre-images could not be read from /proc/kcore; the core compares them",
         (false, false) => {
             "pre-images not compared: no kernel memory to read; the core compares them"
         }
     };
+    let waiting = meta::waiting(&linked);
+    if !waiting.is_empty() {
+        text.push(waiting.join("\n"));
+    }
     text.push(format!(
         "set: {}\n{} is good for {}; {preimages}",
         meta::set(&linked.info),
@@ -158,6 +174,7 @@ pub(crate) fn run(
             "colds": colds(&linked),
             "callbacks": meta::callbacks(&linked.meta),
             "states": meta::states(&linked.meta),
+            "waiting": meta::waiting_json(&linked),
             "symbols": linked.resolved.symbols.len(),
             "relocations": linked.fields.list.len(),
             "image_len": built.bytes.len(),

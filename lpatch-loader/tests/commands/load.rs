@@ -240,3 +240,47 @@ fn a_dry_run_fails_as_a_load_would() {
     };
     load(state, &["--dry-run"]).fails(3, &["good is loaded already"]);
 }
+
+fn gone() -> State {
+    State {
+        gone: "tinyfs",
+        ..State::default()
+    }
+}
+
+#[test]
+fn a_load_tells_which_modules_it_waits_for() {
+    let ran = load(gone(), &[]);
+    ran.succeeds(&["good enabled in ", "\n1 function waits for module tinyfs\n"]);
+    assert_eq!(ran.state.calls, ALL);
+    let json = load(gone(), &["--json"]).json();
+    assert_eq!(json["waiting"][0]["objname"], "tinyfs");
+    assert_eq!(json["waiting"][0]["functions"], 1);
+    let json = load(State::default(), &["--json"]).json();
+    assert_eq!(json["waiting"].as_array().map(Vec::len), Some(0));
+}
+
+/// Nobody can be in a function that is not there, nor does another patch's take its place.
+#[test]
+fn a_dry_run_does_not_ask_about_modules_that_are_not_loaded() {
+    let info = PatchInfo {
+        name: name_field("other").expect("it is one"),
+        order: 1,
+        text_addr: 0x2000,
+        text_len: 0x100,
+        ..PatchInfo::default()
+    };
+    let state = State {
+        others: vec![(info, vec![FuncInfo::default()])],
+        ..gone()
+    };
+    let ran = load(state, &["--dry-run"]);
+    ran.succeeds(&[
+        "1 function waits for module tinyfs",
+        "no task would block it",
+    ]);
+    let show = [range(TEXT + 0x1000, 0x200), range(TEXT + 0x1340, 0x40)];
+    assert_eq!(ran.state.ranges, show);
+    let json = load(gone(), &["--dry-run", "--json"]).json();
+    assert_eq!(json["waiting"][0]["objname"], "tinyfs");
+}

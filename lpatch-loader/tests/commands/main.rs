@@ -35,7 +35,7 @@ mod show;
 use clap::Parser;
 use common::fake::Fake;
 use common::script::State;
-use common::target;
+use common::target_without;
 use lpatch_loader::device::{Device, DeviceError};
 use lpatch_loader::target::{Target, TargetError};
 use output::{Output, Streams};
@@ -74,7 +74,7 @@ impl System for Scripted {
     }
 
     fn target(&mut self) -> Result<Target, TargetError> {
-        Ok(target())
+        Ok(target_without(self.0.borrow().gone))
     }
 
     fn signals(&mut self) -> io::Result<Box<dyn Fn() -> Option<i32>>> {

@@ -65,6 +65,40 @@ fn the_status_of_a_patch() {
     ran.succeeds(&["pinned (by force", "registered by a kernel module"]);
 }
 
+#[test]
+fn the_status_of_functions_that_wait() {
+    let func = |objname: &str, old_addr: u64, old_len: u32| {
+        let mut func = FuncInfo {
+            old_addr,
+            old_len,
+            new_addr: 0x2000,
+            new_len: 7,
+            ..FuncInfo::default()
+        };
+        func.name[..4].copy_from_slice(b"read");
+        func.objname[..objname.len()].copy_from_slice(objname.as_bytes());
+        func
+    };
+    let state = || {
+        let (info, _) = patch("one", STATE_ENABLED, 0);
+        let funcs = vec![func("tinyfs", 0, 0), func("otherfs", 0x1000, 64)];
+        State {
+            others: vec![(info, funcs)],
+            ..State::default()
+        }
+    };
+    let ran = run(state(), &["status", "one"]);
+    ran.succeeds(&["read      tinyfs   waits for its module  -    0x2000  7"]);
+    ran.succeeds(&["read      otherfs  0x1000                64   0x2000  7"]);
+    let json = run(state(), &["status", "one", "--json"]).json();
+    let [waits, is_there] = [&json["function_list"][0], &json["function_list"][1]];
+    assert_eq!(
+        (&waits["waiting"], &waits["old_addr"]),
+        (&true.into(), &0.into())
+    );
+    assert_eq!(is_there["waiting"], false);
+}
+
 fn after(looks: &[Look], args: &[&str]) -> State {
     let mut state = run(State::script(looks), args).state;
     state.clock_ns += 1_200_000_000;

@@ -117,6 +117,22 @@ pub(crate) fn target() -> Target {
     }
 }
 
+/// The text of /proc/kallsyms while a module is not loaded.
+pub(crate) fn kallsyms_without(module: &str) -> String {
+    let end = format!("\t[{module}]");
+    let text = kallsyms_text();
+    let lines = text.split_inclusive('\n');
+    lines.filter(|l| !l.trim_end().ends_with(&end)).collect()
+}
+
+/// The kernel while a module is not loaded.
+pub(crate) fn target_without(module: &str) -> Target {
+    Target {
+        kallsyms: Kallsyms::parse(kallsyms_without(module)).expect("it is well-formed"),
+        ..target()
+    }
+}
+
 /// The same kernel, for the core's checks.
 pub(crate) fn kernel() -> FakeKernel {
     let mut kernel = FakeKernel {

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) signal_at: Option<(&'static str, i32)>,
     /// LPATCH_F_*.
     pub(crate) features: u32,
+    /// A module that is not loaded.
+    pub(crate) gone: &'static str,
 }
 
 impl Default for State {
@@ -85,6 +87,7 @@ impl Default for State {
             signal: None,
             signal_at: None,
             features: F_CONSISTENCY,
+            gone: "",
         }
     }
 }
