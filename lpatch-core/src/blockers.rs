@@ -157,7 +157,7 @@ pub(crate) fn inside(spans: &[Span]) -> Result<KVVec<Blocker>, Refusal> {
         Ranges::new(Side::From, spans).map_err(|_| crate::uapi::Reason::RelocOverlap)?;
     let mut count = 0;
     tasks::each(|_| count += 1);
-    let mut everybody = KVVec::with_capacity(count + count / 4 + 64, GFP_KERNEL)?;
+    let mut everybody = KVVec::with_capacity(book::with_room(count), GFP_KERNEL)?;
     let mut take = |task: Task| {
         // SAFETY: The task is in the kernel's list, under RCU, or is an idle one.
         let _ = everybody.push_within_capacity(unsafe { Held::new(task) });

@@ -33,13 +33,19 @@ pub(crate) struct Motion {
     failed: [AtomicUsize; 64],
 }
 
+/// So many tasks, and those that are born meanwhile.
+pub(crate) fn with_room(tasks: usize) -> usize {
+    tasks.saturating_add(tasks / 4).saturating_add(256)
+}
+
 impl Motion {
     /// A transition that has not begun, with room for at least so many tasks.
     pub(crate) fn new(tasks: usize) -> Result<Self> {
         // Four slots for each task keep searches short; the rest is for births.
-        let slots = (tasks + tasks / 4 + 256)
+        let slots = with_room(tasks)
             .saturating_mul(4)
-            .next_power_of_two();
+            .checked_next_power_of_two()
+            .ok_or(ENOMEM)?;
         let mut set = KVVec::with_capacity(slots, GFP_KERNEL)?;
         for _ in 0..slots {
             set.push(AtomicUsize::new(0), GFP_KERNEL)?;

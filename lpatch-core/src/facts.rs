@@ -55,7 +55,7 @@ pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
     // SAFETY: The buffer is writable for the length that is passed.
     let len =
         unsafe { ffi::lp_symbol(addr as usize, text.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
-    let len = (len as usize).min(out.len());
+    let len = (len as usize).min(SYMBOL_TEXT).min(out.len());
     out[..len].copy_from_slice(&text[..len]);
     len
 }

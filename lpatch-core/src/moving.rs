@@ -63,7 +63,7 @@ impl Moving {
                 // Many tasks were born meanwhile.
                 Err(NotBegun::Full) if attempts < 4 => {
                     attempts += 1;
-                    tasks = count_tasks().max(tasks) * 2;
+                    tasks = count_tasks().max(tasks).saturating_mul(2);
                 }
                 Err(NotBegun::Full) => return Err(Reason::Nomem.into()),
                 Err(NotBegun::Refused(refusal)) => return Err(refusal),
@@ -73,7 +73,7 @@ impl Moving {
 
     fn try_begin(links: &Links<'_>, tasks: usize) -> Result<Self, NotBegun> {
         let motion = Arc::new(Motion::new(tasks)?, GFP_KERNEL)?;
-        let pending = KVVec::with_capacity(tasks + tasks / 4 + 256, GFP_KERNEL)?;
+        let pending = KVVec::with_capacity(book::with_room(tasks), GFP_KERNEL)?;
         let tables = tables(links)?;
         let afterwards = Afterwards::new(&tables)?;
         let book = KBox::new(
