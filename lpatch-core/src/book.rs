@@ -74,6 +74,11 @@ impl Motion {
         self.woken_slot(task).store(task.addr(), Ordering::Relaxed);
     }
 
+    /// It was not, after all.
+    pub(crate) fn clear_woken(&self, task: Task) {
+        self.woken_slot(task).store(0, Ordering::Relaxed);
+    }
+
     /// Whether a task was woken.
     pub(crate) fn was_woken(&self, task: Task) -> bool {
         self.woken_slot(task).load(Ordering::Relaxed) == task.addr()

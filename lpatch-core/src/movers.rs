@@ -18,8 +18,8 @@ use core::sync::atomic::Ordering;
 /// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.
 fn shift(motion: &Motion, task: Task, clean: Clean<'_>, leaves: Side, cause: Cause) -> bool {
     let transition = &motion.transition;
-    let by_itself = matches!(cause, Cause::Asleep | Cause::Running | Cause::ScheduledOut);
-    let cause = if by_itself && motion.was_woken(task) {
+    // Wherever it got to since: it would be asleep yet.
+    let cause = if motion.was_woken(task) {
         Cause::Woken
     } else {
         cause

@@ -400,9 +400,13 @@ impl Kick {
         match (self, kthread) {
             (Self::None, _) | (Self::Leave, true) => {}
             (Self::Interrupt, true) => {
+                let before = motion.was_woken(held.task());
+                // Now, since it may move at once.
                 motion.set_woken(held.task());
                 // SAFETY: We hold a reference.
-                unsafe { ffi::lp_wake_kthread(key) };
+                if unsafe { ffi::lp_wake_kthread(key) } == 0 && !before {
+                    motion.clear_woken(held.task());
+                }
             }
             (Self::Leave | Self::Interrupt, false) => {
                 let interrupt = i32::from(self == Self::Interrupt);

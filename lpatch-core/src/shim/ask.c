@@ -178,11 +178,11 @@ int lp_if_running(unsigned long key, lp_task_fn f, void *arg)
 	return r.called;
 }
 
-void lp_wake_kthread(unsigned long key)
+int lp_wake_kthread(unsigned long key)
 {
 	struct wait_queue_entry entry = { .private = (void *)key };
 
-	default_wake_function(&entry, TASK_INTERRUPTIBLE, 0, NULL);
+	return default_wake_function(&entry, TASK_INTERRUPTIBLE, 0, NULL);
 }
 
 void lp_task_describe(unsigned long key, struct lp_task *d)

@@ -294,8 +294,8 @@ void lp_ask_cpus(void);
  */
 int lp_if_running(unsigned long key, lp_task_fn f, void *arg);
 
-/* Wakes a kernel thread, if it sleeps interruptibly. */
-void lp_wake_kthread(unsigned long key);
+/* Wakes a kernel thread, if it sleeps interruptibly. Returns 1 if it did. */
+int lp_wake_kthread(unsigned long key);
 
 struct lp_task {
 	int pid;
