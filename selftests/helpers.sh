@@ -66,6 +66,9 @@ expect_warn() {
     echo "$1" >>"$KTAP_TEST/expect"
 }
 
+# leaves_patches: what this test loads stays loaded. It has a guest of its own.
+leaves_patches() { : >"$KTAP_TEST/leaves_patches"; }
+
 # at_exit COMMAND…: whatever becomes of the test; the last one first.
 at_exit_all=''
 at_exit() { at_exit_all="$*; $at_exit_all"; }

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+# boot: transition
+# timeout: 180
+#
+# Tasks that are hard to move, and what a transition does when one cannot be. "sleepd" in the old function is out of everybody's
+# reach until it ends, so a transition is under way for as long as that.
+
+witness() { sed -n "s/^$1 //p" /proc/witness; }
+asleep() { grep -q witness_pass "/proc/$1/stack"; }
+
+# of_transition KEY: a number of the transition under way, or of the last one.
+of_transition() { lpatch --json status | sed -n "s/.*\"transition\":.*\"$1\":\([0-9]*\).*/\1/p"; }
+
+state() { lpatch --json list | sed -n "s/.*\"name\":\"$1\"[^}]*\"state\":\"\([a-z]*\)\".*/\1/p"; }
+state_is() { [ "$(state "$1")" = "$2" ]; }
+
+begin() {
+    need_core
+    at_exit clean_up
+    load_witness
+}
+
+# What a test that failed has left, so that the next one is not told the same.
+clean_up() {
+    [ -e /proc/witness ] || return 0
+    echo stop >/proc/witness
+    for patch in witness-2 witness-3; do
+        lpatch disable $patch --timeout 10
+        lpatch unload $patch
+    done >/dev/null 2>&1 || :
+    rmmod witness
+    rm -f /tmp/kallsyms /tmp/functions
+}
+
+finish() {
+    is "mixes" "$(witness mixes)" 0
+    unload_witness
+    wait_for "end of what holds lpatch_core" idle
+}
+idle() { [ "$(cat /sys/module/lpatch_core/refcnt)" = 0 ]; }
+
+# hold COMMAND: a process that is in the old function for that long, as $held.
+hold() {
+    spawn sh -c "echo $1 >/proc/witness"
+    held=$spawned
+    wait_for "sleeper" asleep "$held"
+}
+
+# ends STATUS COMMAND…: it ends with that; what it said is in $said.
+ends() {
+    ends_wanted=$1 ends_rc=0
+    shift
+    said=$("$@" 2>&1) || ends_rc=$?
+    [ "$ends_rc" -eq "$ends_wanted" ] || {
+        echo "$said"
+        fail "$* ended with $ends_rc, not $ends_wanted"
+    }
+}
+
+# The pids of those who are in the way, in the order of the list.
+blockers() {
+    lpatch status --blockers | awk '$1 == "PID" { list = 1; next } !NF { list = 0 } list { printf "%s%s", sep, $1; sep = " " }'
+}
+
+# It never sleeps and never leaves the kernel, but comes by the entry of the function.
+test_kthread_that_never_sleeps() {
+    begin
+    echo 'kthread spin 5000' >/proc/witness
+    wait_for "chain" sh -c 'grep -q "^spin [1-9]" /proc/witness'
+    for what in enable disable; do
+        quiet lpatch $what witness-2 --timeout 20
+        is "tasks that moved where they entered the function" "$(of_transition entered)" 1
+        is "kernel threads that were woken" "$(of_transition woken)" 0
+    done
+    [ "$(witness calls_2)" -gt 0 ] || fail "it never ran the new function"
+    # Nobody knows whether a dying task is in the patch while it keeps RCU tasks from ending their grace period.
+    refused 3 'runs without ever sleeping' lpatch unload witness-2
+    echo stop >/proc/witness
+    finish
+}
+
+# pid, name, state, function and stack of who is in the way, in a second; then the way back, by itself.
+test_uninterruptible_sleeper() {
+    begin
+    hold 'sleepd 6000'
+    spawn lpatch enable witness-2 --timeout 3 >"$KTAP_TEST/said" 2>&1
+    loader=$spawned
+    wait_for "transition" state_is witness-2 enabling
+    lpatch status --blockers >"$KTAP_TEST/blockers"
+    read -r uptime _ </proc/uptime
+    started=$(of_transition started_ns)
+    note "reported after at most $(awk "BEGIN { print int($uptime * 1000 - $started / 1000000) }") ms"
+    awk "BEGIN { exit $uptime * 1000000000 - $started > 1000000000 }" || fail "it was reported after more than a second"
+    func=$(sed -nE "s/^$held +sh +D +[01] +in (witness_(outer|pass)\+0x[0-9a-f]+\/0x[0-9a-f]+ \[witness\])$/\1/p" "$KTAP_TEST/blockers")
+    [ -n "$func" ] || fail "the blocker is not in: $(cat "$KTAP_TEST/blockers")"
+    # As the kernel tells it, which leaves out the scheduler's functions.
+    sed 's/^\[<0>\] //' "/proc/$held/stack" >"$KTAP_TEST/stack.wanted"
+    grep -q '^witness_outer+' "$KTAP_TEST/stack.wanted" || fail "the stack is not that of the sleeper"
+    sed -n "/^stack of pid $held (sh):$/,\$s/^    //p" "$KTAP_TEST/blockers" >"$KTAP_TEST/stack.whole"
+    tail -n "$(wc -l <"$KTAP_TEST/stack.wanted")" "$KTAP_TEST/stack.whole" >"$KTAP_TEST/stack.got"
+    same "the stack" "$KTAP_TEST/stack.wanted" "$KTAP_TEST/stack.got"
+
+    rc=0
+    wait "$loader" || rc=$?
+    is "the exit status" "$rc" 1
+    like "the message" "$(cat "$KTAP_TEST/said")" '^lpatch: enabling witness-2 was not complete after 3\.0 s and was reversed; it is disabled as before$'
+    like "the task" "$(cat "$KTAP_TEST/said")" "^  pid $held \(sh\), D \(asleep, deaf to signals\), in witness_"
+    asleep "$held" || fail "the sleeper ended before"
+    is "the state" "$(state witness-2)" loaded
+    wait "$held"
+    is "old chains" "$(witness calls_1)" 1
+    is "new chains" "$(witness calls_2)" 0
+    core_log <<END
+lpatch_core: loaded patch 'witness-2': 2 functions
+lpatch_core: loaded patch 'witness-3': 2 functions
+lpatch_core: enabling patch 'witness-2'
+lpatch_core: task $held (sh) is in $func
+lpatch_core: disabled patch 'witness-2' again
+END
+    finish
+}
+
+# It is sent to user mode and comes back: its system call is restarted, in the new function.
+test_interruptible_sleeper() {
+    begin
+    hold 'sleep 4000'
+    quiet lpatch enable witness-2 --timeout 20
+    [ "$(of_transition user_mode)" -ge 1 ] || fail "nobody moved on the way to user mode"
+    wait_for "second sleep" asleep "$held"
+    like "its stack" "$(cat "/proc/$held/stack")" '^\[<0>\] new_witness_outer\+'
+    rc=0
+    wait "$held" || rc=$?
+    is "the exit status of the sleeper" "$rc" 0
+    is "sleeps" "$(witness sleep)" 2
+    is "old chains" "$(witness calls_1)" 1
+    is "new chains" "$(witness calls_2)" 1
+    quiet lpatch disable witness-2
+    finish
+}
+
+test_sleeping_kthread_is_woken() {
+    begin
+    echo 'kthread sleep 600000' >/proc/witness
+    wait_for "sleep" sh -c 'grep -q "^sleep 1$" /proc/witness'
+    quiet lpatch enable witness-2 --timeout 20
+    is "kernel threads that were woken" "$(of_transition woken)" 1
+    is "old chains" "$(witness calls_1)" 1
+    wait_for "second sleep" sh -c 'grep -q "^sleep 2$" /proc/witness'
+    quiet lpatch disable witness-2 --timeout 20
+    is "kernel threads that were woken" "$(of_transition woken)" 1
+    is "new chains" "$(witness calls_2)" 1
+    echo stop >/proc/witness
+    finish
+}
+
+# There and back and there again, with a task on either side that cannot move.
+test_reverse_and_back() {
+    begin
+    hold 'sleepd 7000'
+    old=$held
+    quiet lpatch enable witness-2 --no-wait
+    is "who is in the way" "$(blockers)" "$old"
+    # Born in the new function.
+    hold 'sleepd 9000'
+    new=$held
+    like "its stack" "$(cat "/proc/$new/stack")" '^\[<0>\] new_witness_outer\+'
+    is "who is in the way" "$(blockers)" "$old"
+    quiet lpatch reverse witness-2 --no-wait
+    is "the state" "$(state witness-2)" enabling
+    is "who is in the way back" "$(blockers)" "$new"
+    quiet lpatch reverse witness-2 --no-wait
+    is "who is in the way" "$(blockers)" "$old"
+    quiet lpatch reverse witness-2 --no-wait
+    is "who is in the way back" "$(blockers)" "$new"
+    kill -0 "$old" || fail "the first sleeper ended before"
+    wait "$old"
+    # What is called now goes to the old function.
+    is "old chains" "$(witness calls_1)" 1
+    echo call >/proc/witness
+    is "old chains" "$(witness calls_1)" 2
+    wait "$new"
+    wait_for "end" state_is witness-2 loaded
+    is "new chains" "$(witness calls_2)" 1
+    ends 3 lpatch reverse witness-2
+    finish
+}
+
+# Everything else has to wait, and is told for whom.
+test_one_at_a_time() {
+    begin
+    quiet lpatch enable witness-2
+    hold 'sleepd 6000'
+    quiet lpatch disable witness-2 --no-wait
+    for what in 'enable witness-2' 'enable witness-3' 'disable witness-2' 'disable witness-3' 'unload witness-2'; do
+        # shellcheck disable=SC2086 # words
+        refused 3 'transition.* witness-2' lpatch $what
+    done
+    refused 3 'not in transition' lpatch reverse witness-3
+    refused 3 'not in transition' lpatch force witness-3 --yes
+    refused 2 'unsound' lpatch force witness-2
+    is "who is in the way" "$(blockers)" "$held"
+    wait "$held"
+    wait_for "end" state_is witness-2 loaded
+    finish
+}
+
+test_rmmod_is_refused() {
+    begin
+    hold 'sleepd 4000'
+    quiet lpatch enable witness-2 --no-wait
+    n=0
+    while kill -0 "$held" 2>/dev/null; do
+        for module in lpatch_core witness; do
+            ! rmmod $module >"$KTAP_TEST/rmmod" 2>&1 || fail "$module could be removed"
+            like "the message" "$(cat "$KTAP_TEST/rmmod")" 'Resource temporarily unavailable'
+        done
+        n=$((n + 1))
+    done
+    note "$n attempts for each module"
+    [ "$n" -ge 5 ] || fail "only $n attempts"
+    wait_for "end" state_is witness-2 enabled
+    quiet lpatch disable witness-2
+    finish
+    quiet rmmod lpatch_core
+}
+
+# The transition is the kernel's, not the loader's.
+test_killed_loader() {
+    begin
+    hold 'sleepd 5000'
+    spawn lpatch enable witness-2
+    wait_for "transition" state_is witness-2 enabling
+    kill -KILL "$spawned"
+    wait "$spawned" 2>/dev/null || :
+    is "the state" "$(state witness-2)" enabling
+    ends 0 lpatch reverse witness-2
+    like "the message" "$said" '^witness-2 disabled again in '
+    quiet lpatch enable witness-2 --no-wait
+    spawn lpatch reverse witness-2
+    wait "$spawned"
+    is "the state" "$(state witness-2)" loaded
+    kill -0 "$held" || fail "the sleeper ended before"
+    wait "$held"
+    finish
+}
+
+test_interrupted_loader() {
+    begin
+    hold 'sleepd 4000'
+    spawn lpatch enable witness-2 >"$KTAP_TEST/said" 2>&1
+    wait_for "transition" state_is witness-2 enabling
+    # It has said so: it catches signals now.
+    sleep 0.3
+    kill -INT "$spawned"
+    rc=0
+    wait "$spawned" || rc=$?
+    is "the exit status" "$rc" 130
+    like "the message" "$(cat "$KTAP_TEST/said")" 'interrupted, but enabling witness-2 goes on \(for at most .*: 1 task left$'
+    like "the message" "$(cat "$KTAP_TEST/said")" '`lpatch reverse witness-2` turns it around'
+    is "who is in the way" "$(blockers)" "$held"
+    wait "$held"
+    wait_for "end" state_is witness-2 enabled
+    quiet lpatch disable witness-2
+    finish
+}
+
+# CPUs whose idle tasks come and go while tasks move, in both directions.
+test_cpu_comes_and_goes() {
+    online=/sys/devices/system/cpu/cpu1/online
+    [ -w $online ] || skip "CPU 1 cannot be taken offline"
+    at_exit "echo 1 >$online 2>/dev/null || :"
+    begin
+    # Begun with the CPU, and without it.
+    for first in 0 1; do
+        echo $((1 - first)) >$online
+        hold 'sleepd 5000'
+        quiet lpatch enable witness-2 --no-wait
+        for to in "$first" $((1 - first)) "$first"; do
+            echo "$to" >$online
+            is "who is in the way with CPU 1 $to" "$(blockers)" "$held"
+            is "how many" "$(of_transition pending)" 1
+        done
+        kill -0 "$held" || fail "the sleeper ended before"
+        wait "$held"
+        wait_for "end" state_is witness-2 enabled
+        # Back while a task is in the new function, so that idle tasks have to be found again.
+        hold 'sleepd 4000'
+        quiet lpatch disable witness-2 --no-wait
+        echo $((1 - first)) >$online
+        is "who is in the way" "$(blockers)" "$held"
+        quiet lpatch reverse witness-2
+        echo "$first" >$online
+        is "the state" "$(state witness-2)" enabled
+        wait "$held"
+        quiet lpatch disable witness-2
+    done
+    echo 1 >$online
+    finish
+}
+
+# Killed in the old function: it dies when its sleep is over, and that is that.
+test_dying_task() {
+    begin
+    hold 'sleepd 3000'
+    quiet lpatch enable witness-2 --no-wait
+    kill -KILL "$held"
+    is "who is in the way" "$(blockers)" "$held"
+    wait "$held" 2>/dev/null || :
+    wait_for "end" state_is witness-2 enabled
+    is "old chains" "$(witness calls_1)" 1
+    # A task that is dead and waits to be reaped is in nobody's way.
+    spawn sh -c 'true & exec sleep 100'
+    wait_for "zombie" sh -c "grep -q '^State:.Z' /proc/\$(cat /proc/$spawned/task/$spawned/children | tr -d ' ')/status"
+    quiet lpatch disable witness-2 --timeout 10
+    finish
+}
+
+# The thread is named, not its leader, who is dead.
+test_thread_of_a_dead_leader() {
+    begin
+    spawn chain thread 'sleepd 3000' >"$KTAP_TEST/said"
+    leader=$spawned
+    wait_for "dead leader" grep -q '^State:.Z' "/proc/$leader/status"
+    thread=$(cd "/proc/$leader/task" && echo * | tr ' ' '\n' | grep -vx "$leader")
+    wait_for "sleeper" asleep "$leader/task/$thread"
+    quiet lpatch enable witness-2 --no-wait
+    is "who is in the way" "$(blockers)" "$thread"
+    wait "$leader"
+    is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
+    wait_for "end" state_is witness-2 enabled
+    quiet lpatch disable witness-2
+    finish
+}
+
+# The child is in the way; the parent waits for it in the kernel, and is not.
+test_vfork() {
+    begin
+    spawn chain vfork 'sleepd 3000' >"$KTAP_TEST/said"
+    parent=$spawned
+    wait_for "child" grep -q . "/proc/$parent/task/$parent/children"
+    child=$(tr -d ' ' <"/proc/$parent/task/$parent/children")
+    wait_for "sleeper" asleep "$child"
+    quiet lpatch enable witness-2 --no-wait
+    is "who is in the way" "$(blockers)" "$child"
+    wait "$parent"
+    is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
+    wait_for "end" state_is witness-2 enabled
+    # One that can be sent out.
+    spawn chain vfork 'sleep 3000' >"$KTAP_TEST/said"
+    parent=$spawned
+    wait_for "child" grep -q . "/proc/$parent/task/$parent/children"
+    child=$(tr -d ' ' <"/proc/$parent/task/$parent/children")
+    wait_for "sleeper" asleep "$child"
+    quiet lpatch disable witness-2 --timeout 10
+    wait_for "second sleep" asleep "$child"
+    wait "$parent"
+    is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
+    is "sleeps" "$(witness sleep)" 2
+    finish
+}
+
+# io_uring workers are threads of a process that never go to user mode.
+test_uring_worker() {
+    begin
+    spawn chain uring 'sleepd 3000' >"$KTAP_TEST/said"
+    owner=$spawned
+    wait_for "worker" sh -c "grep -l . /proc/$owner/task/*/comm | xargs grep -q '^iou-wrk-$owner'"
+    worker=$(grep -l '^iou-wrk-' "/proc/$owner/task/"*/comm | sed 's|.*/task/\([0-9]*\)/.*|\1|')
+    wait_for "sleeper" asleep "$owner/task/$worker"
+    quiet lpatch enable witness-2 --no-wait
+    is "who is in the way" "$(blockers)" "$worker"
+    like "the blocker" "$(lpatch status --blockers)" "^$worker +iou-wrk-$owner +D +[01] +in witness_"
+    wait "$owner"
+    is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
+    wait_for "end" state_is witness-2 enabled
+    # One that can be interrupted: its request is not restarted, whoever made it hears of EINTR.
+    spawn chain uring 'sleep 60000' >"$KTAP_TEST/said"
+    owner=$spawned
+    wait_for "sleep" sh -c 'grep -q "^sleep 1$" /proc/witness'
+    quiet lpatch disable witness-2 --timeout 10
+    rc=0
+    wait "$owner" || rc=$?
+    is "the exit status" "$rc" 1
+    is "the result" "$(cat "$KTAP_TEST/said")" "result -4"
+    is "sleeps" "$(witness sleep)" 1
+    finish
+}
