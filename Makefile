@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest bench install patch kernels shell clean
+.PHONY: help demo check module loader selftest bench stress install patch kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -23,6 +23,7 @@ help:
 	@echo 'make loader           build the command lpatch, static'
 	@echo 'make selftest         the tests in the guest only (KTAP)'
 	@echo 'make bench            how long transitions take, beside upstream livepatch in the same guest'
+	@echo 'make stress           transitions while everything happens at once, for STRESS_SECONDS (300)'
 	@echo 'make patch SRC=fix.c OUT=fix.lpo'
 	@echo '                      compile a patch object for the target kernel (KDIR=DIR: for your own tree)'
 	@echo 'make shell            a shell in the guest, with module and loader'
@@ -52,6 +53,10 @@ selftest: module loader
 bench: module loader
 	$(call have,selftests/bench,benchmark)
 	@selftests/bench
+
+stress: module loader
+	$(call have,selftests/stress,stress test)
+	@selftests/stress
 
 patch:
 	$(call have,qemu/build-patch,way to compile a patch)

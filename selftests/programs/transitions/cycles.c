@@ -36,7 +36,7 @@ static struct {
 	unsigned int reversed;
 	uint64_t moved[LPATCH_CAUSES];
 	uint64_t stale;
-	uint64_t longest_ns;
+	uint64_t longest_ns, longest_moving_ns;
 } seen;
 
 static uint64_t state;
@@ -159,6 +159,8 @@ static void cycle(void)
 		seen.moved[i] += outcome.moved[i];
 	if (outcome.total_ns > seen.longest_ns)
 		seen.longest_ns = outcome.total_ns;
+	if (outcome.moving_ns > seen.longest_moving_ns)
+		seen.longest_moving_ns = outcome.moving_ns;
 
 	for (i = 2; i <= VERSIONS; i++)
 		if (side->enabled(i) != on(i))
@@ -206,8 +208,9 @@ int cycles(const struct side *which, int argc, char **argv)
 	mixes = witness_counter("mixes");
 	printf("cycles %lu in %llu s: enable %u disable %u stacked %u replace %u\n", done,
 	       (unsigned long long)((now_ns() - begin) / 1000000000), seen.enable, seen.disable, seen.stacked, seen.replace);
-	printf("turned around: once %u twice %u too late %u; ended reversed: %u; longest %llu ms\n", seen.once, seen.twice,
-	       seen.late, seen.reversed, (unsigned long long)(seen.longest_ns / 1000000));
+	printf("turned around: once %u twice %u too late %u; ended reversed: %u; longest %llu ms, moving %llu ms\n", seen.once,
+	       seen.twice, seen.late, seen.reversed, (unsigned long long)(seen.longest_ns / 1000000),
+	       (unsigned long long)(seen.longest_moving_ns / 1000000));
 	printf("moved:");
 	for (i = 0; i < LPATCH_CAUSES; i++)
 		printf(" %s %llu", causes[i], (unsigned long long)seen.moved[i]);
