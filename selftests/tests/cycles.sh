@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # boot: cycles
 # timeout: 400
 #
@@ -21,7 +21,10 @@ test_leave_nothing_behind() {
     at_exit "umount /proc/kallsyms $FUNCTIONS 2>/dev/null || :"
 
     # It takes all the time there is, but lets the loader go first.
-    spawn nice -n 5 churn >/dev/null
+    # shellcheck disable=SC2016 # that shell's
+    spawn sh -c 'renice -n 5 -p $$ && exec churn' >/dev/null
+    load=$spawned
+    wait_for "load" grep -qx churn "/proc/$load/comm"
     n=0 busy=0
     while [ "$n" -lt "$CYCLES" ]; do
         for p in data multi module hot; do
@@ -40,6 +43,7 @@ test_leave_nothing_behind() {
             n=$((n + 3))
         fi
     done
+    kill -0 "$load" || fail "the load ended before"
     kill_spawned
     umount /proc/kallsyms
     umount $FUNCTIONS
