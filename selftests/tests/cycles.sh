@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: cycles
-# timeout: 400
+# timeout: 550
 #
 # After 200 loads and unloads under load everything is as before.
 
