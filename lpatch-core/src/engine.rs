@@ -231,6 +231,25 @@ impl Engine {
         Ok(())
     }
 
+    /// Gives sites back to ftrace whose functions are about to be freed: it must not find them in a filter of ours when
+    /// another module comes to the same place. They are in no book any more.
+    pub(crate) fn forget_sites(&mut self, gone: impl Fn(u64) -> bool) {
+        let mut at = 0;
+        while at < self.groups.len() {
+            let group = &mut self.groups[at];
+            if !group.has_any(&gone) {
+                at += 1;
+            } else if !group.has_any(|ip| !gone(ip)) {
+                // Waits for a grace period of RCU tasks, in ftrace.
+                drop(self.groups.remove(at));
+            } else if group.keep(|ip| !gone(ip)).is_err() {
+                // The module cannot be kept from going, so memory for that has to come.
+                // SAFETY: No requirements; we may sleep.
+                unsafe { ffi::lp_wait_a_moment() };
+            }
+        }
+    }
+
     /// Looks at the tasks that have not moved, reverses when it is time to, and completes. Returns what came of it, if
     /// it has ended.
     pub(crate) fn step(&mut self) -> Option<Outcome> {

@@ -395,6 +395,15 @@ impl Patch {
             let mut one = KVVec::new();
             one.push(site.ip as usize, GFP_KERNEL)?;
             Ready::new(one).map_err(|_| refused())?;
+            for cold in coming.colds(name)?.iter() {
+                let cold = uapi::Cold {
+                    func: i as u32,
+                    addr: cold.addr,
+                    len: u32::try_from(cold.len).unwrap_or(u32::MAX),
+                    ..Default::default()
+                };
+                self.colds.push(cold, GFP_KERNEL)?;
+            }
             if let (Some(slot), Some(old)) = (self.sites.get_mut(i), self.funcs.get_mut(i)) {
                 *slot = site;
                 *old = there;

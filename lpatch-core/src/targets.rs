@@ -24,6 +24,26 @@ pub(crate) struct Coming<'a> {
 }
 
 impl Coming<'_> {
+    /// The parts that the compiler moved away from a function; of all functions of that name, which makes stack checks
+    /// only stricter.
+    pub(crate) fn colds(&self, function: &[u8]) -> Result<KVVec<Found>, Refusal> {
+        let mut name = KVVec::with_capacity(function.len() + 5, GFP_KERNEL)?;
+        name.extend_from_slice(function, GFP_KERNEL)?;
+        name.extend_from_slice(b".cold", GFP_KERNEL)?;
+        let mut all = KVVec::new();
+        let found = |position| self.find(&name, position, 0, Reason::Symbol).ok();
+        for cold in (1..).map_while(found) {
+            all.push(cold, GFP_KERNEL)?;
+        }
+        Ok(all)
+    }
+
+    /// Whether an address is in it.
+    fn has(&self, addr: u64) -> bool {
+        // SAFETY: The module is not freed during the notifier.
+        unsafe { ffi::lp_module_has(self.module, addr as usize) != 0 }
+    }
+
     /// Finds a symbol of it; `at`: the index of what names it, for the refusal.
     pub(crate) fn find(
         &self,
@@ -166,6 +186,8 @@ impl Registry {
 
     fn module_going(&mut self, coming: &Coming<'_>) {
         if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
+            // A patch may have been unloaded a moment ago.
+            self.engine.forget_sites(|ip| coming.has(ip));
             return;
         }
         self.notify(coming, uapi::CALLBACK_PRE_UNPATCH);
@@ -192,6 +214,7 @@ impl Registry {
             // SAFETY: No requirements; we may sleep.
             unsafe { ffi::lp_wait_a_moment() };
         }
+        self.engine.forget_sites(|ip| coming.has(ip));
         self.notify(coming, uapi::CALLBACK_POST_UNPATCH);
     }
 

@@ -3,6 +3,8 @@
  * A module with a function that patches replace. With block=1 a worker stays in it, asleep and not to be woken, until
  * 1 is written to the parameter "release".
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/completion.h>
 #include <linux/init.h>
 #include <linux/module.h>

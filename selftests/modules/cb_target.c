@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A module that callbacks of patches are about. None of its functions is replaced. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/init.h>
 #include <linux/module.h>
 

@@ -211,13 +211,11 @@ test_rmmod_is_refused() {
     quiet lpatch enable witness-2 --no-wait
     n=0
     while kill -0 "$held" 2>/dev/null; do
-        for module in lpatch_core witness; do
-            ! rmmod $module >"$KTAP_TEST/rmmod" 2>&1 || fail "$module could be removed"
-            like "the message" "$(cat "$KTAP_TEST/rmmod")" 'Resource temporarily unavailable'
-        done
+        ! rmmod lpatch_core >"$KTAP_TEST/rmmod" 2>&1 || fail "lpatch_core could be removed"
+        like "the message" "$(cat "$KTAP_TEST/rmmod")" 'Resource temporarily unavailable'
         n=$((n + 1))
     done
-    note "$n attempts for each module"
+    note "$n attempts"
     [ "$n" -ge 5 ] || fail "only $n attempts"
     wait_for "end" state_is witness-2 enabled
     quiet lpatch disable witness-2

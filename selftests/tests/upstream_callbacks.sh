@@ -169,6 +169,7 @@ test_pre_patch_callback_enodev() {
 	E
 }
 
+# insmod of busybox tries twice, by both system calls.
 test_module_coming_pre_patch_callback_enodev() {
     begin
     put callbacks-refuse-module
@@ -181,6 +182,8 @@ test_module_coming_pre_patch_callback_enodev() {
 	callbacks-refuse-module: pre-patch vmlinux
 	callbacks-refuse-module: post-patch vmlinux
 	lpatch_core: enabled patch 'callbacks-refuse-module'
+	callbacks-refuse-module: pre-patch cb_target (coming)
+	lpatch_core: patch 'callbacks-refuse-module' refuses module 'cb_target': its pre-patch callback returned -19
 	callbacks-refuse-module: pre-patch cb_target (coming)
 	lpatch_core: patch 'callbacks-refuse-module' refuses module 'cb_target': its pre-patch callback returned -19
 	lpatch_core: disabling patch 'callbacks-refuse-module'

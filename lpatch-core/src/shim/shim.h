@@ -117,6 +117,8 @@ void lpatch_module_going(void *module, const char *name);
  * Return: 0, -ENOENT, or -EEXIST if there are several.
  */
 int lp_module_symbol(void *module, const char *name, unsigned long len, unsigned int position, unsigned long *addr);
+/* Whether an address is in a module that is not freed meanwhile. */
+int lp_module_has(void *module, unsigned long addr);
 void lp_wait_a_moment(void);
 
 /* callback.c */

@@ -68,6 +68,11 @@ int lp_module_symbol(void *module, const char *name, unsigned long len, unsigned
 	return err;
 }
 
+int lp_module_has(void *module, unsigned long addr)
+{
+	return within_module(addr, module);
+}
+
 void lp_wait_a_moment(void)
 {
 	msleep(1);
