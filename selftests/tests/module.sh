@@ -50,7 +50,13 @@ test_leaves_nothing() {
 test_target_not_loaded() {
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
-    refused 2 'module binfmt_misc is not loaded; load it first \(modprobe binfmt_misc\)' lpatch load "$PATCHES/module.lpo"
+    is "what load says at the end" "$(lpatch load "$PATCHES/module.lpo" | tail -n 1)" "1 function waits for module binfmt_misc"
+    quiet modprobe binfmt_misc
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    is "the status" "$(cat /proc/sys/fs/binfmt_misc/status)" patched
+    umount /proc/sys/fs/binfmt_misc
+    off module
+    quiet rmmod binfmt_misc
 }
 
 test_target() {
