@@ -104,7 +104,8 @@ ktap_now() {
 
 # Unloads what is loaded. Fails if there was anything.
 ktap_clean() {
-    ktap_left=$(lpatch list | awk 'NR > 1 { print $2 }')
+    # The newest first: it may be what keeps an older one.
+    ktap_left=$(lpatch list | awk 'NR > 1 { all = $2 " " all } END { print all }')
     [ -n "$ktap_left" ] || return 0
     for ktap_patch in $ktap_left; do
         lpatch disable "$ktap_patch" >/dev/null 2>&1

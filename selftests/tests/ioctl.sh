@@ -16,6 +16,7 @@ test_pointers() { abuse pointers; }
 test_numbers() { abuse numbers; }
 test_reserve() { abuse reserve; }
 test_images() { abuse images; }
+test_ranges() { abuse ranges; }
 test_race() { abuse race; }
 test_random() { abuse random; }
 

@@ -123,14 +123,16 @@ test_patch_object() {
     quiet rmmod lpatch_core
     log_of lpatch-shadow lpatch_core <<-E
 	lpatch_core: loaded patch 'shadow': 4 functions
-	lpatch_core: enabled patch 'shadow', for all tasks at once
+	lpatch_core: enabling patch 'shadow'
+	lpatch_core: enabled patch 'shadow'
 	lpatch-shadow: attached to init_uts_ns
 	lpatch-shadow: attached to init_task
 	lpatch-shadow: freed from init_uts_ns at 103
 	lpatch-shadow: attached to init_uts_ns
 	lpatch-shadow: freed from init_uts_ns at 101
 	lpatch-shadow: freed from init_task at 102
-	lpatch_core: disabled patch 'shadow', for all tasks at once
+	lpatch_core: disabling patch 'shadow'
+	lpatch_core: disabled patch 'shadow'
 	lpatch_core: unloaded patch 'shadow'
 	E
 }

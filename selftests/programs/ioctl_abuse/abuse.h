@@ -17,6 +17,8 @@ union request {
 	struct lpatch_op op;
 	struct lpatch_list list;
 	struct lpatch_status status;
+	struct lpatch_transition transition;
+	struct lpatch_blockers blockers;
 	unsigned char bytes[512];
 };
 
@@ -31,7 +33,11 @@ struct call {
 	size_t zero_len;
 };
 
-#define CALLS 8
+/* By their numbers. */
+#define CALL_OP 3
+#define CALL_WAIT 11
+#define CALL_BLOCKERS 12
+#define CALLS 13
 extern const struct call calls[CALLS];
 
 /* Exits with status 2: the program could not do its work. */
@@ -69,6 +75,7 @@ void abuse_pointers(void);
 void abuse_numbers(void);
 void abuse_reserve(void);
 void abuse_images(void);
+void abuse_ranges(void);
 void abuse_race(void);
 void abuse_random(void);
 

@@ -35,6 +35,14 @@ const struct call calls[CALLS] = {
 	{ "list", LPATCH_IOC_LIST, sizeof(struct lpatch_list), 0, 0, 0 },
 	{ "status", LPATCH_IOC_STATUS, sizeof(struct lpatch_status),
 	  offsetof(struct lpatch_status, name), 0, 0 },
+	{ "reverse", LPATCH_IOC_REVERSE, sizeof(struct lpatch_op), offsetof(struct lpatch_op, name),
+	  offsetof(struct lpatch_op, flags), 8 },
+	{ "force", LPATCH_IOC_FORCE, sizeof(struct lpatch_op), offsetof(struct lpatch_op, name),
+	  offsetof(struct lpatch_op, flags), 8 },
+	{ "transition", LPATCH_IOC_TRANSITION, sizeof(struct lpatch_transition), 0, 0, 0 },
+	{ "wait", LPATCH_IOC_WAIT, sizeof(struct lpatch_transition), 0, 0, 0 },
+	{ "blockers", LPATCH_IOC_BLOCKERS, sizeof(struct lpatch_blockers), 0,
+	  offsetof(struct lpatch_blockers, reserved), 4 },
 };
 
 void die(const char *what)
@@ -145,7 +153,8 @@ static const struct {
 } groups[] = {
 	{ "sizes", abuse_sizes },	{ "fields", abuse_fields },	{ "names", abuse_names },
 	{ "pointers", abuse_pointers }, { "numbers", abuse_numbers },	{ "reserve", abuse_reserve },
-	{ "images", abuse_images },	{ "race", abuse_race },		{ "random", abuse_random },
+	{ "images", abuse_images },	{ "ranges", abuse_ranges },	{ "race", abuse_race },
+	{ "random", abuse_random },
 };
 
 int main(int argc, char **argv)
@@ -163,6 +172,6 @@ int main(int argc, char **argv)
 		printf("%u requests, %d wrong answers\n", checks, failures);
 		return failures ? 1 : 0;
 	}
-	fputs("usage: ioctl_abuse sizes|fields|names|pointers|numbers|reserve|images|race|random\n", stderr);
+	fputs("usage: ioctl_abuse sizes|fields|names|pointers|numbers|reserve|images|ranges|race|random\n", stderr);
 	return 2;
 }

@@ -71,7 +71,11 @@ void abuse_fields(void)
 	for (i = 0; i < CALLS; i++) {
 		memset(&r, 0xff, sizeof(r));
 		r.hdr.size = (uint32_t)calls[i].size;
-		if (calls[i].zero_len)
+		/* The flags, of which one is known, come before its reserved field. */
+		if (i == CALL_BLOCKERS)
+			refused_at("all ones", fd, &calls[i], &r, EINVAL, LPATCH_R_RESERVED,
+				   offsetof(struct lpatch_blockers, flags), 0);
+		else if (calls[i].zero_len)
 			refused_at("all ones", fd, &calls[i], &r, EINVAL, LPATCH_R_RESERVED,
 				   calls[i].zero_at, 0);
 		else if (calls[i].name_at)
@@ -104,6 +108,12 @@ void abuse_fields(void)
 	MAX_OF(7, lpatch_status, entries, ENOENT, LPATCH_R_NO_SUCH_PATCH);
 	MAX_OF(7, lpatch_status, capacity, ENOENT, LPATCH_R_NO_SUCH_PATCH);
 	MAX_OF(7, lpatch_status, count, ENOENT, LPATCH_R_NO_SUCH_PATCH);
+
+	MAX_OF(CALL_OP, lpatch_op, timeout_ms, ENOENT, LPATCH_R_NO_SUCH_PATCH);
+	MAX_OF(CALL_OP, lpatch_op, reserved, EINVAL, LPATCH_R_RESERVED);
+	MAX_OF(CALL_WAIT, lpatch_transition, id, EINVAL, LPATCH_R_NO_TRANSITION);
+	MAX_OF(CALL_BLOCKERS, lpatch_blockers, flags, EINVAL, LPATCH_R_RESERVED);
+	MAX_OF(CALL_BLOCKERS, lpatch_blockers, range_count, E2BIG, LPATCH_R_TOO_BIG);
 
 	/* Outputs of the head are not looked at. */
 	for (i = 0; i < CALLS; i++) {
