@@ -120,6 +120,8 @@ impl MiscDevice for OpenFile {
                 registry::with_until(Until::Settled, |r| r.disable(op))
             }),
             uapi::IOC_UNLOAD => call(arg, |op: &mut uapi::Op| {
+                // Nothing is tidied up in a transition, so one would be waited for in vain.
+                registry::with(|r| r.unloadable(&op.name))?;
                 registry::with_until(Until::Tidy, |r| r.unload(&op.name))
             }),
             uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.reverse(op))),

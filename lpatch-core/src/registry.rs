@@ -475,8 +475,8 @@ impl Registry {
         pr_info!("{state} patch '{}'{how}\n", Name(patch.name()));
     }
 
-    /// Frees a patch that is not enabled, if nothing can be executing in it.
-    pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+    /// Where a patch is that may be unloaded as soon as nobody is in it.
+    fn unused(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {
         let at = self.position(name)?;
         let id = self.patches[at].id();
         match self.engine.state_of(id) {
@@ -487,6 +487,17 @@ impl Registry {
         if self.patches[at].is_pinned() {
             return Err(Reason::Pinned.into());
         }
+        Ok(at)
+    }
+
+    /// Whether it makes sense to wait until a patch can be unloaded: the refusal if not.
+    pub(crate) fn unloadable(&self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        self.unused(name).map(drop)
+    }
+
+    /// Frees a patch that is not enabled, if nothing can be executing in it.
+    pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        let at = self.unused(name)?;
         if !self.engine.grace_is_over() {
             return Err(Reason::Grace.into());
         }

@@ -40,20 +40,40 @@ test_no_such_patch() {
     refused 2 'A-Z a-z 0-9' lpatch enable 'no/body'
 }
 
-# Two patches of one function: the second can be loaded, not enabled.
+# Patches of different sets that change one function: the second can be loaded, not enabled.
 test_conflict() {
     need_core
     load stack
-    refused 3 'execdomains_proc_show of vmlinux.*(another|other|enabled) patch' fast lpatch load "$PATCHES/multi.lpo"
+    refused 3 'execdomains_proc_show of vmlinux is changed by an enabled patch of another set, stack;' \
+        fast lpatch load "$PATCHES/multi.lpo"
     # The other three functions of it were not redirected either.
     like "/proc/version" "$(cat /proc/version)" '^Linux version'
     load multi --no-enable
-    refused 3 'patch' lpatch enable multi
+    refused 3 'another set, stack;' lpatch enable multi
     quiet lpatch disable stack
     quiet lpatch enable multi
-    refused 3 'patch' lpatch enable stack
+    refused 3 'another set, multi;' lpatch enable stack
     is "/proc/execdomains" "$(cat /proc/execdomains)" "lpatch multi execdomains 1"
     off multi
+    quiet lpatch unload stack
+}
+
+# Patches of one set stack: the newest is in force, and an older one of the same function waits for it.
+test_stacked() {
+    need_core
+    load sleep
+    load stack
+    like "the newer in force" "$(cat /proc/execdomains)" '^lpatch stack done$'
+    refused 3 'a newer patch, stack, changes a function of it; disable that first' lpatch disable sleep
+    # One that changes something else does not wait.
+    load cmdline
+    quiet lpatch disable stack
+    like "the list" "$(lpatch list)" ' cmdline .* enabled '
+    spawn cat /proc/execdomains
+    wait_for "sleeper in the older one" grep -q msleep_interruptible "/proc/$spawned/stack"
+    kill_spawned
+    off sleep
+    off cmdline
     quiet lpatch unload stack
 }
 
@@ -91,17 +111,31 @@ test_ftrace_off() {
     off cmdline
 }
 
-# A task asleep in the patch: its code must stay.
+# A task asleep in the patch, deaf to signals: its code must stay.
 test_busy() {
     need_core
-    load sleep
-    spawn cat /proc/execdomains
-    wait_for "sleeper" grep -q msleep_interruptible "/proc/$spawned/stack"
-    quiet lpatch disable sleep --no-wait
-    refused 3 "another transition is under way, of the patch sleep;" lpatch unload sleep
-    refused 3 "another transition is under way, of the patch sleep;" lpatch unload sleep
+    load_witness
+    quiet lpatch enable witness-2
+    spawn sh -c "echo sleepd 3000 >/proc/witness"
+    wait_for "sleeper" grep -q witness_pass "/proc/$spawned/stack"
+    quiet lpatch disable witness-2 --no-wait
+    refused 3 "another transition is under way, of the patch witness-2;" lpatch unload witness-2
+    like "the list" "$(lpatch list)" ' witness-2 .* disabling '
     wait "$spawned"
-    wait_for "end of the transition" lpatch unload sleep
+    wait_for "end of the transition" sh -c 'lpatch list | grep -q " witness-2 .* loaded "'
+    unload_witness
+}
+
+# A signal is how a sleeper that listens is moved; its call is interrupted once, and the patch can go.
+test_sleeper_is_interrupted() {
+    need_core
+    load sleep
+    # cat would have sendfile() started again.
+    spawn dd if=/proc/execdomains of="$KTAP_TEST/slept" 2>/dev/null
+    wait_for "sleeper" grep -q msleep_interruptible "/proc/$spawned/stack"
+    off sleep
+    wait "$spawned"
+    is "what the sleeper read" "$(cat "$KTAP_TEST/slept")" "lpatch slept, interrupted"
 }
 
 # Two at once, with different patches: both succeed.
