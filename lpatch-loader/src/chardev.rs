@@ -3,6 +3,7 @@
 //! `/dev/lpatch`, the real device. The only file that calls ioctl.
 
 use crate::device::{name_field, Ask, Blocking, Device, DeviceError, Refused, PATH};
+use crate::kernel;
 use lpatch_model::uapi::{
     self, Blocker, Blockers, FuncInfo, Hdr, List, Load, Op, PatchInfo, Query, Reserve, Status,
     Transition, Wire,
@@ -269,6 +270,10 @@ impl Device for Core {
             }
             capacity = count.saturating_add(count / 4).min(BLOCKERS_MAX);
         }
+    }
+
+    fn enabled_functions(&mut self) -> String {
+        kernel::tracefs("enabled_functions").unwrap_or_default()
     }
 
     fn now_ns(&mut self) -> u64 {

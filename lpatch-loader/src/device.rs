@@ -134,6 +134,8 @@ pub trait Device {
     fn wait(&mut self, id: u64, wait_ms: u32) -> Result<Transition, DeviceError>;
     /// The tasks that a transition waits for.
     fn blockers(&mut self, ask: Ask<'_>) -> Result<Blocking, DeviceError>;
+    /// Ftrace's list of the functions that have users, or nothing where it cannot be read.
+    fn enabled_functions(&mut self) -> String;
     /// CLOCK_MONOTONIC in ns, for the times in replies.
     fn now_ns(&mut self) -> u64;
 }

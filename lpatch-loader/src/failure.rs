@@ -60,13 +60,13 @@ pub(crate) enum Failure {
     /// The core.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The core, with the name of another patch that it is about.
+    /// The core, with the names of what it is about.
     #[error("{message}")]
     Named {
-        /// The sentence with the name.
+        /// The sentence with the names.
         message: String,
-        /// That patch.
-        other: String,
+        /// Another patch, or who else is in the way.
+        other: Option<String>,
         /// The refusal.
         error: DeviceError,
     },
@@ -98,6 +98,7 @@ fn indent(problems: &Problems) -> String {
 
 /// A refusal for programs.
 fn refused(refused: &Refused, other: Option<&str>) -> Value {
+    let held = refused.reason() == Some(Reason::FuncOwned);
     json!({
         "op": refused.op,
         "errno": refused.errno,
@@ -105,7 +106,8 @@ fn refused(refused: &Refused, other: Option<&str>) -> Value {
         "reason_name": refused.reason().map(|reason| format!("{reason:?}")),
         "at": refused.at,
         "value": refused.value,
-        "other_patch": other,
+        "other_patch": other.filter(|_| !held),
+        "held_by": other.filter(|_| held),
     })
 }
 
@@ -131,12 +133,25 @@ fn target_code(error: &TargetError) -> u8 {
 }
 
 impl Failure {
-    /// A failure of the core, which tells the name of another patch that it is about.
+    /// A failure of the core, which tells who else it is about.
     pub(crate) fn device(core: &mut dyn Device, error: DeviceError) -> Self {
+        Self::named(core, None, error)
+    }
+
+    /// The same, about a patch that is loaded.
+    pub(crate) fn about(core: &mut dyn Device, patch: &str, error: DeviceError) -> Self {
+        Self::named(core, Some(patch), error)
+    }
+
+    fn named(core: &mut dyn Device, patch: Option<&str>, error: DeviceError) -> Self {
         if let DeviceError::Refused(refused) = &error {
-            if let Some(other) = reason::other_patch(core, refused) {
+            let function = patch.and_then(|patch| reason::function_of(core, refused, patch));
+            let name = function.as_ref().map(|(name, _)| name.as_str());
+            let other = reason::other(core, refused, name);
+            if function.is_some() || other.is_some() {
+                let label = function.map(|(name, object)| format!("{name} of {object}"));
                 return Self::Named {
-                    message: reason::sentence(refused, Some(&other)),
+                    message: reason::sentence_of(refused, label.as_deref(), other.as_deref()),
                     other,
                     error,
                 };
@@ -193,7 +208,7 @@ impl Failure {
                 error: DeviceError::Refused(r),
                 other,
                 ..
-            } => refused(r, Some(other)),
+            } => refused(r, other.as_deref()),
             Self::Install(InstallError::Refused {
                 error: DeviceError::Refused(r),
                 other,

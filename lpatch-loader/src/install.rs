@@ -103,7 +103,9 @@ fn refused(
 ) -> InstallError {
     let (message, other) = match &error {
         DeviceError::Refused(refused) => {
-            let other = reason::other_patch(core, refused);
+            let at = usize::try_from(refused.at).ok();
+            let func = at.and_then(|at| linked.resolved.funcs.get(at));
+            let other = reason::other(core, refused, func.map(|func| func.name.as_str()));
             let message = reason::sentence_for(refused, linked, other.as_deref());
             (message, other)
         }

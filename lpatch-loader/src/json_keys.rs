@@ -151,6 +151,7 @@ pub(crate) const KEYS: &[Keys] = &[
             ("at", "see lpatch.h"),
             ("value", "see lpatch.h"),
             ("other_patch", "another patch that the refusal is about, or null"),
+            ("held_by", "what else holds the function, if ftrace tells: upstream livepatch, a kprobe; or null"),
             ("name", "of a transition that was not completed: the patch"),
             ("state", "of a transition that was not completed: the state of the patch now"),
             ("transition", "that transition"),

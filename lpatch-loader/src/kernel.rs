@@ -65,12 +65,16 @@ impl Traceable for Filter {
     }
 }
 
-/// What tracefs lists, wherever it is mounted; the loader mounts nothing.
-fn filter_functions() -> Option<Box<dyn Traceable>> {
-    let paths = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    let text = paths
+/// A file of tracefs, wherever that is mounted; the loader mounts nothing.
+pub(crate) fn tracefs(name: &str) -> Option<String> {
+    ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
         .iter()
-        .find_map(|path| fs::read_to_string(format!("{path}/available_filter_functions")).ok())?;
+        .find_map(|path| fs::read_to_string(format!("{path}/{name}")).ok())
+}
+
+/// What can be traced.
+fn filter_functions() -> Option<Box<dyn Traceable>> {
+    let text = tracefs("available_filter_functions")?;
     let names = text
         .lines()
         .filter_map(|l| l.split_ascii_whitespace().next());

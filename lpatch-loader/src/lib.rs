@@ -34,6 +34,7 @@ pub mod meta;
 mod near;
 pub mod notes;
 pub mod object;
+pub mod owner;
 pub mod preimage;
 pub mod problem;
 pub mod reason;

@@ -6,11 +6,17 @@ use crate::device::{name_of, Device, Refused};
 use crate::ksyms::PatchSymbol;
 use crate::layout::Region;
 use crate::link::Linked;
+use crate::owner;
 use lpatch_model::uapi::Reason;
 
-/// The sentence, without knowledge of the image; `other` is the name of the patch that [`other_patch`] found.
+/// The sentence, without knowledge of the image; `other` is what [`other`] found.
 pub fn sentence(refused: &Refused, other: Option<&str>) -> String {
     explain(refused, other, &|_| None)
+}
+
+/// The sentence about a patch that is loaded; `function` is the name of the function that the refusal is about.
+pub fn sentence_of(refused: &Refused, function: Option<&str>, other: Option<&str>) -> String {
+    explain(refused, other, &|_| function.map(str::to_owned))
 }
 
 /// The sentence, with names for the entries of the tables that were built from `linked`.
@@ -20,13 +26,34 @@ pub fn sentence_for(refused: &Refused, linked: &Linked<'_>, other: Option<&str>)
     })
 }
 
-/// The name of the patch whose id is in a refusal; `None` if there is none, or it is gone.
-pub fn other_patch(core: &mut dyn Device, refused: &Refused) -> Option<String> {
+/// Who is in the way: the name of the patch whose id is in a refusal, or what else holds `function`; `None` if the refusal is
+/// not about that, or it is gone.
+pub fn other(core: &mut dyn Device, refused: &Refused, function: Option<&str>) -> Option<String> {
     match refused.reason()? {
         Reason::InTransition | Reason::Stacked | Reason::FuncConflict => {
             let list = core.list().ok()?;
             let info = list.iter().find(|info| info.id == refused.value)?;
             Some(name_of(&info.name))
+        }
+        Reason::FuncOwned => {
+            let holder = owner::holder(&core.enabled_functions(), function?)?;
+            Some(holder.into())
+        }
+        _ => None,
+    }
+}
+
+/// The functions of a loaded patch by their index in refusals: the name and the object of one.
+pub fn function_of(
+    core: &mut dyn Device,
+    refused: &Refused,
+    patch: &str,
+) -> Option<(String, String)> {
+    match refused.reason()? {
+        Reason::FuncConflict | Reason::FuncOwned | Reason::Ftrace => {
+            let (_, funcs) = core.status(patch).ok()?;
+            let func = funcs.get(usize::try_from(refused.at).ok()?)?;
+            Some((name_of(&func.name), name_of(&func.objname)))
         }
         _ => None,
     }
@@ -126,6 +153,7 @@ fn explain(
         Reason::Cold | Reason::CallbackTable => format!("number {at}"),
         _ => format!("function {at}"),
     });
+    let holder = other.unwrap_or("upstream livepatch or another IPMODIFY user of ftrace");
     let other = other.map_or_else(|| format!("with id {value}"), str::to_owned);
     let text = match reason {
         Reason::Ok => format!("failed with errno {errno} but without a reason; {OURS}"),
@@ -190,7 +218,7 @@ fn explain(
         Reason::FuncPreimage => format!("{what} is not the function that the patch was made for (CRC-32 of its bytes {value:#010x}); build and seal the patch for this kernel"),
         Reason::FuncTwice => format!("{what} is replaced twice by the patch; remove one LPATCH_FUNC"),
         Reason::FuncConflict => format!("{what} is changed by an enabled patch of another set, {other}; disable that first (lpatch list)"),
-        Reason::FuncOwned => format!("{what} is held by upstream livepatch or another IPMODIFY user of ftrace; disable that first (see /sys/kernel/tracing/enabled_functions)"),
+        Reason::FuncOwned => format!("{what} is held by {holder}; disable that first (see /sys/kernel/tracing/enabled_functions)"),
         Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
         Reason::Mitigation => "the returns of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),

@@ -44,7 +44,7 @@ pub(crate) fn begin(
     let mut watcher = Watcher::new(system, output)?;
     let outcome = match wait::run(core.as_mut(), request, &mut watcher) {
         Ok(outcome) => outcome,
-        Err(error) => return Err(Failure::device(core.as_mut(), error)),
+        Err(error) => return Err(Failure::about(core.as_mut(), name, error)),
     };
     let ms = start.elapsed().as_secs_f64() * 1000.0;
     let told = Told {
@@ -72,7 +72,7 @@ pub(crate) fn unload(system: &mut dyn System, name: &str) -> Result<Report, Fail
     let start = Instant::now();
     let mut core = system.core()?;
     if let Err(error) = wait::unload(core.as_mut(), name) {
-        return Err(Failure::device(core.as_mut(), error));
+        return Err(Failure::about(core.as_mut(), name, error));
     }
     let ms = start.elapsed().as_secs_f64() * 1000.0;
     Ok(Report::new(
@@ -92,7 +92,7 @@ pub(crate) fn force(system: &mut dyn System, args: &cli::Force) -> Result<Report
     let start = Instant::now();
     let mut core = system.core()?;
     if let Err(error) = core.force(name) {
-        return Err(Failure::device(core.as_mut(), error));
+        return Err(Failure::about(core.as_mut(), name, error));
     }
     let now = core.transition()?;
     let (info, _) = core.status(name)?;

@@ -147,6 +147,29 @@ fn a_busy_core_names_the_other_patch() {
     }
 }
 
+#[test]
+fn what_else_holds_the_function_is_told() {
+    let held = |enabled_functions| State {
+        enabled_functions,
+        ..State::refusing("enable", Refusal::new(Reason::FuncOwned))
+    };
+    let list = "cmdline_proc_show (1) R I\ttramp: 0x1 (klp_ftrace_handler+0x0/0x9) ->x\n";
+    let ran = load(held(list), &[]);
+    ran.fails(
+        3,
+        &["cmdline_proc_show of vmlinux is held by upstream livepatch; "],
+    );
+    let ran = load(held(list), &["--json"]);
+    let error = &ran.json()["error"];
+    assert_eq!(error["held_by"], "upstream livepatch");
+    assert_eq!(error["other_patch"], serde_json::Value::Null);
+    let ran = load(held(""), &[]);
+    ran.fails(
+        3,
+        &["is held by upstream livepatch or another IPMODIFY user"],
+    );
+}
+
 fn range(start: u64, len: u64) -> Range {
     Range {
         start,

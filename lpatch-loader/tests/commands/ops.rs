@@ -6,7 +6,7 @@ use super::common::script::{blocker, Look, State};
 use super::{run, run_on_terminal, says};
 use lpatch_loader::device::name_field;
 use lpatch_model::refusal::Refusal;
-use lpatch_model::uapi::{PatchInfo, Reason, STATE_ENABLED};
+use lpatch_model::uapi::{FuncInfo, PatchInfo, Reason, STATE_ENABLED};
 use Look::*;
 
 /// SIGINT, SIGTERM.
@@ -287,6 +287,28 @@ fn reverse_waits_for_the_way_back() {
 fn reverse_without_a_transition() {
     let ran = run(State::script(&[]), &["reverse", "good"]);
     ran.fails(3, &["not in transition", "lpatch status"]);
+}
+
+#[test]
+fn what_else_holds_a_function_of_a_loaded_patch_is_told() {
+    let mut func = FuncInfo::default();
+    func.name[..4].copy_from_slice(b"show");
+    func.objname[..7].copy_from_slice(b"vmlinux");
+    let info = PatchInfo {
+        name: name_field("good").expect("it is one"),
+        ..PatchInfo::default()
+    };
+    let state = State {
+        refuse: vec![("enable", Refusal::at(Reason::FuncOwned, 1))],
+        others: vec![(info, vec![FuncInfo::default(), func])],
+        enabled_functions: "show (1) R I\ttramp: 0x1 (kprobe_ftrace_handler+0x0/0x9) ->x\n",
+        ..State::script(&[])
+    };
+    let ran = run(state, &["enable", "good"]);
+    ran.fails(
+        3,
+        &["show of vmlinux is held by a kprobe with a post_handler; "],
+    );
 }
 
 #[test]

@@ -235,6 +235,10 @@ impl Device for Fake {
         Ok(Blocking { list, count })
     }
 
+    fn enabled_functions(&mut self) -> String {
+        self.state.borrow().enabled_functions.into()
+    }
+
     fn now_ns(&mut self) -> u64 {
         self.state.borrow().clock_ns
     }

@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) others: Vec<(PatchInfo, Vec<FuncInfo>)>,
     /// The timeout that came.
     pub(crate) timeout_ms: u32,
+    /// What ftrace lists.
+    pub(crate) enabled_functions: &'static str,
     /// CLOCK_MONOTONIC.
     pub(crate) clock_ns: u64,
     /// A signal that came.
@@ -79,6 +81,7 @@ impl Default for State {
             now: Transition::default(),
             looks: VecDeque::new(),
             settling: 0,
+            enabled_functions: "",
             blockers: Vec::new(),
             ranges: Vec::new(),
             others: Vec::new(),
