@@ -17,7 +17,7 @@ test_attributes() {
     field cmdline order 1
     # vmlinux/patched
     field cmdline objname '"vmlinux"'
-    ! lpatch status | grep -q '^transition' || fail "a transition is under way"
+    ! lpatch status | grep -q '^transition ' || fail "a transition is under way"
     off cmdline
     core_log <<-E
 	lpatch_core: loaded patch 'cmdline': 1 functions
