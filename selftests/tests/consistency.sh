@@ -6,7 +6,7 @@
 # No task runs old and new code together, whatever it does while patches come and go. The log of all that has to fit.
 
 # Transitions; `TRANSITIONS=500 TIMEOUT=1800 make selftest T=consistency` for more of them.
-TRANSITIONS=${TRANSITIONS:-40}
+TRANSITIONS=${TRANSITIONS:-20}
 # The same moments again: what a failure printed.
 SEED=${SEED:-}
 
