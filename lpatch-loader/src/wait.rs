@@ -162,7 +162,7 @@ fn begin(
     core: &mut dyn Device,
     request: &Request<'_>,
     before: &Transition,
-    watch: &dyn Watch,
+    watch: &(impl Watch + ?Sized),
 ) -> Result<Option<i32>, DeviceError> {
     loop {
         match send(core, request) {
@@ -188,7 +188,7 @@ fn begin(
 pub fn run(
     core: &mut dyn Device,
     request: Request<'_>,
-    watch: &mut dyn Watch,
+    watch: &mut (impl Watch + ?Sized),
 ) -> Result<Outcome, DeviceError> {
     let mut outcome = Outcome {
         end: End::Complete,
@@ -247,7 +247,7 @@ fn follow(
     mut now: Transition,
     start: u64,
     outcome: &mut Outcome,
-    watch: &mut dyn Watch,
+    watch: &mut (impl Watch + ?Sized),
 ) -> Result<(), DeviceError> {
     let id = now.id;
     loop {
