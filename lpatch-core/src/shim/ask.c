@@ -24,11 +24,6 @@ notrace int lp_is_idle_key(unsigned long key)
 	return key < LP_IDLE_KEYS;
 }
 
-unsigned long lp_current_key(void)
-{
-	return lp_key();
-}
-
 void lp_task_get(unsigned long key)
 {
 	if (!lp_is_idle_key(key))

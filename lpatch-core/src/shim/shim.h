@@ -241,7 +241,6 @@ void lpatch_cpu_gone(unsigned long key);
 typedef void (*lp_task_fn)(void *arg, unsigned long key);
 
 int lp_is_idle_key(unsigned long key);
-unsigned long lp_current_key(void);
 void *lp_current(void);
 /* A reference to a task; idle tasks have none. */
 void lp_task_get(unsigned long key);
