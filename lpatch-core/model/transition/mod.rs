@@ -33,6 +33,8 @@ mod counters;
 pub mod evidence;
 mod gate;
 #[cfg(all(test, not(feature = "loom")))]
+mod hints;
+#[cfg(all(test, not(feature = "loom")))]
 mod histories;
 #[cfg(all(test, feature = "loom"))]
 mod interleavings;

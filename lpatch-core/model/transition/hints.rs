@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! When a reversal is worth a try at completing: the driver is woken neither too late nor for ever in vain.
+
+use super::atomic::AtomicUsize;
+use super::evidence::{Asleep, Ended, Unborn};
+use super::stack::{Ranges, StackCheck};
+use super::{Cause, Reference, Refused, Shift, Side, Task, Transition};
+use std::vec::Vec;
+
+fn task(i: usize) -> Task {
+    Task::new(0xffff_8880_0000_2540 + i * 0x2a40).expect("it is even")
+}
+
+/// Live, with `tasks` tasks in a set of `slots`.
+fn live(slots: usize, tasks: usize) -> Transition<Vec<AtomicUsize>> {
+    let memory = (0..slots).map(|_| AtomicUsize::new(0)).collect();
+    let transition = Transition::new(memory).expect("it is a power of two");
+    assert_eq!(transition.begin(), Ok(()));
+    for i in 0..tasks {
+        assert_eq!(transition.fill(task(i)), Ok(Reference::Taken));
+    }
+    assert_eq!(transition.go_live(), Ok(()));
+    transition
+}
+
+fn shift(transition: &Transition<Vec<AtomicUsize>>, i: usize, leaves: Side) -> Shift {
+    let asleep = Asleep::trust(task(i), &());
+    let ranges = Ranges::new(leaves, &[]).expect("it is empty");
+    let clean = StackCheck::new(&asleep, ranges).finish(true);
+    transition.shift(clean.expect("nothing is on the stack"), Cause::Asleep)
+}
+
+fn survey(transition: &Transition<Vec<AtomicUsize>>, tasks: &[usize]) -> Result<(), Refused> {
+    let mut survey = transition.survey()?;
+    for &i in tasks {
+        survey.look(task(i));
+    }
+    survey.complete()
+}
+
+#[test]
+fn a_task_that_has_ended_is_not_owed() {
+    let transition = live(16, 2);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(survey(&transition, &[0, 1]), Err(Refused::Pending(1)));
+    assert!(!transition.ripe());
+    assert!(!transition.exit(&Ended::trust(task(0))));
+    assert!(transition.ripe());
+    assert_eq!(survey(&transition, &[1]), Ok(()));
+}
+
+#[test]
+fn what_was_owed_is_forgotten_with_the_direction() {
+    let transition = live(16, 2);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(survey(&transition, &[0, 1]), Err(Refused::Pending(1)));
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(transition.reverse(), Ok(()));
+    // Nobody has looked in this direction yet, so nobody is waited for.
+    assert!(transition.ripe());
+}
+
+#[test]
+fn a_birth_that_failed_before_the_survey_does_not_count() {
+    let transition = live(1, 1);
+    assert_eq!(transition.reverse(), Ok(()));
+    let unborn = task(1);
+    assert_eq!(
+        transition.birth(&Unborn::trust(unborn, &())),
+        Reference::Yours
+    );
+    // It ended before anybody looked.
+    assert!(!transition.exit(&Ended::trust(unborn)));
+    assert_eq!(survey(&transition, &[0]), Ok(()));
+}
+
+#[test]
+fn a_birth_that_fails_during_the_survey_counts() {
+    let transition = live(1, 1);
+    assert_eq!(transition.reverse(), Ok(()));
+    let mut survey = transition.survey().expect("it is in reverse");
+    assert!(!survey.look(task(0)));
+    assert_eq!(
+        transition.birth(&Unborn::trust(task(1), &())),
+        Reference::Yours
+    );
+    assert_eq!(survey.complete(), Err(Refused::Full));
+}
