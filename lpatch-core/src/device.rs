@@ -13,6 +13,7 @@ use crate::{
     patch::Reserved,
     registry::{self, Until},
     uapi::{self, Hdr, Reason, Wire},
+    urgent::urgently,
 };
 use core::pin::Pin;
 use kernel::{
@@ -114,17 +115,17 @@ impl MiscDevice for OpenFile {
             uapi::IOC_RESERVE => call(arg, |r| me.reserve(r)),
             uapi::IOC_LOAD => call(arg, |l| me.load(l)),
             uapi::IOC_ENABLE => call(arg, |op: &mut uapi::Op| {
-                registry::with_until(Until::Settled, |r| r.enable(op))
+                registry::with_until(Until::Settled, |r| urgently(|| r.enable(op)))
             }),
             uapi::IOC_DISABLE => call(arg, |op: &mut uapi::Op| {
-                registry::with_until(Until::Settled, |r| r.disable(op))
+                registry::with_until(Until::Settled, |r| urgently(|| r.disable(op)))
             }),
             uapi::IOC_UNLOAD => call(arg, |op: &mut uapi::Op| {
                 // Nothing is tidied up in a transition, so one would be waited for in vain.
                 registry::with(|r| r.unloadable(&op.name))?;
                 registry::with_until(Until::Tidy, |r| r.unload(&op.name))
             }),
-            uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.reverse(op))),
+            uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| registry::with(|r| urgently(|| r.reverse(op)))),
             uapi::IOC_FORCE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.force(op))),
             uapi::IOC_TRANSITION => call(arg, transition),
             uapi::IOC_WAIT => call(arg, wait),

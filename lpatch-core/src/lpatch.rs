@@ -9,6 +9,7 @@
 
 use core::pin::Pin;
 use kernel::{error::to_result, prelude::*};
+use urgent::Urgent;
 
 mod blockers;
 mod book;
@@ -45,6 +46,7 @@ mod tasks;
 )]
 #[path = "../uapi/mod.rs"]
 mod uapi;
+mod urgent;
 mod walk;
 
 module! {
@@ -60,6 +62,7 @@ module! {
 struct Core {
     _device: Pin<KBox<device::Device>>,
     _driver: Driver,
+    _urgent: Urgent,
     _targets: Targets,
     _hooks: Hooks,
     _registry: Filled,
@@ -79,10 +82,12 @@ impl kernel::Module for Core {
         unsafe { ffi::lp_idle_learn() };
         let hooks = Hooks::new()?;
         let targets = Targets::new()?;
+        let urgent = Urgent::new()?;
         let driver = Driver::new()?;
         Ok(Self {
             _device: KBox::pin_init(device::Device::register(module), GFP_KERNEL)?,
             _driver: driver,
+            _urgent: urgent,
             _targets: targets,
             _hooks: hooks,
             _registry: registry,

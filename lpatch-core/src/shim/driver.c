@@ -4,6 +4,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
@@ -40,6 +41,8 @@ int lp_driver_start(void)
 
 	if (IS_ERR(driver))
 		return PTR_ERR(driver);
+	/* It is about a task that has to get on, or tidies up while somebody waits, and never computes for long. */
+	set_user_nice(driver, MIN_NICE);
 	lp_driver = driver;
 	return 0;
 }

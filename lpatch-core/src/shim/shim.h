@@ -330,6 +330,11 @@ void lp_driver_kick(void);
 /* Rust side: does what there is to do. Returns after how many ms it wants to be called again; below 0: when kicked. */
 long lpatch_drive(void);
 
+/* urgent.c: runs a function in a thread that goes before all tasks without a real-time priority, and waits for its end. */
+int lp_urgent_start(void);
+void lp_urgent_stop(void);
+void lp_urgently(void (*run)(void *what), void *what);
+
 /**
  * lp_grace_begin() - ask for a grace period of RCU tasks that begins now or later
  * Return: a ticket for lp_grace_is_over(). When it is over, the driver is kicked, and that is an event.

@@ -85,7 +85,6 @@ static int lpatch_wait(unsigned int ms, struct outcome *outcome)
 {
 	struct lpatch_transition state = { .id = transition, .wait_ms = ms };
 	int error = request(LPATCH_IOC_WAIT, &state, sizeof(state));
-	uint64_t now = now_ns();
 	size_t i;
 
 	if (error)
@@ -93,7 +92,7 @@ static int lpatch_wait(unsigned int ms, struct outcome *outcome)
 	if (state.phase != LPATCH_PHASE_DONE && state.phase != LPATCH_PHASE_REVERSED)
 		return state.phase == LPATCH_PHASE_LIVE || state.phase == LPATCH_PHASE_REVERSING ? -ETIME : -EPROTO;
 	outcome->reversed = state.phase == LPATCH_PHASE_REVERSED;
-	outcome->total_ns = now - requested;
+	outcome->total_ns = state.ended_ns - requested;
 	outcome->moving_ns = state.ended_ns - state.started_ns;
 	for (i = 0; i < LPATCH_CAUSES; i++)
 		outcome->moved[i] = state.moved[i];
