@@ -12,30 +12,21 @@
 //! which sends their calls on.
 
 use crate::{
-    book::{self, Afterwards, Retired},
-    ffi,
+    book, ffi,
     links::Links,
-    model::{
-        refusal::Refusal,
-        routes,
-        transition::Side,
-    },
+    model::{refusal::Refusal, transition::Side},
     moving::{self, Kick, Moving, Remains},
     patch::Patch,
     redirect::Active,
-    registry,
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};
 
+mod driver;
+
 /// After how long a task is sent to user mode, or woken, and after how long again.
 const KICK_AFTER_NS: u64 = 100_000_000;
 const KICK_AGAIN_NS: u64 = 1_000_000_000;
-/// Milliseconds between looks: the first ones, and all that follow.
-const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
-const LOOK_MS: u32 = 50;
-/// How long after a transition sites that nobody needs are given back to ftrace.
-const TIDY_AFTER_NS: u64 = 500_000_000;
 
 /// What a transition does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,7 +178,8 @@ impl Engine {
                 .iter()
                 .filter(|id| !wanted.after.contains(id))
                 .count()
-                .saturating_sub(usize::from(wanted.kind == Kind::Disable)) as u32,
+                .saturating_sub(usize::from(wanted.kind == Kind::Disable))
+                as u32,
             started_ns: started,
             deadline_ns: match wanted.timeout_ms {
                 0 => 0,
@@ -397,144 +389,4 @@ impl Engine {
         // SAFETY: No requirements.
         unsafe { ffi::lp_grace_is_over(self.ticket) != 0 }
     }
-
-    /// What the driver does next.
-    pub(crate) fn next(&mut self) -> Next {
-        let over = self.grace_is_over();
-        match core::mem::replace(&mut self.state, State::Settling) {
-            State::Ended(remains) => Next::Settle(remains),
-            State::Moving(under) => {
-                let ms = LOOKS_MS.get(under.moving.looks as usize);
-                self.state = State::Moving(under);
-                Next::Wait(Some(*ms.unwrap_or(&LOOK_MS)))
-            }
-            State::Idle if self.untidy && over => {
-                let left = self.tidy_ns.saturating_sub(now());
-                if left == 0 {
-                    return self.tidy();
-                }
-                self.state = State::Idle;
-                Next::Wait(Some((left / 1_000_000 + 1) as u32))
-            }
-            other => {
-                self.state = other;
-                Next::Wait(None)
-            }
-        }
-    }
-
-    /// Makes the book current in which nothing moves.
-    fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
-        self.tidy_up();
-        let book = afterwards.pick(side, self.ticket);
-        book::replace(Some(book))
-    }
-
-    /// Something can be let go of, when all tasks are gone that are dying now.
-    fn tidy_up(&mut self) {
-        // SAFETY: No requirements.
-        self.ticket = unsafe { ffi::lp_grace_begin() };
-        self.untidy = true;
-        self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
-    }
-
-    /// Whether everything is let go of that can be; if not, it soon will be.
-    pub(crate) fn tidy_soon(&mut self) -> bool {
-        if self.untidy && self.tidy_ns != 0 {
-            self.tidy_ns = 0;
-            // SAFETY: No requirements.
-            unsafe { ffi::lp_driver_kick() };
-        }
-        !self.untidy
-    }
-
-    /// Lets go of what only tasks may have needed that were dying when the last transition ended.
-    fn tidy(&mut self) -> Next {
-        // Without memory it stays as it is, which costs a little time in the handler.
-        self.untidy = false;
-        let retired = match book::without_old_eras() {
-            Ok(Some(book)) => Some(book::replace(book)),
-            _ => None,
-        };
-        // SAFETY: The registry is locked, and books are replaced under its lock only.
-        let book = unsafe { book::current() };
-        let in_use =
-            |ip: u64| book.is_some_and(|book| routes::find(&book.tables.routes, ip).is_some());
-        let mut gone = KVec::new();
-        let mut at = 0;
-        while at < self.groups.len() {
-            if self.groups[at].has_any(in_use) {
-                // Without memory all its sites stay; the handler sends their calls on.
-                let _ = self.groups[at].keep(in_use);
-                at += 1;
-            } else if gone.reserve(1, GFP_KERNEL).is_ok() {
-                if let Ok(group) = self.groups.remove(at) {
-                    let _ = gone.push_within_capacity(group);
-                }
-            } else {
-                break;
-            }
-        }
-        Next::Tidy(retired, gone)
-    }
-
-    fn settled(&mut self) {
-        self.state = State::Idle;
-        self.report.flags &= !uapi::TRANSITION_SETTLING;
-        // SAFETY: No requirements.
-        unsafe { ffi::lp_event() };
-    }
-}
-
-/// What the driver does next.
-pub(crate) enum Next {
-    /// It waits, if not for so many milliseconds then until it is kicked.
-    Wait(Option<u32>),
-    /// It ends what is left of the transition.
-    Settle(Remains),
-    /// It drops what nobody needs any more.
-    Tidy(Option<Retired>, KVec<Active>),
-}
-
-/// The driver's turn; see `driver.c`. What takes time it does with the registry unlocked.
-#[no_mangle]
-extern "C" fn lpatch_drive() -> isize {
-    loop {
-        let next = registry::with(|registry| {
-            registry.step();
-            Ok(registry.engine().next())
-        });
-        match next {
-            Ok(Next::Wait(Some(ms))) => return ms as isize,
-            Ok(Next::Wait(None)) | Err(_) => return -1,
-            Ok(Next::Settle(remains)) => settle(remains),
-            Ok(Next::Tidy(book, groups)) => {
-                drop(book);
-                drop(groups);
-                let _ = registry::with(|registry| {
-                    registry.engine().settled();
-                    Ok(())
-                });
-            }
-        }
-    }
-}
-
-fn settle(remains: Remains) {
-    let Remains {
-        before,
-        afterwards,
-        side,
-    } = remains;
-    // SAFETY: They are on since the beginning of the transition.
-    unsafe { ffi::lp_hooks_off() };
-    let retired =
-        registry::with(|registry| Ok(registry.engine().publish_settled(afterwards, side)));
-    // Each waits for readers.
-    drop(before);
-    drop(retired);
-    let _ = registry::with(|registry| {
-        registry.engine().settled();
-        Ok(())
-    });
 }

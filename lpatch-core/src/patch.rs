@@ -8,65 +8,20 @@
 
 use crate::{
     callbacks::Callbacks,
-    facts::{self, Running},
     kallsyms::Names,
-    memory::{Mapped, Run, Runs},
-    model::{
-        arrive, fentry, finalize,
-        image::Image,
-        refusal::Refusal,
-        transition::stack::Span,
-        verify::{self, Area, Reservation},
-    },
-    modules::{self, Modules, OwnModule, VMLINUX},
-    redirect::Ready,
-    targets::Coming,
-    uapi::{self, Reason, NAME_LEN, VERSION_LEN},
+    memory::Runs,
+    model::{refusal::Refusal, transition::stack::Span},
+    modules::{Modules, OwnModule},
+    uapi::{self, NAME_LEN, VERSION_LEN},
 };
 use kernel::prelude::*;
 
-/// Room in the arena for one patch, with the lengths that were asked for.
-pub(crate) struct Reserved {
-    pub(crate) runs: Runs,
-    pub(crate) request: uapi::Reserve,
-}
+mod arrival;
+mod sites;
+mod staged;
 
-impl Reserved {
-    /// Addresses and lengths, as the image is verified against them.
-    fn reservation(&self) -> Reservation {
-        let area = |run: &Run, len: u32| Area {
-            addr: run.addr as u64,
-            len: len.into(),
-        };
-        let (runs, request) = (&self.runs, &self.request);
-        Reservation {
-            text: area(&runs.text, request.text_len),
-            rodata: area(&runs.rodata, request.rodata_len),
-            data: area(&runs.data, request.data_len),
-            orcs: request.orcs.into(),
-            exs: request.exs.into(),
-            bugs: request.bugs.into(),
-        }
-    }
-}
-
-/// A verified image, with everything that its installation needs. Nothing of it is visible yet; dropping
-/// it takes everything back.
-pub(crate) struct Staged {
-    mapped: Mapped,
-    text: KVVec<u8>,
-    sites: KVVec<Site>,
-    modules: Modules,
-    /// As long as the registry is locked: then we hear when they go.
-    _targets: Modules,
-    own: OwnModule,
-    names: Strings,
-    about: KVec<KVVec<u8>>,
-    image: KVVec<u8>,
-    funcs: KVVec<uapi::Func>,
-    colds: KVVec<uapi::Cold>,
-    callbacks: Callbacks,
-}
+pub(crate) use sites::Site;
+pub(crate) use staged::{Reserved, Staged};
 
 /// The strings of a patch and its symbols.
 struct Strings {
@@ -74,182 +29,6 @@ struct Strings {
     patch: KVVec<u8>,
     strings: KVVec<u8>,
     ksyms: KVVec<uapi::Ksym>,
-}
-
-impl Staged {
-    /// Checks every claim of the image against the reservation and the running kernel.
-    pub(crate) fn new(
-        image: &Image<'_>,
-        bytes: &[u8],
-        reserved: &Reserved,
-        facts: &finalize::Facts,
-        module: &'static ThisModule,
-    ) -> Result<Self, Refusal> {
-        if !facts::unsigned_allowed() {
-            return Err(Reason::Lockdown.into());
-        }
-        // Modules first: what is verified about them has to stay true. Those whose functions are replaced may go later.
-        let about = about(image)?;
-        let is_target = |name: &[u8]| about.iter().any(|other| &other[..] == name);
-        let modules = Modules::pin(image, |name| !is_target(name))?;
-        let targets = Modules::pin(image, is_target)?;
-        let own = OwnModule::get(module).ok_or(Reason::NotReady)?;
-        let running = Running::new();
-        verify::verify(image, &reserved.reservation(), &running)?;
-
-        let base = reserved.runs.text.addr as u64;
-        let mut text = KVVec::with_capacity(image.text.len(), GFP_KERNEL)?;
-        text.extend_from_slice(image.text, GFP_KERNEL)?;
-        finalize::finalize(&mut text, base, image.sites, facts)?;
-
-        Ok(Self {
-            mapped: Mapped::new(&reserved.runs)?,
-            text,
-            sites: sites(image, base)?,
-            modules,
-            _targets: targets,
-            own,
-            image: if about.is_empty() {
-                KVVec::new()
-            } else {
-                copy(bytes)?
-            },
-            about,
-            names: Strings {
-                patch: copy(image.name())?,
-                strings: copy(image.strings())?,
-                ksyms: collect(image.ksyms.iter(), image.ksyms.len())?,
-            },
-            funcs: collect(image.funcs.iter(), image.funcs.len())?,
-            colds: collect(image.colds.iter(), image.colds.len())?,
-            callbacks: Callbacks::new(image, base)?,
-        })
-    }
-
-    /// The symbols that the patch will have.
-    pub(crate) fn names<'a>(&'a self, reserved: &Reserved) -> Names<'a> {
-        self.names.at(reserved)
-    }
-
-    /// Writes the patch into its memory. Cannot fail. The caller fills the tables.
-    pub(crate) fn install(self, image: &Image<'_>, reserved: Reserved, id: u64, now: u64) -> Patch {
-        let Self {
-            mapped,
-            text,
-            sites,
-            modules,
-            _targets,
-            own,
-            names,
-            about,
-            image: bytes,
-            funcs,
-            colds,
-            callbacks,
-        } = self;
-        mapped.write(&reserved.runs, &text, image.rodata, image.data);
-        Patch {
-            name: image.header.name,
-            version: image.header.version,
-            set: image.header.set,
-            cumulative: image.replaces(),
-            id,
-            reserved,
-            names,
-            about,
-            image: bytes,
-            funcs,
-            colds,
-            callbacks,
-            loaded_ns: now,
-            enabled_ns: 0,
-            sites,
-            pinned: false,
-            _modules: modules,
-            _own: own,
-        }
-    }
-}
-
-/// The modules that functions or callbacks of an image are about. Those that are not loaded have to be really not
-/// there: who loads them must not have passed us already.
-fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
-    let mut all: KVec<KVVec<u8>> = KVec::new();
-    let funcs = image.funcs.iter().map(|func| func.objname);
-    let callbacks = image.callbacks.iter().map(|callback| callback.objname);
-    for objname in Iterator::chain(funcs, callbacks) {
-        let name = image.string(objname)?;
-        if name != VMLINUX && !all.iter().any(|other| &other[..] == name) {
-            all.push(copy(name)?, GFP_KERNEL)?;
-        }
-    }
-    for func in image.funcs.iter().filter(|func| func.old_addr == 0) {
-        if modules::exists(image.string(func.objname)?) {
-            return Err(Reason::NotReady.into());
-        }
-    }
-    for symbol in image.symbols.iter().filter(|symbol| symbol.addr == 0) {
-        if modules::exists(image.string(symbol.objname)?) {
-            return Err(Reason::NotReady.into());
-        }
-    }
-    Ok(all)
-}
-
-/// A function's fentry site, and what it is replaced by.
-#[derive(Clone, Copy)]
-pub(crate) struct Site {
-    /// 0: its module is not loaded.
-    pub(crate) ip: u64,
-    pub(crate) new: u64,
-}
-
-/// The fentry sites of the functions that the image names, in that order, and their replacements in its text at `base`.
-/// All of them are known to ftrace.
-fn sites(image: &Image<'_>, base: u64) -> Result<KVVec<Site>, Refusal> {
-    let mut sites = KVVec::with_capacity(image.funcs.len(), GFP_KERNEL)?;
-    let mut ips = KVVec::with_capacity(image.funcs.len(), GFP_KERNEL)?;
-    for (i, func) in image.funcs.iter().enumerate() {
-        if func.old_addr == 0 {
-            let new = base + u64::from(func.new_off);
-            sites.push(Site { ip: 0, new }, GFP_KERNEL)?;
-            continue;
-        }
-        let site = site(&func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
-        ips.push(site.ip as usize, GFP_KERNEL)?;
-        sites.push(site, GFP_KERNEL)?;
-    }
-    if ips.is_empty() {
-        return Ok(sites);
-    }
-    match Ready::new(ips) {
-        Ok(_) => Ok(sites),
-        // ftrace knows no site at one of the addresses. Find out which.
-        Err(error) if error == EINVAL => {
-            for (i, site) in sites.iter().enumerate().filter(|(_, site)| site.ip != 0) {
-                let mut one = KVVec::new();
-                one.push(site.ip as usize, GFP_KERNEL)?;
-                if Ready::new(one).is_err_and(|error| error == EINVAL) {
-                    return Err(Refusal::at(Reason::FuncFentry, i));
-                }
-            }
-            Err(Refusal::new(Reason::FuncFentry))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Where the call of a function is redirected, if it has a place for that.
-fn site(func: &uapi::Func, base: u64) -> Option<Site> {
-    let mut start = [0; 16];
-    if !facts::read(func.old_addr, &mut start) {
-        return None;
-    }
-    let fentry = fentry::site(&start)?;
-    Some(Site {
-        ip: func.old_addr + u64::from(fentry.offset),
-        new: base + u64::from(func.new_off),
-    })
 }
 
 fn copy(bytes: &[u8]) -> Result<KVVec<u8>, Refusal> {
@@ -358,83 +137,6 @@ impl Patch {
             start: cold.addr,
             end: cold.addr + u64::from(cold.len),
         })
-    }
-
-    /// A module that it is about is coming: its symbols are found, the fields that depend on them written, its functions
-    /// checked. On failure nothing of it is in use; `depart` takes the rest back.
-    pub(crate) fn arrive(&mut self, coming: &Coming<'_>) -> Result<(), Refusal> {
-        let bytes = copy(&self.image)?;
-        let image = Image::parse(&bytes, facts::crc32)?;
-        let mut addrs = KVVec::with_capacity(image.symbols.len(), GFP_KERNEL)?;
-        for (i, symbol) in image.symbols.iter().enumerate() {
-            let addr = if image.string(symbol.objname)? == coming.name {
-                let name = image.string(symbol.name)?;
-                Some(coming.find(name, symbol.sympos, i, Reason::Symbol)?.addr)
-            } else {
-                None
-            };
-            addrs.push(addr, GFP_KERNEL)?;
-        }
-        let running = Running::new();
-        let base = self.reserved.runs.text.addr as u64;
-        for (i, func) in image.funcs.iter().enumerate() {
-            if image.string(func.objname)? != coming.name {
-                continue;
-            }
-            let name = image.string(func.name)?;
-            let found = coming.find(name, func.sympos, i, Reason::FuncSymbol)?;
-            let (addr, len) = (found.addr, found.len);
-            arrive::func(&image, i, found, &running)?;
-            let there = uapi::Func {
-                old_addr: addr,
-                old_len: u32::try_from(len).unwrap_or(u32::MAX),
-                ..func
-            };
-            let refused = || Refusal::at(Reason::FuncFentry, i);
-            let site = site(&there, base).ok_or_else(refused)?;
-            let mut one = KVVec::new();
-            one.push(site.ip as usize, GFP_KERNEL)?;
-            Ready::new(one).map_err(|_| refused())?;
-            for cold in coming.colds(name)?.iter() {
-                let cold = uapi::Cold {
-                    func: i as u32,
-                    addr: cold.addr,
-                    len: u32::try_from(cold.len).unwrap_or(u32::MAX),
-                    ..Default::default()
-                };
-                self.colds.push(cold, GFP_KERNEL)?;
-            }
-            if let (Some(slot), Some(old)) = (self.sites.get_mut(i), self.funcs.get_mut(i)) {
-                *slot = site;
-                *old = there;
-            }
-        }
-        let mut mapped = Mapped::new(&self.reserved.runs)?;
-        let runs = &self.reserved.runs;
-        let addr_of = |i: usize| addrs.get(i).copied().flatten();
-        let reservation = self.reserved.reservation();
-        let put = |section: u8, offset: u32, field: &[u8]| {
-            mapped.put(runs, section, offset as usize, field);
-        };
-        arrive::fields(&image, &reservation, addr_of, put)?;
-        mapped.sync();
-        Ok(())
-    }
-
-    /// A module is going: its functions are not replaced any more.
-    pub(crate) fn depart(&mut self, module: &[u8]) {
-        for i in 0..self.funcs.len() {
-            if self.names.get(self.funcs[i].objname) != module {
-                continue;
-            }
-            self.funcs[i].old_addr = 0;
-            self.funcs[i].old_len = 0;
-            if let Some(site) = self.sites.get_mut(i) {
-                site.ip = 0;
-            }
-        }
-        let Self { colds, funcs, .. } = self;
-        colds.retain(|cold| (funcs.get(cold.func as usize)).is_some_and(|func| func.old_addr != 0));
     }
 
     /// Its callbacks and states.

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From an image to an installed patch: all that can fail is done before anything of it is visible.
+
+use super::{
+    collect, copy,
+    sites::{sites, Site},
+    Patch, Strings,
+};
+use crate::{
+    callbacks::Callbacks,
+    facts::{self, Running},
+    kallsyms::Names,
+    memory::{Mapped, Run, Runs},
+    model::{
+        finalize,
+        image::Image,
+        refusal::Refusal,
+        verify::{self, Area, Reservation},
+    },
+    modules::{self, Modules, OwnModule, VMLINUX},
+    uapi::{self, Reason},
+};
+use kernel::prelude::*;
+
+/// Room in the arena for one patch, with the lengths that were asked for.
+pub(crate) struct Reserved {
+    pub(crate) runs: Runs,
+    pub(crate) request: uapi::Reserve,
+}
+
+impl Reserved {
+    /// Addresses and lengths, as the image is verified against them.
+    pub(super) fn reservation(&self) -> Reservation {
+        let area = |run: &Run, len: u32| Area {
+            addr: run.addr as u64,
+            len: len.into(),
+        };
+        let (runs, request) = (&self.runs, &self.request);
+        Reservation {
+            text: area(&runs.text, request.text_len),
+            rodata: area(&runs.rodata, request.rodata_len),
+            data: area(&runs.data, request.data_len),
+            orcs: request.orcs.into(),
+            exs: request.exs.into(),
+            bugs: request.bugs.into(),
+        }
+    }
+}
+
+/// A verified image, with everything that its installation needs. Nothing of it is visible yet; dropping
+/// it takes everything back.
+pub(crate) struct Staged {
+    mapped: Mapped,
+    text: KVVec<u8>,
+    sites: KVVec<Site>,
+    modules: Modules,
+    /// As long as the registry is locked: then we hear when they go.
+    _targets: Modules,
+    own: OwnModule,
+    names: Strings,
+    about: KVec<KVVec<u8>>,
+    image: KVVec<u8>,
+    funcs: KVVec<uapi::Func>,
+    colds: KVVec<uapi::Cold>,
+    callbacks: Callbacks,
+}
+
+impl Staged {
+    /// Checks every claim of the image against the reservation and the running kernel.
+    pub(crate) fn new(
+        image: &Image<'_>,
+        bytes: &[u8],
+        reserved: &Reserved,
+        facts: &finalize::Facts,
+        module: &'static ThisModule,
+    ) -> Result<Self, Refusal> {
+        if !facts::unsigned_allowed() {
+            return Err(Reason::Lockdown.into());
+        }
+        // Modules first: what is verified about them has to stay true. Those whose functions are replaced may go later.
+        let about = about(image)?;
+        let is_target = |name: &[u8]| about.iter().any(|other| &other[..] == name);
+        let modules = Modules::pin(image, |name| !is_target(name))?;
+        let targets = Modules::pin(image, is_target)?;
+        let own = OwnModule::get(module).ok_or(Reason::NotReady)?;
+        let running = Running::new();
+        verify::verify(image, &reserved.reservation(), &running)?;
+
+        let base = reserved.runs.text.addr as u64;
+        let mut text = KVVec::with_capacity(image.text.len(), GFP_KERNEL)?;
+        text.extend_from_slice(image.text, GFP_KERNEL)?;
+        finalize::finalize(&mut text, base, image.sites, facts)?;
+
+        Ok(Self {
+            mapped: Mapped::new(&reserved.runs)?,
+            text,
+            sites: sites(image, base)?,
+            modules,
+            _targets: targets,
+            own,
+            image: if about.is_empty() {
+                KVVec::new()
+            } else {
+                copy(bytes)?
+            },
+            about,
+            names: Strings {
+                patch: copy(image.name())?,
+                strings: copy(image.strings())?,
+                ksyms: collect(image.ksyms.iter(), image.ksyms.len())?,
+            },
+            funcs: collect(image.funcs.iter(), image.funcs.len())?,
+            colds: collect(image.colds.iter(), image.colds.len())?,
+            callbacks: Callbacks::new(image, base)?,
+        })
+    }
+
+    /// The symbols that the patch will have.
+    pub(crate) fn names<'a>(&'a self, reserved: &Reserved) -> Names<'a> {
+        self.names.at(reserved)
+    }
+
+    /// Writes the patch into its memory. Cannot fail. The caller fills the tables.
+    pub(crate) fn install(self, image: &Image<'_>, reserved: Reserved, id: u64, now: u64) -> Patch {
+        let Self {
+            mapped,
+            text,
+            sites,
+            modules,
+            _targets,
+            own,
+            names,
+            about,
+            image: bytes,
+            funcs,
+            colds,
+            callbacks,
+        } = self;
+        mapped.write(&reserved.runs, &text, image.rodata, image.data);
+        Patch {
+            name: image.header.name,
+            version: image.header.version,
+            set: image.header.set,
+            cumulative: image.replaces(),
+            id,
+            reserved,
+            names,
+            about,
+            image: bytes,
+            funcs,
+            colds,
+            callbacks,
+            loaded_ns: now,
+            enabled_ns: 0,
+            sites,
+            pinned: false,
+            _modules: modules,
+            _own: own,
+        }
+    }
+}
+
+/// The modules that functions or callbacks of an image are about. Those that are not loaded have to be really not
+/// there: who loads them must not have passed us already.
+fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
+    let mut all: KVec<KVVec<u8>> = KVec::new();
+    let funcs = image.funcs.iter().map(|func| func.objname);
+    let callbacks = image.callbacks.iter().map(|callback| callback.objname);
+    for objname in Iterator::chain(funcs, callbacks) {
+        let name = image.string(objname)?;
+        if name != VMLINUX && !all.iter().any(|other| &other[..] == name) {
+            all.push(copy(name)?, GFP_KERNEL)?;
+        }
+    }
+    for func in image.funcs.iter().filter(|func| func.old_addr == 0) {
+        if modules::exists(image.string(func.objname)?) {
+            return Err(Reason::NotReady.into());
+        }
+    }
+    for symbol in image.symbols.iter().filter(|symbol| symbol.addr == 0) {
+        if modules::exists(image.string(symbol.objname)?) {
+            return Err(Reason::NotReady.into());
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loading and unloading of patch objects: what they take from the arena and from the tables, and when that is given back.
+
+use super::{now, Name, Registry};
+use crate::{
+    facts, ffi,
+    memory::{Mapped, Runs},
+    model::{extable, image::Image, orc, plan::Plan, refusal::Refusal},
+    patch::{Patch, Reserved, Staged},
+    tables::Bug,
+    uapi::{self, Reason},
+};
+use kernel::prelude::*;
+
+impl Registry {
+    /// Takes room in the arena.
+    pub(crate) fn reserve(&mut self, request: &uapi::Reserve) -> Result<Reserved, Refusal> {
+        let plan = Plan::new(request)?;
+        let full = |reason: Reason| move |largest: u64| Refusal::new(reason).value(largest);
+        let m = &mut self.memory;
+        let text = m
+            .text
+            .take(plan.text_pages)
+            .map_err(full(Reason::ArenaText))?;
+        let rodata = match m.rodata.take(plan.rodata_pages) {
+            Ok(run) => run,
+            Err(largest) => {
+                m.text.give(text);
+                return Err(full(Reason::ArenaRodata)(largest));
+            }
+        };
+        let data = match m.data.take(plan.data_pages) {
+            Ok(run) => run,
+            Err(largest) => {
+                m.text.give(text);
+                m.rodata.give(rodata);
+                return Err(full(Reason::ArenaData)(largest));
+            }
+        };
+        let bugs = match m.bugs.take(plan.bugs) {
+            Ok(run) => run,
+            Err(largest) => {
+                m.text.give(text);
+                m.rodata.give(rodata);
+                m.data.give(data);
+                return Err(full(Reason::ArenaBugs)(largest));
+            }
+        };
+        Ok(Reserved {
+            runs: Runs {
+                text,
+                rodata,
+                data,
+                bugs,
+            },
+            request: *request,
+        })
+    }
+
+    /// Gives a reservation back that no patch came of.
+    pub(crate) fn release(&mut self, reserved: Reserved) {
+        self.memory.give(reserved.runs);
+    }
+
+    /// Verifies and installs an image. Takes the reservation only on success.
+    pub(crate) fn load(
+        &mut self,
+        slot: &mut Option<Reserved>,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        if !self.kallsyms.is_ready() {
+            return Err(Reason::NotReady.into());
+        }
+        let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
+        let facts = self.facts?;
+        let image = Image::parse(bytes, facts::crc32)?;
+        if self.position(&image.header.name).is_ok() {
+            return Err(Reason::Exists.into());
+        }
+        let staged = Staged::new(&image, bytes, reserved, &facts, self.module)?;
+        let loaded = self.patches.iter().map(Patch::names);
+        let names = Iterator::chain(loaded, core::iter::once(staged.names(reserved)));
+        let prepared = self.kallsyms.prepare(names)?;
+        self.patches.reserve(1, GFP_KERNEL)?;
+
+        // Nothing fails from here on.
+        let Some(reserved) = slot.take() else {
+            return Err(Reason::NoReservation.into());
+        };
+        let patch = staged.install(&image, reserved, self.next_id, now());
+        self.next_id += 1;
+        self.fill_tables(&image, patch.runs());
+        self.kallsyms.publish(prepared);
+        pr_info!(
+            "loaded patch '{}': {} functions\n",
+            Name(patch.name()),
+            patch.funcs().len()
+        );
+        if self.patches.push_within_capacity(patch).is_err() {
+            unreachable!("room was reserved");
+        }
+        Ok(())
+    }
+
+    /// Fills the table slots of a patch that is written and that nothing executes yet.
+    fn fill_tables(&self, image: &Image<'_>, runs: &Runs) {
+        let run = runs.text.slots();
+        // Both fit: the plan counted the slots, and `verify` the entries against it.
+        orc::fill(run, image.orcs)
+            .into_iter()
+            .flatten()
+            .for_each(|slot| self.tables.set_orc(slot));
+        extable::fill(run, image.exs)
+            .into_iter()
+            .flatten()
+            .for_each(|slot| self.tables.set_ex(slot));
+
+        let string = |offset: u32| match offset {
+            uapi::NO_OFFSET => 0,
+            offset => runs.rodata.addr + offset as usize,
+        };
+        for (i, bug) in image.bugs.iter().enumerate() {
+            let bug = Bug {
+                insn: runs.text.addr + bug.insn as usize,
+                format: string(bug.format),
+                file: string(bug.file),
+                line: bug.line,
+                flags: bug.flags,
+            };
+            self.tables.set_bug(runs.bugs.first + i, bug);
+        }
+    }
+
+    /// Makes the table slots of a patch match nothing.
+    fn clear_tables(&self, runs: &Runs) {
+        self.tables.clear(runs.text.slots());
+        for slot in runs.bugs.first..runs.bugs.first + runs.bugs.units {
+            self.tables.clear_bug(slot);
+        }
+    }
+
+    /// Where a patch is that may be unloaded as soon as nobody is in it.
+    fn unused(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {
+        let at = self.position(name)?;
+        let id = self.patches[at].id();
+        match self.engine.state_of(id) {
+            uapi::STATE_LOADED => {}
+            uapi::STATE_ENABLED => return Err(Reason::Enabled.into()),
+            _ => return Err(Refusal::new(Reason::InTransition).value(id)),
+        }
+        if self.patches[at].is_pinned() {
+            return Err(Reason::Pinned.into());
+        }
+        Ok(at)
+    }
+
+    /// Whether it makes sense to wait until a patch can be unloaded: the refusal if not.
+    pub(crate) fn unloadable(&self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        self.unused(name).map(drop)
+    }
+
+    /// Frees a patch that is not enabled, if nothing can be executing in it.
+    pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+        let at = self.unused(name)?;
+        if !self.engine.grace_is_over() {
+            return Err(Reason::Grace.into());
+        }
+        let others = self
+            .patches
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != at)
+            .map(|(_, p)| p.names());
+        let prepared = self.kallsyms.prepare(others)?;
+        let mapped = Mapped::new(self.patches[at].runs())?;
+
+        // Nothing enters the text any more, since `disable` waited for the handlers. Who is still inside?
+        let range = self.patches[at].runs().text.range();
+        let mut pid = 0;
+        // SAFETY: The pointer is to a local variable.
+        if unsafe { ffi::lp_text_user(range.start, range.end, &mut pid) } != 0 {
+            return Err(Refusal::new(Reason::Busy).value(pid.unsigned_abs().into()));
+        }
+
+        // Nothing fails from here on.
+        self.kallsyms.publish(prepared);
+        let Ok(patch) = self.patches.remove(at) else {
+            return Err(Reason::NoSuchPatch.into());
+        };
+        self.clear_tables(patch.runs());
+        mapped.wipe(patch.runs());
+        pr_info!("unloaded patch '{}'\n", Name(patch.name()));
+        self.memory.give(patch.into_runs());
+        Ok(())
+    }
+}
