@@ -68,9 +68,7 @@ fn look(held: &Held, ranges: Ranges<'_>) -> (Found, Frames) {
         Found::OnCpu
     } else {
         // SAFETY: It is asleep and stays so.
-        tasks::if_asleep(held, |task| unsafe {
-            frames.read(walk::of(task), ranges)
-        })
+        tasks::if_asleep(held, |task| unsafe { frames.read(walk::of(task), ranges) })
     };
     if found == Found::OnCpu {
         // SAFETY: It is the current task of its CPU.
@@ -135,7 +133,11 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
 pub(crate) fn pending(moving: &mut Moving) -> Result<KVVec<Blocker>, Refusal> {
     // SAFETY: The registry is locked, and books are replaced under its lock only.
     let book = unsafe { book::current() };
-    let side = if moving.reversing { Side::To } else { Side::From };
+    let side = if moving.reversing {
+        Side::To
+    } else {
+        Side::From
+    };
     let mut all = KVVec::with_capacity(SHOWN, GFP_KERNEL)?;
     if let Some(ranges) = book.and_then(|book| book.ranges(side)) {
         for held in moving.who().iter().take(SHOWN) {
@@ -153,8 +155,7 @@ pub(crate) fn pending(moving: &mut Moving) -> Result<KVVec<Blocker>, Refusal> {
 
 /// The tasks that are in one of these spans now. `spans` are sorted and do not overlap.
 pub(crate) fn inside(spans: &[Span]) -> Result<KVVec<Blocker>, Refusal> {
-    let ranges =
-        Ranges::new(Side::From, spans).map_err(|_| crate::uapi::Reason::RelocOverlap)?;
+    let ranges = Ranges::new(Side::From, spans).map_err(|_| crate::uapi::Reason::RelocOverlap)?;
     let mut count = 0;
     tasks::each(|_| count += 1);
     let mut everybody = KVVec::with_capacity(book::with_room(count), GFP_KERNEL)?;
@@ -178,11 +179,16 @@ pub(crate) fn inside(spans: &[Span]) -> Result<KVVec<Blocker>, Refusal> {
 
 /// Says in the log who did not make it.
 pub(crate) fn log(blockers: &[Blocker]) {
-    let text = |field: &[u8]| -> usize { field.iter().position(|b| *b == 0).unwrap_or(field.len()) };
+    let text =
+        |field: &[u8]| -> usize { field.iter().position(|b| *b == 0).unwrap_or(field.len()) };
     for blocker in blockers.iter().take(8) {
         let comm = core::str::from_utf8(&blocker.comm[..text(&blocker.comm)]).unwrap_or("?");
         let func = core::str::from_utf8(&blocker.func[..text(&blocker.func)]).unwrap_or("?");
-        let func = if func.is_empty() { "no function of it" } else { func };
+        let func = if func.is_empty() {
+            "no function of it"
+        } else {
+            func
+        };
         pr_warn!("task {} ({comm}) is in {func}\n", blocker.pid);
     }
 }

@@ -131,7 +131,13 @@ impl Kallsyms {
                 };
                 let name = patch.strings.get(ksym.name as usize..).unwrap_or_default();
                 let name = name.split(|b| *b == 0).next().unwrap_or_default();
-                push(name, b"", section + ksym.offset as usize, ksym.size, ksym.letter)?;
+                push(
+                    name,
+                    b"",
+                    section + ksym.offset as usize,
+                    ksym.size,
+                    ksym.letter,
+                )?;
             }
             // The kernel takes a symbol to end where the next one begins.
             push(patch.name, b".end", patch.text_end, 0, b't')?;

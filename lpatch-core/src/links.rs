@@ -145,7 +145,10 @@ impl<'a> Links<'a> {
     }
 
     /// The sites of the routes for which `wanted` holds.
-    pub(crate) fn ips(routes: &[Route], wanted: impl Fn(u64) -> bool) -> Result<KVVec<usize>, Refusal> {
+    pub(crate) fn ips(
+        routes: &[Route],
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<KVVec<usize>, Refusal> {
         let mut ips = KVVec::new();
         for route in routes.iter().filter(|route| wanted(route.ip)) {
             ips.push(route.ip as usize, GFP_KERNEL)?;

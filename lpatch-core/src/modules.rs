@@ -77,10 +77,7 @@ pub(crate) struct Modules {
 
 impl Modules {
     /// Takes a reference to every module that a symbol or a function of the image names with an address, if it is wanted.
-    pub(crate) fn pin(
-        image: &Image<'_>,
-        wanted: impl Fn(&[u8]) -> bool,
-    ) -> Result<Self, Refusal> {
+    pub(crate) fn pin(image: &Image<'_>, wanted: impl Fn(&[u8]) -> bool) -> Result<Self, Refusal> {
         let mut pinned = KVec::new();
         let mut names: KVec<&[u8]> = KVec::new();
         let symbols = image

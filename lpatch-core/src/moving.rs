@@ -88,9 +88,7 @@ impl Moving {
         // Nobody else has it yet, so it is idle.
         let begun = transition.begin();
         let before = book::replace(Some(book));
-        let live = begun
-            .map_err(not_begun)
-            .and_then(|()| go_live(&motion));
+        let live = begun.map_err(not_begun).and_then(|()| go_live(&motion));
         if let Err(error) = live {
             let _ = transition.abort();
             drop(before.republish());
@@ -360,10 +358,7 @@ fn fill(motion: &Motion) -> Result<(), NotBegun> {
 }
 
 /// Looks which tasks have not moved back; 0 of them, and it is complete.
-fn survey<S>(
-    transition: &Transition<S>,
-    mut outside: impl FnMut(Task),
-) -> Result<usize, Refused>
+fn survey<S>(transition: &Transition<S>, mut outside: impl FnMut(Task)) -> Result<usize, Refused>
 where
     S: core::ops::Deref<Target = [crate::model::transition::atomic::AtomicUsize]>,
 {

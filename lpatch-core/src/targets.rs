@@ -224,10 +224,7 @@ impl Registry {
         for at in 0..self.patches.len() {
             let id = self.patches[at].id();
             let in_transition = Engine::in_transition(&self.engine) == Some(id);
-            let left_out = matches!(
-                kind,
-                uapi::CALLBACK_POST_PATCH | uapi::CALLBACK_PRE_UNPATCH
-            );
+            let left_out = matches!(kind, uapi::CALLBACK_POST_PATCH | uapi::CALLBACK_PRE_UNPATCH);
             if in_transition && left_out {
                 continue;
             }
