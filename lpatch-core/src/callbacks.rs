@@ -23,7 +23,7 @@ struct Object {
     name: KVVec<u8>,
     /// The address of the callback of each kind, or 0.
     kinds: [usize; 4],
-    /// The index in the image of the pre-patch callback, for the refusal.
+    /// The index in the image of the pre-patch callback, or of the object in the description, for the refusal.
     index: usize,
     /// Whether it has its new functions, or is getting them.
     patched: bool,
@@ -57,9 +57,17 @@ impl Others {
 }
 
 impl Callbacks {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: KVec::new(),
+            states: KVVec::new(),
+        }
+    }
+
     /// Those of an image whose text is at `base`.
-    pub(crate) fn new(image: &Image<'_>, base: u64) -> Result<Self, Refusal> {
-        let mut objects: KVec<Object> = KVec::new();
+    pub(crate) fn of_image(image: &Image<'_>, base: u64) -> Result<Self, Refusal> {
+        let mut all = Self::new();
         // The kernel first, then the modules by name, as the image has them.
         let is_kernel = |objname: u32| image.string(objname).is_ok_and(|name| name == VMLINUX);
         let kernel = image.callbacks.iter().enumerate();
@@ -67,45 +75,66 @@ impl Callbacks {
         let modules = image.callbacks.iter().enumerate();
         let modules = modules.filter(|(_, callback)| !is_kernel(callback.objname));
         for (index, callback) in Iterator::chain(kernel, modules) {
-            let name = image.string(callback.objname)?;
-            let known = |object: &Object| object.name.strip_suffix(b"\0") == Some(name);
-            let at = match objects.iter().position(known) {
-                Some(at) => at,
-                None => {
-                    let mut with_nul = KVVec::with_capacity(name.len() + 1, GFP_KERNEL)?;
-                    with_nul.extend_from_slice(name, GFP_KERNEL)?;
-                    with_nul.push(0, GFP_KERNEL)?;
-                    let object = Object {
-                        name: with_nul,
-                        kinds: [0; 4],
-                        index,
-                        patched: false,
-                    };
-                    objects.push(object, GFP_KERNEL)?;
-                    objects.len() - 1
-                }
-            };
-            let object = &mut objects[at];
-            if callback.kind == uapi::CALLBACK_PRE_PATCH {
-                object.index = index;
-            }
-            // Kinds count from 1; the image was verified.
-            let kind = (callback.kind as usize).wrapping_sub(1);
-            if let Some(slot) = object.kinds.get_mut(kind) {
-                *slot = base as usize + callback.offset as usize;
-            }
+            let addr = base as usize + callback.offset as usize;
+            all.add(image.string(callback.objname)?, callback.kind, addr, index)?;
         }
-        let mut states = KVVec::with_capacity(image.states.len(), GFP_KERNEL)?;
         for state in image.states.iter() {
-            let state = ffi::lp_state {
-                id: state.id,
-                version: state.version,
-                reserved: 0,
-                data: ptr::null_mut(),
-            };
-            states.push(state, GFP_KERNEL)?;
+            all.add_state(state.id, state.version)?;
         }
-        Ok(Self { objects, states })
+        Ok(all)
+    }
+
+    /// Adds a callback at this address; `kind`: `CALLBACK_*`; `index`: for refusals. `false`: the object has one of the kind.
+    /// Objects are called in the order in which they are added.
+    pub(crate) fn add(
+        &mut self,
+        objname: &[u8],
+        kind: u32,
+        addr: usize,
+        index: usize,
+    ) -> Result<bool, Refusal> {
+        let at = match self.object(objname) {
+            Some(at) => at,
+            None => {
+                let mut with_nul = KVVec::with_capacity(objname.len() + 1, GFP_KERNEL)?;
+                with_nul.extend_from_slice(objname, GFP_KERNEL)?;
+                with_nul.push(0, GFP_KERNEL)?;
+                let object = Object {
+                    name: with_nul,
+                    kinds: [0; 4],
+                    index,
+                    patched: false,
+                };
+                self.objects.push(object, GFP_KERNEL)?;
+                self.objects.len() - 1
+            }
+        };
+        let object = &mut self.objects[at];
+        if kind == uapi::CALLBACK_PRE_PATCH {
+            object.index = index;
+        }
+        // Kinds count from 1.
+        let slot = object.kinds.get_mut((kind as usize).wrapping_sub(1));
+        let Some(slot) = slot.filter(|slot| **slot == 0) else {
+            return Ok(false);
+        };
+        *slot = addr;
+        Ok(true)
+    }
+
+    /// Adds a state, whose id is higher than those of the others; else `false`.
+    pub(crate) fn add_state(&mut self, id: u64, version: u32) -> Result<bool, Refusal> {
+        if self.states.last().is_some_and(|last| last.id >= id) {
+            return Ok(false);
+        }
+        let state = ffi::lp_state {
+            id,
+            version,
+            reserved: 0,
+            data: ptr::null_mut(),
+        };
+        self.states.push(state, GFP_KERNEL)?;
+        Ok(true)
     }
 
     /// The states that it declares, sorted by id.
@@ -230,7 +259,7 @@ impl Callbacks {
         };
         let name = object.name.as_ptr().cast();
         let may_refuse = i32::from(kind == uapi::CALLBACK_PRE_PATCH);
-        // SAFETY: It is a function of the patch's text for callbacks of this kind (the image was verified, and says so);
+        // SAFETY: It is a function of the patch's text for callbacks of this kind (the image was verified, or the module says so);
         // the arrays and the name live longer than the call; the registry is locked.
         unsafe { ffi::lp_callback(function, may_refuse, name, module, &states) }
     }

@@ -22,6 +22,18 @@ impl From<Error> for Refusal {
     }
 }
 
+impl Refusal {
+    /// What who asked is told, where the reason has no place.
+    pub(crate) fn errno(&self) -> Error {
+        let refused = i32::try_from(self.value).ok().filter(|value| *value != 0);
+        match (self.reason, refused) {
+            // `from_errno()` makes EINVAL of what is none.
+            (Reason::Callback, Some(value)) => Error::from_errno(-value),
+            (reason, _) => errno(reason),
+        }
+    }
+}
+
 /// What the system call returns for a refusal.
 pub(crate) fn errno(reason: Reason) -> Error {
     match reason {

@@ -4,7 +4,8 @@
 //!
 //! `device` takes requests, `registry` keeps the patches, `patch` is the life of one. Below them, each in
 //! one file: `memory` (the arena), `tables` and `kallsyms` (what the kernel looks up about patched code),
-//! `redirect` (ftrace), `modules` (references), `shadow` (shadow variables), `facts` (the running kernel).
+//! `redirect` (ftrace), `modules` (references), `patch_module` and `symbols` (patches that are kernel modules),
+//! `shadow` (shadow variables), `facts` (the running kernel).
 //! What needs no kernel is in `model`, what C has to do in `shim`.
 
 use core::pin::Pin;
@@ -33,9 +34,11 @@ mod modules;
 mod movers;
 mod moving;
 mod patch;
+mod patch_module;
 mod redirect;
 mod registry;
 mod shadow;
+mod symbols;
 mod tables;
 mod targets;
 mod tasks;

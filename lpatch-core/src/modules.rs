@@ -32,6 +32,18 @@ impl Pinned {
         NonNull::new(module.cast()).map(Self)
     }
 
+    /// A module that is calling us, or `None` if it is going away.
+    ///
+    /// # Safety
+    ///
+    /// The module is alive.
+    pub(crate) unsafe fn caller(module: NonNull<core::ffi::c_void>) -> Option<Self> {
+        // SAFETY: As this function's.
+        let taken = unsafe { bindings::try_module_get(module.as_ptr().cast()) };
+        // INVARIANT: We have just taken a reference.
+        taken.then_some(Self(module))
+    }
+
     /// Its `struct module`.
     pub(crate) fn as_ptr(&self) -> *mut core::ffi::c_void {
         self.0.as_ptr()
@@ -71,6 +83,7 @@ impl Drop for OwnModule {
 }
 
 /// The modules that an image refers to.
+#[derive(Default)]
 pub(crate) struct Modules {
     _pinned: KVec<Pinned>,
 }

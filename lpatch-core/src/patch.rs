@@ -4,7 +4,7 @@
 //!
 //! `Reserved` (memory, no contents) → [`Staged`] (verified, everything that can fail is done, nothing of it
 //! visible) → [`Patch`] (in memory and in the tables). Each step consumes the one before. Whether calls are sent into a
-//! patch is the engine's business.
+//! patch is the engine's business. The code of a patch that a module registers is in place already: it begins as a [`Patch`].
 
 use crate::{
     callbacks::Callbacks,
@@ -12,16 +12,21 @@ use crate::{
     memory::Runs,
     model::{refusal::Refusal, transition::stack::Span},
     modules::{Modules, OwnModule},
+    patch_module::Home,
     uapi::{self, NAME_LEN, VERSION_LEN},
 };
 use kernel::prelude::*;
 
 mod arrival;
+mod body;
 mod sites;
 mod staged;
 
 pub(crate) use sites::Site;
 pub(crate) use staged::{Reserved, Staged};
+
+use body::Body;
+use sites::sites;
 
 /// The strings of a patch and its symbols.
 struct Strings {
@@ -63,6 +68,21 @@ impl Strings {
     }
 }
 
+/// What the author of a patch says about it.
+pub(crate) struct Title {
+    pub(crate) name: [u8; NAME_LEN],
+    pub(crate) version: [u8; VERSION_LEN],
+    pub(crate) set: [u8; NAME_LEN],
+    pub(crate) cumulative: bool,
+}
+
+/// The functions that a patch replaces: those of [`uapi::Image`], with their strings.
+pub(crate) struct Replaced {
+    pub(crate) strings: KVVec<u8>,
+    pub(crate) funcs: KVVec<uapi::Func>,
+    pub(crate) colds: KVVec<uapi::Cold>,
+}
+
 /// An installed patch.
 pub(crate) struct Patch {
     name: [u8; NAME_LEN],
@@ -70,12 +90,10 @@ pub(crate) struct Patch {
     set: [u8; NAME_LEN],
     cumulative: bool,
     id: u64,
-    reserved: Reserved,
+    body: Body,
     names: Strings,
     /// The modules that functions or callbacks are about.
     pub(crate) about: KVec<KVVec<u8>>,
-    /// The image, for when such a module comes; else empty.
-    image: KVVec<u8>,
     funcs: KVVec<uapi::Func>,
     colds: KVVec<uapi::Cold>,
     callbacks: Callbacks,
@@ -90,6 +108,48 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
+    /// A patch whose code is there already, in a module. Nothing of it is visible yet. `about`: the modules that
+    /// functions or callbacks are about.
+    pub(crate) fn of_module(
+        home: Home,
+        title: Title,
+        replaced: Replaced,
+        callbacks: Callbacks,
+        about: KVec<KVVec<u8>>,
+        own: OwnModule,
+    ) -> Result<Self, Refusal> {
+        let sites = sites(&replaced.funcs, home.text.start as u64)?;
+        Ok(Self {
+            name: title.name,
+            version: title.version,
+            set: title.set,
+            cumulative: title.cumulative,
+            id: 0,
+            body: Body::Module(home),
+            names: Strings {
+                patch: KVVec::new(),
+                strings: replaced.strings,
+                ksyms: KVVec::new(),
+            },
+            about,
+            funcs: replaced.funcs,
+            colds: replaced.colds,
+            callbacks,
+            loaded_ns: 0,
+            enabled_ns: 0,
+            sites,
+            pinned: false,
+            _modules: Modules::default(),
+            _own: own,
+        })
+    }
+
+    /// It is loaded now.
+    pub(crate) fn set_loaded(&mut self, id: u64, now: u64) {
+        self.id = id;
+        self.loaded_ns = now;
+    }
+
     pub(crate) fn name(&self) -> &[u8; NAME_LEN] {
         &self.name
     }
@@ -98,12 +158,17 @@ impl Patch {
         self.id
     }
 
-    pub(crate) fn runs(&self) -> &Runs {
-        &self.reserved.runs
+    /// Its memory in the arena, if it lives there.
+    pub(crate) fn runs(&self) -> Option<&Runs> {
+        self.body.runs()
     }
 
-    pub(crate) fn names(&self) -> Names<'_> {
-        self.names.at(&self.reserved)
+    /// Its symbols, if the kernel does not know them without us.
+    pub(crate) fn names(&self) -> Option<Names<'_>> {
+        match &self.body {
+            Body::Arena { reserved, .. } => Some(self.names.at(reserved)),
+            Body::Module(_) => None,
+        }
     }
 
     /// Whether both replace the same function, and which of `self` is the first.
@@ -150,7 +215,7 @@ impl Patch {
 
     /// Its text.
     pub(crate) fn text(&self) -> core::ops::Range<usize> {
-        self.reserved.runs.text.range()
+        self.body.text()
     }
 
     /// The set that it belongs to.
@@ -178,14 +243,14 @@ impl Patch {
         self.pinned
     }
 
-    /// Takes the patch apart; what remains is its memory.
-    pub(crate) fn into_runs(self) -> Runs {
-        self.reserved.runs
+    /// Takes the patch apart; what remains is its memory in the arena.
+    pub(crate) fn into_runs(self) -> Option<Runs> {
+        self.body.into_runs()
     }
 
     /// `state`: `STATE_*`; `order`: its place among the enabled patches.
     pub(crate) fn info(&self, state: u32, order: u32) -> uapi::PatchInfo {
-        uapi::PatchInfo {
+        let mut info = uapi::PatchInfo {
             name: self.name,
             version: self.version,
             set: *self.set(),
@@ -194,14 +259,12 @@ impl Patch {
             order,
             funcs: self.funcs.len() as u32,
             id: self.id,
-            text_addr: self.reserved.runs.text.addr as u64,
-            text_len: self.reserved.request.text_len,
-            rodata_len: self.reserved.request.rodata_len,
-            data_len: self.reserved.request.data_len,
-            bugs: self.reserved.request.bugs,
             loaded_ns: self.loaded_ns,
             enabled_ns: self.enabled_ns,
-        }
+            ..Default::default()
+        };
+        self.body.describe(&mut info);
+        info
     }
 
     fn flags(&self) -> u32 {
@@ -213,7 +276,7 @@ impl Patch {
     pub(crate) fn func_info(&self, func: &uapi::Func) -> uapi::FuncInfo {
         let mut info = uapi::FuncInfo {
             old_addr: func.old_addr,
-            new_addr: self.reserved.runs.text.addr as u64 + u64::from(func.new_off),
+            new_addr: self.text().start as u64 + u64::from(func.new_off),
             old_len: func.old_len,
             new_len: func.new_len,
             ..Default::default()

@@ -25,6 +25,7 @@ use kernel::{bindings, prelude::*};
 
 mod lifecycle;
 mod loading;
+mod register;
 
 kernel::sync::global_lock! {
     // SAFETY: Initialized by the module's initialization before the device exists.

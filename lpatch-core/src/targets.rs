@@ -11,19 +11,40 @@ use crate::{
     engine::Engine,
     facts, ffi,
     model::{arrive::Found, refusal::Refusal},
+    modules::Pinned,
     patch::Patch,
     registry::{self, Registry},
     uapi::{self, Reason},
 };
+use core::marker::PhantomData;
 use kernel::{ffi::c_char, ffi::c_void, prelude::*};
 
-/// A module that is coming.
-pub(crate) struct Coming<'a> {
+/// A module that a patch is about: one that is coming or going, or that is held.
+pub(crate) struct Target<'a> {
     module: *mut c_void,
     pub(crate) name: &'a [u8],
+    _held: PhantomData<&'a Pinned>,
 }
 
-impl Coming<'_> {
+impl<'a> Target<'a> {
+    /// One that is there, by this name.
+    pub(crate) fn held(module: &'a Pinned, name: &'a [u8]) -> Self {
+        Self {
+            module: module.as_ptr(),
+            name,
+            _held: PhantomData,
+        }
+    }
+
+    /// One that the notifier is about.
+    fn moving(module: *mut c_void, name: &'a [u8]) -> Self {
+        Self {
+            module,
+            name,
+            _held: PhantomData,
+        }
+    }
+
     /// The parts that the compiler moved away from a function; of all functions of that name, which makes stack checks
     /// only stricter.
     pub(crate) fn colds(&self, function: &[u8]) -> Result<KVVec<Found>, Refusal> {
@@ -36,6 +57,12 @@ impl Coming<'_> {
             all.push(cold, GFP_KERNEL)?;
         }
         Ok(all)
+    }
+
+    /// How many symbols of this name it has.
+    pub(crate) fn count(&self, name: &[u8]) -> usize {
+        let found = |position: &u32| self.find(name, *position, 0, Reason::Symbol).is_ok();
+        (1..).take_while(found).count()
     }
 
     /// Whether an address is in it.
@@ -53,7 +80,7 @@ impl Coming<'_> {
         reason: Reason,
     ) -> Result<Found, Refusal> {
         let mut addr = 0;
-        // SAFETY: The module is not freed during the notifier; pointer and length are of one slice.
+        // SAFETY: The module is held, or not freed during the notifier; pointer and length are of one slice.
         let error = unsafe {
             ffi::lp_module_symbol(
                 self.module,
@@ -100,12 +127,9 @@ unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_ch
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
     let mut error = 0;
     with_settled(|registry| {
-        let coming = Coming { module, name };
+        let coming = Target::moving(module, name);
         if let Err(refusal) = registry.module_coming(&coming) {
-            error = match (refusal.reason, i32::try_from(refusal.value)) {
-                (Reason::Callback, Ok(errno)) => -errno,
-                (reason, _) => crate::errno::errno(reason).to_errno(),
-            };
+            error = refusal.errno().to_errno();
         }
     });
     error
@@ -118,11 +142,11 @@ unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_ch
 unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_char) {
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
-    with_settled(|registry| registry.module_going(&Coming { module, name }));
+    with_settled(|registry| registry.module_going(&Target::moving(module, name)));
 }
 
 impl Registry {
-    fn module_coming(&mut self, coming: &Coming<'_>) -> Result<(), Refusal> {
+    fn module_coming(&mut self, coming: &Target<'_>) -> Result<(), Refusal> {
         if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
             return Ok(());
         }
@@ -146,7 +170,7 @@ impl Registry {
     }
 
     /// Prepares a patch for a module that is coming.
-    fn module_comes_to(&mut self, at: usize, coming: &Coming<'_>) -> Result<(), Refusal> {
+    fn module_comes_to(&mut self, at: usize, coming: &Target<'_>) -> Result<(), Refusal> {
         let id = self.patches[at].id();
         let mut others = self.others(id)?;
         let patch = &mut self.patches[at];
@@ -163,7 +187,7 @@ impl Registry {
         Ok(())
     }
 
-    fn refused(&self, at: usize, coming: &Coming<'_>, refusal: Refusal) {
+    fn refused(&self, at: usize, coming: &Target<'_>, refusal: Refusal) {
         let patch = self.patches[at].name();
         if refusal.reason == Reason::Callback {
             pr_warn!(
@@ -184,7 +208,7 @@ impl Registry {
         );
     }
 
-    fn module_going(&mut self, coming: &Coming<'_>) {
+    fn module_going(&mut self, coming: &Target<'_>) {
         if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
             // A patch may have been unloaded a moment ago.
             self.engine.forget_sites(|ip| coming.has(ip));
@@ -205,7 +229,7 @@ impl Registry {
     }
 
     /// Forgets the functions of a module.
-    fn module_leaves(&mut self, coming: &Coming<'_>) {
+    fn module_leaves(&mut self, coming: &Target<'_>) {
         for patch in self.patches.iter_mut() {
             patch.depart(coming.name);
         }
@@ -220,7 +244,7 @@ impl Registry {
 
     /// Calls the callbacks of this kind for a module. Those of the patch that is in transition hear at its end that
     /// tasks use, or do not use, the new functions.
-    fn notify(&mut self, coming: &Coming<'_>, kind: u32) {
+    fn notify(&mut self, coming: &Target<'_>, kind: u32) {
         for at in 0..self.patches.len() {
             let id = self.patches[at].id();
             let in_transition = Engine::in_transition(&self.engine) == Some(id);

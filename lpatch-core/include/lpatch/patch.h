@@ -15,6 +15,8 @@
 #include <linux/types.h>
 #include <asm/orc_header.h>
 
+#include <lpatch/callback.h>
+
 #ifdef CONFIG_HAVE_JUMP_LABEL_HACK
 #error "compile patch objects with lpatch-core/build-patch: static branches need their full size"
 #endif
@@ -48,18 +50,6 @@ struct lpatch_object_sym {
 };
 
 static_assert(sizeof(struct lpatch_object_sym) == 24);
-
-struct module;
-
-/**
- * struct lpatch_object - what a callback is told
- * @name: "vmlinux", or the name of a module
- * @mod: the module, or NULL for vmlinux
- */
-struct lpatch_object {
-	const char *name;
-	struct module *mod;
-};
 
 /**
  * struct lpatch_object_callback - a function to call, an entry of .lpatch.callbacks

@@ -4,7 +4,7 @@
 
 use crate::{
     facts,
-    model::{fentry, image::Image, refusal::Refusal},
+    model::{fentry, refusal::Refusal},
     redirect::Ready,
     uapi::{self, Reason},
 };
@@ -18,18 +18,18 @@ pub(crate) struct Site {
     pub(crate) new: u64,
 }
 
-/// The fentry sites of the functions that the image names, in that order, and their replacements in its text at `base`.
-/// All of them are known to ftrace.
-pub(super) fn sites(image: &Image<'_>, base: u64) -> Result<KVVec<Site>, Refusal> {
-    let mut sites = KVVec::with_capacity(image.funcs.len(), GFP_KERNEL)?;
-    let mut ips = KVVec::with_capacity(image.funcs.len(), GFP_KERNEL)?;
-    for (i, func) in image.funcs.iter().enumerate() {
+/// The fentry sites of these functions, in that order, and their replacements in the text at `base`. All of them are
+/// known to ftrace.
+pub(super) fn sites(funcs: &[uapi::Func], base: u64) -> Result<KVVec<Site>, Refusal> {
+    let mut sites = KVVec::with_capacity(funcs.len(), GFP_KERNEL)?;
+    let mut ips = KVVec::with_capacity(funcs.len(), GFP_KERNEL)?;
+    for (i, func) in funcs.iter().enumerate() {
         if func.old_addr == 0 {
             let new = base + u64::from(func.new_off);
             sites.push(Site { ip: 0, new }, GFP_KERNEL)?;
             continue;
         }
-        let site = site(&func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
+        let site = site(func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
         ips.push(site.ip as usize, GFP_KERNEL)?;
         sites.push(site, GFP_KERNEL)?;
     }

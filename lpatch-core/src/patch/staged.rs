@@ -3,6 +3,7 @@
 //! From an image to an installed patch: all that can fail is done before anything of it is visible.
 
 use super::{
+    body::Body,
     collect, copy,
     sites::{sites, Site},
     Patch, Strings,
@@ -92,10 +93,11 @@ impl Staged {
         text.extend_from_slice(image.text, GFP_KERNEL)?;
         finalize::finalize(&mut text, base, image.sites, facts)?;
 
+        let funcs = collect(image.funcs.iter(), image.funcs.len())?;
         Ok(Self {
             mapped: Mapped::new(&reserved.runs)?,
             text,
-            sites: sites(image, base)?,
+            sites: sites(&funcs, base)?,
             modules,
             _targets: targets,
             own,
@@ -110,9 +112,9 @@ impl Staged {
                 strings: copy(image.strings())?,
                 ksyms: collect(image.ksyms.iter(), image.ksyms.len())?,
             },
-            funcs: collect(image.funcs.iter(), image.funcs.len())?,
+            funcs,
             colds: collect(image.colds.iter(), image.colds.len())?,
-            callbacks: Callbacks::new(image, base)?,
+            callbacks: Callbacks::of_image(image, base)?,
         })
     }
 
@@ -144,10 +146,12 @@ impl Staged {
             set: image.header.set,
             cumulative: image.replaces(),
             id,
-            reserved,
+            body: Body::Arena {
+                reserved,
+                image: bytes,
+            },
             names,
             about,
-            image: bytes,
             funcs,
             colds,
             callbacks,

@@ -79,7 +79,7 @@ impl Registry {
             return Err(Reason::Exists.into());
         }
         let staged = Staged::new(&image, bytes, reserved, &facts, self.module)?;
-        let loaded = self.patches.iter().map(Patch::names);
+        let loaded = self.patches.iter().filter_map(Patch::names);
         let names = Iterator::chain(loaded, core::iter::once(staged.names(reserved)));
         let prepared = self.kallsyms.prepare(names)?;
         self.patches.reserve(1, GFP_KERNEL)?;
@@ -90,7 +90,9 @@ impl Registry {
         };
         let patch = staged.install(&image, reserved, self.next_id, now());
         self.next_id += 1;
-        self.fill_tables(&image, patch.runs());
+        if let Some(runs) = patch.runs() {
+            self.fill_tables(&image, runs);
+        }
         self.kallsyms.publish(prepared);
         pr_info!(
             "loaded patch '{}': {} functions\n",
@@ -166,17 +168,16 @@ impl Registry {
         if !self.engine.grace_is_over() {
             return Err(Reason::Grace.into());
         }
-        let others = self
-            .patches
-            .iter()
-            .enumerate()
+        let others = (self.patches.iter().enumerate())
             .filter(|(i, _)| *i != at)
-            .map(|(_, p)| p.names());
-        let prepared = self.kallsyms.prepare(others)?;
-        let mapped = Mapped::new(self.patches[at].runs())?;
+            .filter_map(|(_, p)| p.names());
+        let cleaning = match self.patches[at].runs() {
+            Some(runs) => Some((self.kallsyms.prepare(others)?, Mapped::new(runs)?)),
+            None => None,
+        };
 
         // Nothing enters the text any more, since `disable` waited for the handlers. Who is still inside?
-        let range = self.patches[at].runs().text.range();
+        let range = self.patches[at].text();
         let mut pid = 0;
         // SAFETY: The pointer is to a local variable.
         if unsafe { ffi::lp_text_user(range.start, range.end, &mut pid) } != 0 {
@@ -184,14 +185,18 @@ impl Registry {
         }
 
         // Nothing fails from here on.
-        self.kallsyms.publish(prepared);
         let Ok(patch) = self.patches.remove(at) else {
             return Err(Reason::NoSuchPatch.into());
         };
-        self.clear_tables(patch.runs());
-        mapped.wipe(patch.runs());
+        if let (Some((prepared, mapped)), Some(runs)) = (cleaning, patch.runs()) {
+            self.kallsyms.publish(prepared);
+            self.clear_tables(runs);
+            mapped.wipe(runs);
+        }
         pr_info!("unloaded patch '{}'\n", Name(patch.name()));
-        self.memory.give(patch.into_runs());
+        if let Some(runs) = patch.into_runs() {
+            self.memory.give(runs);
+        }
         Ok(())
     }
 }

@@ -4,14 +4,10 @@
 #include <linux/module.h>
 #include <linux/types.h>
 
-#include "../../include/lpatch/state.h"
-#include "shim.h"
+#include <lpatch/callback.h>
+#include <lpatch/state.h>
 
-/* As in lpatch/patch.h, which is for patch objects only. */
-struct lpatch_object {
-	const char *name;
-	struct module *mod;
-};
+#include "shim.h"
 
 static_assert(sizeof(struct lpatch_state_data) == sizeof(struct lp_state));
 static_assert(offsetof(struct lpatch_state_data, data) == offsetof(struct lp_state, data));

@@ -95,6 +95,63 @@ int lp_module_exists(const char *name, unsigned long len);
  */
 int lp_exports(const char *name, unsigned long len, unsigned long addr);
 
+/* symbols.c */
+typedef void (*lp_symbol_fn)(void *arg, unsigned long addr, const char *name, unsigned long len);
+
+/**
+ * lp_each_text_symbol() - call @f for all names in the text of vmlinux, by address
+ *
+ * Each address has one name: of several, the one that /proc/kallsyms lists first. Takes long. May sleep.
+ *
+ * Return: how many there are, or -ENOMEM.
+ */
+int lp_each_text_symbol(lp_symbol_fn f, void *arg);
+
+struct lp_module {
+	const char *name;
+	const char *version;	/* or NULL */
+	unsigned long text;
+	unsigned int text_len;
+	unsigned int rodata_len;
+	unsigned int data_len;
+};
+
+/* The strings live as long as the module, to which the caller holds a reference. */
+void lp_module_describe(void *module, struct lp_module *d);
+
+/* register.c: as in lpatch/module.h */
+struct lp_patch_func {
+	const char *objname;
+	const char *old_name;
+	unsigned long sympos;
+	void *new_func;
+};
+
+struct lp_patch_callbacks {
+	const char *objname;
+	void *kinds[4];
+};
+
+struct lp_patch_state {
+	unsigned long long id;
+	unsigned int version;
+};
+
+struct lp_patch_module {
+	void *mod;
+	const struct lp_patch_func *funcs;
+	const struct lp_patch_callbacks *callbacks;	/* or NULL */
+	const struct lp_patch_state *states;		/* or NULL */
+	const char *name;
+	const char *version;
+	const char *set;
+	_Bool cumulative;
+	unsigned int timeout_ms;
+};
+
+/* Rust side. May sleep. */
+int lpatch_register_module(const struct lp_patch_module *patch);
+
 /* targets.c */
 int lp_targets_init(void);
 void lp_targets_exit(void);

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the code of a patch lives: in the arena, or in a kernel module.
+
+use super::Reserved;
+use crate::{memory::Runs, patch_module::Home, uapi};
+use core::ops::Range;
+use kernel::prelude::*;
+
+/// The code of a patch.
+pub(super) enum Body {
+    /// A patch object.
+    Arena {
+        reserved: Reserved,
+        /// The image, for when a module comes that the patch is about; else empty.
+        image: KVVec<u8>,
+    },
+    /// A patch module.
+    Module(Home),
+}
+
+impl Body {
+    pub(super) fn text(&self) -> Range<usize> {
+        match self {
+            Self::Arena { reserved, .. } => reserved.runs.text.range(),
+            Self::Module(home) => home.text.clone(),
+        }
+    }
+
+    /// Its memory in the arena, if it has some.
+    pub(super) fn runs(&self) -> Option<&Runs> {
+        match self {
+            Self::Arena { reserved, .. } => Some(&reserved.runs),
+            Self::Module(_) => None,
+        }
+    }
+
+    pub(super) fn into_runs(self) -> Option<Runs> {
+        match self {
+            Self::Arena { reserved, .. } => Some(reserved.runs),
+            Self::Module(_) => None,
+        }
+    }
+
+    /// Fills in where it is and how much it takes.
+    pub(super) fn describe(&self, info: &mut uapi::PatchInfo) {
+        info.text_addr = self.text().start as u64;
+        match self {
+            Self::Arena { reserved, .. } => {
+                info.text_len = reserved.request.text_len;
+                info.rodata_len = reserved.request.rodata_len;
+                info.data_len = reserved.request.data_len;
+                info.bugs = reserved.request.bugs;
+            }
+            Self::Module(home) => {
+                info.text_len = home.text.len() as u32;
+                info.rodata_len = home.rodata_len;
+                info.data_len = home.data_len;
+                info.flags |= uapi::PATCH_MODULE;
+            }
+        }
+    }
+}

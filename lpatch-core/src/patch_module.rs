@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Patches whose code is in a kernel module, which registers them.
+//!
+//! The kernel's module loader has linked and finished that code and has put it into the tables; it trusts the module, and so
+//! do we. What is left is to find the functions to replace, and the rest of a patch's life is as of any other. The module
+//! is held until the patch is unloaded: only then it is known that nobody executes its text.
+
+use crate::{
+    callbacks::Callbacks,
+    facts, ffi,
+    model::refusal::Refusal,
+    modules::{Pinned, VMLINUX},
+    patch::{Patch, Title},
+    registry::{self, Name, Until},
+    uapi::{self, Reason},
+};
+use core::{ops::Range, ptr::NonNull};
+use kernel::prelude::*;
+
+mod description;
+mod find;
+mod trouble;
+
+use description::{Callback, Description, Wanted};
+use find::Found;
+use trouble::Trouble;
+
+/// The module that a patch lives in, held.
+pub(crate) struct Home {
+    _module: Pinned,
+    pub(crate) text: Range<usize>,
+    pub(crate) rodata_len: u32,
+    pub(crate) data_len: u32,
+}
+
+impl Home {
+    /// The length of a function in its text.
+    fn length(&self, addr: u64) -> Option<u32> {
+        let inside = usize::try_from(addr).is_ok_and(|addr| self.text.contains(&addr));
+        let len = facts::symbol_size(addr).filter(|_| inside)?;
+        u32::try_from(len).ok()
+    }
+}
+
+/// `lpatch_register()`; see `register.c`.
+#[no_mangle]
+extern "C" fn lpatch_register_module(patch: *const ffi::lp_patch_module) -> i32 {
+    // SAFETY: The module that calls us keeps its description meanwhile.
+    let patch = unsafe { &*patch };
+    // SAFETY: It is alive, as it is calling us.
+    let module = NonNull::new(patch.mod_).and_then(|module| unsafe { Pinned::caller(module) });
+    let Some(module) = module else {
+        return ENODEV.to_errno();
+    };
+    let mut about = ffi::lp_module::default();
+    // SAFETY: The module is held; the other pointer is to a local variable.
+    unsafe { ffi::lp_module_describe(module.as_ptr(), &mut about) };
+    // SAFETY: The name of a module ends in NUL, and stays as long as it.
+    let own_name = unsafe { description::string(about.name) };
+    // SAFETY: `lpatch_register()` demands it of its callers.
+    let description = match unsafe { Description::read(patch) } {
+        Ok(description) => description,
+        Err(error) => return error.to_errno(),
+    };
+    let home = Home {
+        _module: module,
+        text: about.text..about.text.saturating_add(about.text_len as usize),
+        rodata_len: about.rodata_len,
+        data_len: about.data_len,
+    };
+    // SAFETY: As above, and the module is held in `home`.
+    let title = unsafe { description::title(patch, &about) };
+    match title.and_then(|title| register(home, title, &description, patch.timeout_ms)) {
+        Ok(()) => 0,
+        Err(trouble) => {
+            pr_err!("module {} has no patch: {trouble}\n", Name(own_name));
+            trouble.errno()
+        }
+    }
+}
+
+fn register<'a>(
+    home: Home,
+    title: Title,
+    description: &'a Description<'a>,
+    timeout_ms: u32,
+) -> Result<(), Trouble<'a>> {
+    // What costs nothing comes first.
+    let own = registry::with(|registry| registry.prepare(&title.name))?;
+    let callbacks = callbacks(&home, description)?;
+    let about = description.modules()?;
+    let mut found = Found::new(&home, &description.funcs)?;
+    found.in_kernel()?;
+    registry::with_until(Until::Settled, |registry| {
+        // As long as the registry is locked: then we hear when they come and go.
+        let held = found.in_modules();
+        Ok(held.and_then(|_held| {
+            let patch = Patch::of_module(home, title, found.replaced, callbacks, about, own);
+            patch
+                .and_then(|patch| registry.register(patch, timeout_ms))
+                .map_err(|refusal| place(refusal, description, registry.name_of(refusal.value)))
+        }))
+    })?
+}
+
+/// Its callbacks and states.
+fn callbacks<'a>(home: &Home, description: &'a Description<'a>) -> Result<Callbacks, Trouble<'a>> {
+    let mut all = Callbacks::new();
+    let about_kernel = |callback: &Callback<'_>| callback.objname == VMLINUX;
+    let kernel = description.callbacks.iter().enumerate();
+    let kernel = kernel.filter(|(_, callback)| about_kernel(callback));
+    let modules = description.callbacks.iter().enumerate();
+    let modules = modules.filter(|(_, callback)| !about_kernel(callback));
+    for (i, callback) in Iterator::chain(kernel, modules) {
+        if home.length(callback.addr).is_none() {
+            return Err(Trouble::Callback(callback));
+        }
+        let Callback {
+            objname,
+            kind,
+            addr,
+        } = *callback;
+        if !all.add(objname, kind, addr as usize, i)? {
+            return Err(Trouble::CallbackTwice(callback));
+        }
+    }
+    for state in description.states.iter() {
+        if !all.add_state(state.id, state.version)? {
+            return Err(Trouble::StateTwice(state.id));
+        }
+    }
+    Ok(all)
+}
+
+/// Gives the index in a refusal what it is of, and the id its patch.
+fn place<'a>(
+    refusal: Refusal,
+    description: &'a Description<'a>,
+    other: Option<[u8; uapi::NAME_LEN]>,
+) -> Trouble<'a> {
+    let at = usize::try_from(refusal.at).unwrap_or(usize::MAX);
+    let func = description.funcs.get(at);
+    match (refusal.reason, func, other) {
+        (Reason::InTransition, _, Some(other)) => Trouble::InTransition(other),
+        (Reason::FuncConflict, Some(func), Some(other)) => Trouble::Conflict(func, other),
+        (Reason::FuncFentry | Reason::FuncOwned, Some(func), _) => {
+            Trouble::Function(refusal.reason, func)
+        }
+        (Reason::Callback, ..) => match description.callbacks.get(at) {
+            Some(callback) => Trouble::Vetoed(callback, refusal.errno()),
+            None => Trouble::Refused(refusal),
+        },
+        _ => Trouble::Refused(refusal),
+    }
+}

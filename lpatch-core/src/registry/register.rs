@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking in patches whose code is in a kernel module.
+
+use super::{now, Name, Registry};
+use crate::{
+    model::refusal::Refusal,
+    modules::OwnModule,
+    patch::Patch,
+    uapi::{self, Reason},
+};
+use kernel::prelude::*;
+
+impl Registry {
+    /// What a new patch of a module needs of us, if its name is free.
+    pub(crate) fn prepare(&self, name: &[u8; uapi::NAME_LEN]) -> Result<OwnModule, Refusal> {
+        if self.position(name).is_ok() {
+            return Err(Reason::Exists.into());
+        }
+        OwnModule::get(self.module).ok_or(Reason::NotReady.into())
+    }
+
+    /// Takes a patch in, and begins to enable it. On failure it is not there.
+    pub(crate) fn register(&mut self, mut patch: Patch, timeout_ms: u32) -> Result<(), Refusal> {
+        let name = *patch.name();
+        if self.position(&name).is_ok() {
+            return Err(Reason::Exists.into());
+        }
+        self.patches.reserve(1, GFP_KERNEL)?;
+        patch.set_loaded(self.next_id, now());
+        self.next_id += 1;
+        pr_info!(
+            "loaded patch '{}': {} functions, from a module\n",
+            Name(&name),
+            patch.funcs().len()
+        );
+        if self.patches.push_within_capacity(patch).is_err() {
+            unreachable!("room was reserved");
+        }
+        let begun = self.enable(&uapi::Op {
+            name,
+            timeout_ms,
+            ..Default::default()
+        });
+        if begun.is_err() {
+            // No call was sent into it, so nobody can be inside.
+            drop(self.patches.pop());
+        }
+        begun
+    }
+
+    /// The name of the patch with this id.
+    pub(crate) fn name_of(&self, id: u64) -> Option<[u8; uapi::NAME_LEN]> {
+        let patch = self.patches.iter().find(|patch| patch.id() == id);
+        patch.map(|patch| *patch.name())
+    }
+}

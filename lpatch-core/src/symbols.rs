@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From names of functions of vmlinux to addresses.
+//!
+//! The kernel exports only the other direction. So all symbols are gone through, once for all functions that are looked
+//! for, which also counts those of one name.
+
+use crate::{
+    ffi,
+    model::{cold, refusal::Refusal, sort},
+    uapi::Reason,
+};
+use core::ffi::c_void;
+use kernel::prelude::*;
+
+/// A function that is looked for, and what was found.
+pub(crate) struct Search<'a> {
+    /// Its name, as in /proc/kallsyms.
+    pub(crate) name: &'a [u8],
+    /// Which one of that name, from 1; 0: there is only one.
+    pub(crate) sympos: usize,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// The address of that one, or of the first.
+    pub(crate) addr: u64,
+}
+
+/// The address of a symbol that is named like the cold part of a function, and the index of its search.
+pub(crate) struct Cold {
+    pub(crate) search: usize,
+    pub(crate) addr: u64,
+}
+
+/// A way through the symbols.
+struct Pass<'a, 'b> {
+    searches: &'a mut [Search<'b>],
+    /// Indices into `searches`, by name.
+    sorted: KVec<usize>,
+    colds: KVec<Cold>,
+    no_memory: bool,
+}
+
+/// Looks for functions of vmlinux. What is in `searches` has come up to date then; returned are the cold parts. Takes
+/// long. May sleep.
+pub(crate) fn find(searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
+    let mut sorted = KVec::with_capacity(searches.len(), GFP_KERNEL)?;
+    for i in 0..searches.len() {
+        sorted.push(i, GFP_KERNEL)?;
+    }
+    sort::sort_by_key(&mut sorted, |i: &usize| searches[*i].name);
+    let mut pass = Pass {
+        searches,
+        sorted,
+        colds: KVec::new(),
+        no_memory: false,
+    };
+    let arg = (&raw mut pass).cast::<c_void>();
+    // SAFETY: `symbol` is called with `arg` only, which points to a `Pass` that nobody else uses meanwhile; we may sleep.
+    let count = unsafe { ffi::lp_each_text_symbol(Some(symbol), arg) };
+    if count < 0 || pass.no_memory {
+        return Err(Reason::Nomem.into());
+    }
+    Ok(pass.colds)
+}
+
+/// # Safety
+///
+/// `arg` points to a `Pass` that nobody else uses; there are `len` bytes at `name`.
+unsafe extern "C" fn symbol(
+    arg: *mut c_void,
+    addr: usize,
+    name: *const kernel::ffi::c_char,
+    len: usize,
+) {
+    // SAFETY: As this function's.
+    let pass = unsafe { &mut *arg.cast::<Pass<'_, '_>>() };
+    // SAFETY: As this function's.
+    let name = unsafe { core::slice::from_raw_parts(name.cast::<u8>(), len) };
+    pass.symbol(addr as u64, name);
+}
+
+impl Pass<'_, '_> {
+    fn symbol(&mut self, addr: u64, name: &[u8]) {
+        self.each(name, |pass, i| {
+            let Some(search) = pass.searches.get_mut(i) else {
+                return;
+            };
+            search.count = search.count.saturating_add(1);
+            if search.count == search.sympos.max(1) {
+                search.addr = addr;
+            }
+        });
+        let Some(at) = name.windows(5).rposition(|part| part == b".cold") else {
+            return;
+        };
+        let function = &name[..at];
+        if cold::is_part_of(name, function) {
+            self.each(function, |pass, search| {
+                let pushed = pass.colds.push(Cold { search, addr }, GFP_KERNEL);
+                pass.no_memory |= pushed.is_err();
+            });
+        }
+    }
+
+    /// Calls `f` for all searches for this name.
+    fn each(&mut self, name: &[u8], f: impl Fn(&mut Self, usize)) {
+        let key = |i: usize| self.searches.get(i).map(|search| search.name);
+        let mut at = self.sorted.partition_point(|i| key(*i) < Some(name));
+        while let Some(&i) = self.sorted.get(at) {
+            if self.searches.get(i).map(|search| search.name) != Some(name) {
+                return;
+            }
+            f(self, i);
+            at += 1;
+        }
+    }
+}
