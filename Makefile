@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest bench stress install patch kernels shell clean
+.PHONY: help demo check module loader selftest bench stress install patch patch-module kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -26,6 +26,8 @@ help:
 	@echo 'make stress           transitions while everything happens at once, for STRESS_SECONDS (300)'
 	@echo 'make patch SRC=fix.c OUT=fix.lpo'
 	@echo '                      compile a patch object for the target kernel (KDIR=DIR: for your own tree)'
+	@echo 'make patch-module SRC=fix.c OUT=fix.ko'
+	@echo '                      compile a patch that is a kernel module, from C or Rust (fix.rs)'
 	@echo 'make shell            a shell in the guest, with module and loader'
 	@echo 'make kernels          the kernels that can be had, and those that are set up'
 	@echo 'make install          install loader, headers and, if built, the module (PREFIX=, DESTDIR=)'
@@ -63,6 +65,11 @@ patch:
 	@[ -n "$(SRC)" ] && [ -n "$(OUT)" ] || { echo "usage: make patch SRC=fix.c OUT=fix.lpo" >&2; exit 1; }
 	@qemu/build-patch "$(SRC)" "$(OUT)"
 
+patch-module:
+	$(call have,qemu/build-patch-module,way to compile a patch module)
+	@[ -n "$(SRC)" ] && [ -n "$(OUT)" ] || { echo "usage: make patch-module SRC=fix.c OUT=fix.ko" >&2; exit 1; }
+	@qemu/build-patch-module "$(SRC)" "$(OUT)"
+
 kernels:
 	@qemu/kernel list
 
@@ -79,7 +86,7 @@ install:
 	$(LOADER) completions bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/lpatch"
 	$(LOADER) completions zsh >"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lpatch"
 	$(LOADER) completions fish >"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lpatch.fish"
-	@for h in lpatch-core/include/lpatch/*.h lpatch-core/uapi/lpatch.h; do \
+	@for h in lpatch-core/include/lpatch/*.h lpatch-core/include/lpatch/*.rs lpatch-core/uapi/lpatch.h; do \
 		[ ! -f "$$h" ] || install -D -v -m 644 "$$h" "$(DESTDIR)$(PREFIX)/include/lpatch/$${h##*/}"; \
 	done
 	@[ ! -f lpatch_core.ko ] || qemu/install-module "$(DESTDIR)"
