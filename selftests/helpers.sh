@@ -197,3 +197,43 @@ symbols() {
     done
     echo "$KTAP_TEST/symbols"
 }
+
+# Patch modules. Most are modules/patch_any.c, which its parameters describe.
+
+# shellcheck disable=SC2034 # for the tests
+ANY=$MODULES/patch_any.ko EBUSY=16 ENODEV=19 EINVAL=22
+
+# module_refused ERRNO PARAMETER…: the load of patch_any ends with that, and nothing is left.
+module_refused() {
+    module_errno=$1
+    shift
+    refused "$module_errno" patch_any finit $ANY "$@"
+    [ ! -d /sys/module/patch_any ] || fail "a module is left"
+}
+
+# insert MODULE PARAMETER…: insmod does not wait until all tasks use its patch; this does.
+insert() {
+    insert_module=$1
+    shift
+    quiet insmod "$MODULES/$insert_module.ko" "$@"
+    wait_enabled "$insert_module"
+}
+wait_enabled() { wait_for "end of the transition" sh -c "lpatch list | grep -q ' $1 .* enabled '"; }
+
+# stays MODULE: rmmod is refused.
+stays() {
+    ! rmmod "$1" 2>"$KTAP_TEST/rmmod" || fail "rmmod of $1, whose patch is loaded"
+}
+
+# hold: the module patch_other, with a task asleep in its function. release: until now.
+hold() {
+    insert patch_other func=execdomains_proc_show with=sleep
+    spawn cat /proc/execdomains
+    at_exit wake
+    wait_for "sleeper" grep -q any_sleep_show "/proc/$spawned/stack"
+}
+wake() { [ ! -d /sys/module/patch_other ] || echo 1 >/sys/module/patch_other/parameters/wake; }
+release() {
+    wake
+    wait "$spawned"
+}
