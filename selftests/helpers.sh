@@ -220,6 +220,17 @@ insert() {
 }
 wait_enabled() { wait_for "end of the transition" sh -c "lpatch list | grep -q ' $1 .* enabled '"; }
 
+# clear_modules: whatever a test that failed has left of these patches.
+clear_modules() {
+    for left in patch_any patch_other; do
+        [ ! -d "/sys/module/$left" ] || {
+            lpatch disable "$left"
+            lpatch unload "$left"
+            rmmod "$left"
+        } >/dev/null 2>&1 || :
+    done
+}
+
 # stays MODULE: rmmod is refused.
 stays() {
     ! rmmod "$1" 2>"$KTAP_TEST/rmmod" || fail "rmmod of $1, whose patch is loaded"

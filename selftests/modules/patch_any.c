@@ -172,7 +172,7 @@ static int __init patch_any_init(void)
 {
 	struct lpatch_module_func funcs[] = {
 		{ .objname = object, .old_name = func, .sympos = sympos, .new_func = replacement() },
-		{ .old_name = twice ? func : NULL, .new_func = any_proc_show },
+		{ .objname = object, .old_name = twice ? func : NULL, .new_func = any_proc_show },
 		{ }
 	};
 	struct lpatch_module_callbacks all[OBJECTS + 1] = {};

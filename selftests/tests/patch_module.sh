@@ -3,6 +3,8 @@
 #
 # Patches that are kernel modules: insmod registers and enables one. Most are modules/patch_any.c, which its parameters describe.
 
+at_exit clear_modules
+
 cmdline_is() { is "/proc/cmdline" "$(cat /proc/cmdline)" "$1"; }
 
 test_life() {
@@ -128,9 +130,10 @@ test_target_module() {
 	E
 }
 
-# A function that a module does not have when it comes: the module is refused, and the patch stays.
+# Functions that cannot be replaced when their module comes: it is refused, and the patch stays.
 test_target_module_refused() {
     need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     insert patch_any object=cb_target func=no_such_function
     refused $EINVAL cb_target finit $MODULES/cb_target.ko
     [ ! -d /sys/module/cb_target ] || fail "the module is left"
@@ -138,11 +141,22 @@ test_target_module_refused() {
     quiet rmmod patch_any
     quiet insmod $MODULES/cb_target.ko
     quiet rmmod cb_target
+    insert patch_any object=binfmt_misc func=bm_status_read twice=1 sympos=1
+    ! modprobe binfmt_misc 2>/dev/null || fail "a module of which a function is replaced twice"
+    off patch_any
+    quiet rmmod patch_any
     core_log <<-E
 	lpatch_core: loaded patch 'patch_any': 1 functions, from a module
 	lpatch_core: enabling patch 'patch_any'
 	lpatch_core: enabled patch 'patch_any'
 	lpatch_core: patch 'patch_any' cannot be applied to module 'cb_target' (reason 98, at 0, value 0x0)
+	lpatch_core: disabling patch 'patch_any'
+	lpatch_core: disabled patch 'patch_any'
+	lpatch_core: unloaded patch 'patch_any'
+	lpatch_core: loaded patch 'patch_any': 2 functions, from a module
+	lpatch_core: enabling patch 'patch_any'
+	lpatch_core: enabled patch 'patch_any'
+	lpatch_core: patch 'patch_any' cannot be applied to module 'binfmt_misc' (reason 103, at 1, value 0x0)
 	lpatch_core: disabling patch 'patch_any'
 	lpatch_core: disabled patch 'patch_any'
 	lpatch_core: unloaded patch 'patch_any'
@@ -161,6 +175,8 @@ test_wrong_function() {
     module_refused $EINVAL func=start_kernel
     module_refused $EINVAL func=lpatch_shadow_get object=lpatch_core
     module_refused $EINVAL twice=1
+    # The same one, differently said.
+    module_refused $EINVAL twice=1 sympos=1
     core_log <<-E
 	lpatch_core: module patch_any has no patch: there is no no_such_function of vmlinux
 	lpatch_core: module patch_any has no patch: there are $count state_show of vmlinux; set sympos
@@ -169,6 +185,7 @@ test_wrong_function() {
 	lpatch_core: module patch_any has no patch: native_sched_clock of vmlinux has no fentry site
 	lpatch_core: module patch_any has no patch: there is no start_kernel of vmlinux
 	lpatch_core: module patch_any has no patch: lpatch_shadow_get of lpatch_core is part of lpatch
+	lpatch_core: module patch_any has no patch: cmdline_proc_show of vmlinux is replaced twice
 	lpatch_core: module patch_any has no patch: cmdline_proc_show of vmlinux is replaced twice
 	E
 }
@@ -367,6 +384,7 @@ test_search_is_fast() {
     quiet insmod $MODULES/fix.ko
     took=$(($(ktap_now) - start))
     note "insmod of a patch of vmlinux: ${took}0 ms"
+    # A guard against a search that is begun anew for each symbol; the machine may be busy.
     [ "$took" -lt 1500 ] || fail "insmod took ${took}0 ms"
     wait_enabled fix
     off fix

@@ -3,6 +3,8 @@
 #
 # Callbacks, states and shadow variables of patch modules. modules/patch_any.c says in the log what is called.
 
+at_exit clear_modules
+
 both() { log_of lpatch_core patch_any patch_other cb_target; }
 
 # The kernel first, then modules in the order of the list.
