@@ -142,6 +142,7 @@ test_target_module_refused() {
     quiet insmod $MODULES/cb_target.ko
     quiet rmmod cb_target
     insert patch_any object=binfmt_misc func=bm_status_read twice=1 sympos=1
+    # modprobe of busybox tries twice, by both system calls.
     ! modprobe binfmt_misc 2>/dev/null || fail "a module of which a function is replaced twice"
     off patch_any
     quiet rmmod patch_any
@@ -156,6 +157,7 @@ test_target_module_refused() {
 	lpatch_core: loaded patch 'patch_any': 2 functions, from a module
 	lpatch_core: enabling patch 'patch_any'
 	lpatch_core: enabled patch 'patch_any'
+	lpatch_core: patch 'patch_any' cannot be applied to module 'binfmt_misc' (reason 103, at 1, value 0x0)
 	lpatch_core: patch 'patch_any' cannot be applied to module 'binfmt_misc' (reason 103, at 1, value 0x0)
 	lpatch_core: disabling patch 'patch_any'
 	lpatch_core: disabled patch 'patch_any'
