@@ -89,30 +89,19 @@ wait_for() {
 need_core() { [ -d /sys/module/lpatch_core ] || quiet insmod /lpatch/lpatch_core.ko; }
 no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
 
-# few_symbols [MODULE]: the lines of /proc/kallsyms that the test patches and wx need: symbols that they name, with the neighbours
-# that tell lengths and other names of the same address. Reading all of them takes longer than all the rest of a load; the core
-# checks each address by itself.
+# few_symbols [MODULE…]: the lines of /proc/kallsyms that the test patches and wx need: symbols that they name, with the neighbours
+# that tell lengths and other names of the same address, and all of these modules. Reading all of them takes longer than all the
+# rest of a load; the core checks each address by itself.
 # shellcheck disable=SC2120 # with an argument in cycles.sh and below
 few_symbols() {
     {
         find "$PATCHES" -name '*.lpo' -exec strings {} +
         printf '%s\n' init_top_pgt page_offset_base _stext init_task _sinittext _einittext
-    } | awk -v module="[${1:-}]" '
-        FILENAME == "-" { wanted[$1] = 1; next }
-        # Not sorted by address, and few.
-        NF > 3 { if ($4 == module) print; next }
-        {
-            named = $3 in wanted
-            if (named && more <= 0) printf "%s", before
-            if (named) more = 4
-            if (more-- > 0) print
-            before = last $0 "\n"
-            last = $0 "\n"
-        }' - /proc/kallsyms
+    } | few symbols "$@"
 }
 
 # few_functions SYMBOLS: those lines of ftrace's list that are about one of them.
-few_functions() { awk 'FNR == NR { wanted[$3] = 1; next } $1 in wanted' "$1" $FUNCTIONS; }
+few_functions() { few functions "$1"; }
 
 # fast COMMAND…: with the few symbols of vmlinux in the place of both lists.
 fast() {
@@ -125,11 +114,17 @@ fast() {
     unshare -m sh -c 'mount --bind /tmp/kallsyms /proc/kallsyms && mount --bind /tmp/functions "$0" && exec "$@"' $FUNCTIONS "$@"
 }
 
-# load NAME [OPTION…]: link, load and enable a patch of vmlinux. off NAME: disable and unload a patch.
+# load NAME [OPTION…]: link, load and enable a patch of vmlinux. load_really: of modules too, with the lists as they are now. off
+# NAME: disable and unload a patch.
 load() {
     load_name=$1
     shift
     quiet fast lpatch load "$PATCHES/$load_name.lpo" "$@"
+}
+load_really() {
+    load_name=$1
+    shift
+    quiet lpatch load "$PATCHES/$load_name.lpo" "$@"
 }
 off() {
     quiet lpatch disable "$1"
