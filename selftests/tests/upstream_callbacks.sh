@@ -9,157 +9,128 @@ begin() {
     at_exit 'rmmod cb_busy 2>/dev/null || :'
 }
 
-# In /proc/kallsyms are the modules that are loaded at that moment.
-put() {
-    few_symbols cb_busy cb_target >/tmp/kallsyms
-    few_functions /tmp/kallsyms >/tmp/functions
-    load "$@"
-    rm -f /tmp/kallsyms /tmp/functions
-}
-
-off_quietly() {
-    quiet lpatch disable "$1"
-    quiet lpatch unload "$1"
-}
-
-both() {
+# What is to be in the log, in these words.
+log_is() {
     log_of lpatch_core callbacks callbacks-2 callbacks-refuse callbacks-refuse-module callbacks-replace cb_target cb_busy
+}
+
+# calls PATCH KIND OBJECT…: the lines of the callbacks of one kind. An object is vmlinux or "MODULE (STATE)".
+calls() {
+    calls_who=$1 calls_kind=$2
+    shift 2
+    for object; do
+        echo "$calls_who: $calls_kind $object"
+    done
+}
+
+# enables PATCH OBJECT…: from its load until it is enabled. disables: from there until it is unloaded.
+enables() {
+    patch=$1
+    shift
+    echo "lpatch_core: loaded patch '$patch': 1 functions"
+    echo "lpatch_core: enabling patch '$patch'"
+    calls "$patch" pre-patch "$@"
+    calls "$patch" post-patch "$@"
+    echo "lpatch_core: enabled patch '$patch'"
+}
+disables() {
+    patch=$1
+    shift
+    echo "lpatch_core: disabling patch '$patch'"
+    calls "$patch" pre-unpatch "$@"
+    calls "$patch" post-unpatch "$@"
+    echo "lpatch_core: disabled patch '$patch'"
+    echo "lpatch_core: unloaded patch '$patch'"
+}
+
+# comes PATCH, goes PATCH: of cb_target while the patch is enabled.
+comes() {
+    calls "$1" pre-patch 'cb_target (coming)'
+    echo "lpatch_core: applying patch '$1' to module 'cb_target'"
+    calls "$1" post-patch 'cb_target (coming)'
+    echo "cb_target: cb_target_init"
+}
+goes() {
+    echo "cb_target: cb_target_exit"
+    calls "$1" pre-unpatch 'cb_target (going)'
+    echo "lpatch_core: taking patch '$1' back from module 'cb_target'"
+    calls "$1" post-unpatch 'cb_target (going)'
 }
 
 test_target_module_before_livepatch() {
     begin
     quiet insmod $MODULES/cb_target.ko
-    put callbacks
-    off_quietly callbacks
+    load_really callbacks
+    off callbacks
     quiet rmmod cb_target
-    both <<-E
-	cb_target: cb_target_init
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: pre-patch cb_target (live)
-	callbacks: post-patch vmlinux
-	callbacks: post-patch cb_target (live)
-	lpatch_core: enabled patch 'callbacks'
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: pre-unpatch cb_target (live)
-	callbacks: post-unpatch vmlinux
-	callbacks: post-unpatch cb_target (live)
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	cb_target: cb_target_exit
-	E
+    {
+        echo "cb_target: cb_target_init"
+        enables callbacks vmlinux 'cb_target (live)'
+        disables callbacks vmlinux 'cb_target (live)'
+        echo "cb_target: cb_target_exit"
+    } | log_is
 }
 
 test_module_coming_notifier() {
     begin
-    put callbacks
+    load_really callbacks
     quiet insmod $MODULES/cb_target.ko
-    off_quietly callbacks
+    off callbacks
     quiet rmmod cb_target
-    both <<-E
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks'
-	callbacks: pre-patch cb_target (coming)
-	lpatch_core: applying patch 'callbacks' to module 'cb_target'
-	callbacks: post-patch cb_target (coming)
-	cb_target: cb_target_init
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: pre-unpatch cb_target (live)
-	callbacks: post-unpatch vmlinux
-	callbacks: post-unpatch cb_target (live)
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	cb_target: cb_target_exit
-	E
+    {
+        enables callbacks vmlinux
+        comes callbacks
+        disables callbacks vmlinux 'cb_target (live)'
+        echo "cb_target: cb_target_exit"
+    } | log_is
 }
 
 test_module_going_notifier() {
     begin
     quiet insmod $MODULES/cb_target.ko
-    put callbacks
+    load_really callbacks
     quiet rmmod cb_target
-    off_quietly callbacks
-    both <<-E
-	cb_target: cb_target_init
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: pre-patch cb_target (live)
-	callbacks: post-patch vmlinux
-	callbacks: post-patch cb_target (live)
-	lpatch_core: enabled patch 'callbacks'
-	cb_target: cb_target_exit
-	callbacks: pre-unpatch cb_target (going)
-	lpatch_core: taking patch 'callbacks' back from module 'cb_target'
-	callbacks: post-unpatch cb_target (going)
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	E
+    off callbacks
+    {
+        echo "cb_target: cb_target_init"
+        enables callbacks vmlinux 'cb_target (live)'
+        goes callbacks
+        disables callbacks vmlinux
+    } | log_is
 }
 
 test_module_coming_and_going_notifiers() {
     begin
-    put callbacks
+    load_really callbacks
     quiet insmod $MODULES/cb_target.ko
     quiet rmmod cb_target
-    off_quietly callbacks
-    both <<-E
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks'
-	callbacks: pre-patch cb_target (coming)
-	lpatch_core: applying patch 'callbacks' to module 'cb_target'
-	callbacks: post-patch cb_target (coming)
-	cb_target: cb_target_init
-	cb_target: cb_target_exit
-	callbacks: pre-unpatch cb_target (going)
-	lpatch_core: taking patch 'callbacks' back from module 'cb_target'
-	callbacks: post-unpatch cb_target (going)
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	E
+    off callbacks
+    {
+        enables callbacks vmlinux
+        comes callbacks
+        goes callbacks
+        disables callbacks vmlinux
+    } | log_is
 }
 
 test_target_module_not_present() {
     begin
-    put callbacks
-    off_quietly callbacks
-    both <<-E
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks'
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	E
+    load_really callbacks
+    off callbacks
+    {
+        enables callbacks vmlinux
+        disables callbacks vmlinux
+    } | log_is
 }
 
 test_pre_patch_callback_enodev() {
     begin
     quiet insmod $MODULES/cb_target.ko
-    put callbacks-refuse --no-enable
+    load_really callbacks-refuse --no-enable
     refused 3 'callback.*errno 19' lpatch enable callbacks-refuse
     quiet lpatch unload callbacks-refuse
     quiet rmmod cb_target
-    both <<-E
+    log_is <<-E
 	cb_target: cb_target_init
 	lpatch_core: loaded patch 'callbacks-refuse': 1 functions
 	lpatch_core: enabling patch 'callbacks-refuse'
@@ -169,81 +140,55 @@ test_pre_patch_callback_enodev() {
 	E
 }
 
-# insmod of busybox tries twice, by both system calls.
 test_module_coming_pre_patch_callback_enodev() {
     begin
-    put callbacks-refuse-module
+    load_really callbacks-refuse-module
     ! insmod $MODULES/cb_target.ko 2>"$KTAP_TEST/said" || fail "the module was not refused"
     like "the kernel's answer" "$(cat "$KTAP_TEST/said")" 'No such device|Invalid'
-    off_quietly callbacks-refuse-module
-    both <<-E
-	lpatch_core: loaded patch 'callbacks-refuse-module': 1 functions
-	lpatch_core: enabling patch 'callbacks-refuse-module'
-	callbacks-refuse-module: pre-patch vmlinux
-	callbacks-refuse-module: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks-refuse-module'
-	callbacks-refuse-module: pre-patch cb_target (coming)
-	lpatch_core: patch 'callbacks-refuse-module' refuses module 'cb_target': its pre-patch callback returned -19
-	callbacks-refuse-module: pre-patch cb_target (coming)
-	lpatch_core: patch 'callbacks-refuse-module' refuses module 'cb_target': its pre-patch callback returned -19
-	lpatch_core: disabling patch 'callbacks-refuse-module'
-	callbacks-refuse-module: pre-unpatch vmlinux
-	callbacks-refuse-module: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks-refuse-module'
-	lpatch_core: unloaded patch 'callbacks-refuse-module'
-	E
+    off callbacks-refuse-module
+    {
+        enables callbacks-refuse-module vmlinux
+        # insmod of busybox tries twice, by both system calls.
+        for _ in 1 2; do
+            calls callbacks-refuse-module pre-patch 'cb_target (coming)'
+            echo "lpatch_core: patch 'callbacks-refuse-module' refuses module 'cb_target': its pre-patch callback returned -19"
+        done
+        disables callbacks-refuse-module vmlinux
+    } | log_is
 }
 
 test_multiple_target_modules() {
     begin
     quiet insmod $MODULES/cb_busy.ko
-    put callbacks
+    load_really callbacks
     quiet insmod $MODULES/cb_target.ko
     quiet rmmod cb_target
-    off_quietly callbacks
+    off callbacks
     quiet rmmod cb_busy
-    both <<-E
-	cb_busy: cb_busy_init
-	cb_busy: cb_busy_work enter
-	cb_busy: cb_busy_work exit
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: pre-patch cb_busy (live)
-	callbacks: post-patch vmlinux
-	callbacks: post-patch cb_busy (live)
-	lpatch_core: enabled patch 'callbacks'
-	callbacks: pre-patch cb_target (coming)
-	lpatch_core: applying patch 'callbacks' to module 'cb_target'
-	callbacks: post-patch cb_target (coming)
-	cb_target: cb_target_init
-	cb_target: cb_target_exit
-	callbacks: pre-unpatch cb_target (going)
-	lpatch_core: taking patch 'callbacks' back from module 'cb_target'
-	callbacks: post-unpatch cb_target (going)
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: pre-unpatch cb_busy (live)
-	callbacks: post-unpatch vmlinux
-	callbacks: post-unpatch cb_busy (live)
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	cb_busy: cb_busy_exit
-	E
+    {
+        echo "cb_busy: cb_busy_init"
+        echo "cb_busy: cb_busy_work enter"
+        echo "cb_busy: cb_busy_work exit"
+        enables callbacks vmlinux 'cb_busy (live)'
+        comes callbacks
+        goes callbacks
+        disables callbacks vmlinux 'cb_busy (live)'
+        echo "cb_busy: cb_busy_exit"
+    } | log_is
 }
 
 # A worker stays in the old function: the transition cannot end, and is reversed. Another module comes and goes meanwhile.
 test_busy_target_module() {
     begin
     quiet insmod $MODULES/cb_busy.ko block=1
-    put callbacks --no-wait
+    load_really callbacks --no-wait
     quiet insmod $MODULES/cb_target.ko
     quiet rmmod cb_target
     like "the transition" "$(lpatch status)" 'enabling'
     quiet lpatch reverse callbacks
     quiet lpatch unload callbacks
     quiet rmmod cb_busy
-    both <<-E
+    log_is <<-E
 	cb_busy: cb_busy_init
 	cb_busy: cb_busy_work enter
 	lpatch_core: loaded patch 'callbacks': 1 functions
@@ -268,58 +213,30 @@ test_busy_target_module() {
 
 test_multiple_livepatches() {
     begin
-    put callbacks
-    put callbacks-2
-    off_quietly callbacks-2
-    off_quietly callbacks
-    both <<-E
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks'
-	lpatch_core: loaded patch 'callbacks-2': 1 functions
-	lpatch_core: enabling patch 'callbacks-2'
-	callbacks-2: pre-patch vmlinux
-	callbacks-2: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks-2'
-	lpatch_core: disabling patch 'callbacks-2'
-	callbacks-2: pre-unpatch vmlinux
-	callbacks-2: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks-2'
-	lpatch_core: unloaded patch 'callbacks-2'
-	lpatch_core: disabling patch 'callbacks'
-	callbacks: pre-unpatch vmlinux
-	callbacks: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks'
-	lpatch_core: unloaded patch 'callbacks'
-	E
+    load_really callbacks
+    load_really callbacks-2
+    off callbacks-2
+    off callbacks
+    {
+        enables callbacks vmlinux
+        enables callbacks-2 vmlinux
+        disables callbacks-2 vmlinux
+        disables callbacks vmlinux
+    } | log_is
 }
 
 # The callbacks of a patch that is replaced are not called.
 test_atomic_replace() {
     begin
-    put callbacks
-    put callbacks-replace
+    load_really callbacks
+    load_really callbacks-replace
     like "the list" "$(lpatch list)" ' callbacks .* loaded '
     quiet lpatch unload callbacks
-    off_quietly callbacks-replace
-    both <<-E
-	lpatch_core: loaded patch 'callbacks': 1 functions
-	lpatch_core: enabling patch 'callbacks'
-	callbacks: pre-patch vmlinux
-	callbacks: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks'
-	lpatch_core: loaded patch 'callbacks-replace': 1 functions
-	lpatch_core: enabling patch 'callbacks-replace'
-	callbacks-replace: pre-patch vmlinux
-	callbacks-replace: post-patch vmlinux
-	lpatch_core: enabled patch 'callbacks-replace'
-	lpatch_core: unloaded patch 'callbacks'
-	lpatch_core: disabling patch 'callbacks-replace'
-	callbacks-replace: pre-unpatch vmlinux
-	callbacks-replace: post-unpatch vmlinux
-	lpatch_core: disabled patch 'callbacks-replace'
-	lpatch_core: unloaded patch 'callbacks-replace'
-	E
+    off callbacks-replace
+    {
+        enables callbacks vmlinux
+        enables callbacks-replace vmlinux
+        echo "lpatch_core: unloaded patch 'callbacks'"
+        disables callbacks-replace vmlinux
+    } | log_is
 }
