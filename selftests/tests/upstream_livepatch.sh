@@ -118,3 +118,26 @@ test_module_function_patching() {
 	lpatch_core: unloaded patch 'module'
 	E
 }
+
+test_module_function_patching_livepatch_first() {
+    need_core
+    load module
+    quiet modprobe binfmt_misc
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    status=/proc/sys/fs/binfmt_misc/status
+    is "the status" "$(cat $status)" patched
+    off module
+    is "the status" "$(cat $status)" enabled
+    umount /proc/sys/fs/binfmt_misc
+    quiet rmmod binfmt_misc
+    core_log <<-E
+	lpatch_core: loaded patch 'module': 1 functions
+	lpatch_core: enabling patch 'module'
+	lpatch_core: enabled patch 'module'
+	lpatch_core: applying patch 'module' to module 'binfmt_misc'
+	lpatch_core: disabling patch 'module'
+	lpatch_core: disabled patch 'module'
+	lpatch_core: unloaded patch 'module'
+	E
+}

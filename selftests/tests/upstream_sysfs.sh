@@ -29,6 +29,29 @@ test_attributes() {
 	E
 }
 
+# A function of a module is patched, or waits for it.
+test_object_patched() {
+    need_core
+    load module
+    field module objname '"binfmt_misc"'
+    field module waiting true
+    quiet modprobe binfmt_misc
+    field module waiting false
+    quiet rmmod binfmt_misc
+    field module waiting true
+    off module
+    core_log <<-E
+	lpatch_core: loaded patch 'module': 1 functions
+	lpatch_core: enabling patch 'module'
+	lpatch_core: enabled patch 'module'
+	lpatch_core: applying patch 'module' to module 'binfmt_misc'
+	lpatch_core: taking patch 'module' back from module 'binfmt_misc'
+	lpatch_core: disabling patch 'module'
+	lpatch_core: disabled patch 'module'
+	lpatch_core: unloaded patch 'module'
+	E
+}
+
 # replace_is PATCH VALUE
 replace_is() {
     need_core
