@@ -53,6 +53,8 @@ spawn() {
     spawned_all="$spawned_all $spawned"
 }
 kill_spawned() {
+    # Who is asleep there would not hear it.
+    [ ! -e /proc/witness ] || echo release >/proc/witness
     for pid in $spawned_all; do
         kill -KILL "$pid" 2>/dev/null || :
         wait "$pid" 2>/dev/null || :
@@ -133,6 +135,7 @@ off() {
 
 # load_witness: the module witness with its patches, loaded and not enabled; unload_witness.
 load_witness() {
+    at_exit clean_witness
     quiet insmod $MODULES/witness.ko
     # For fast(): those of this module too.
     few_symbols witness >/tmp/kallsyms
@@ -145,6 +148,41 @@ unload_witness() {
     quiet lpatch unload witness-3
     quiet rmmod witness
     rm -f /tmp/kallsyms /tmp/functions
+}
+
+# What a test that failed has left, so that the next one is not told the same.
+clean_witness() {
+    [ -e /proc/witness ] && [ ! -e "$KTAP_TEST/leaves_patches" ] || return 0
+    echo stop >/proc/witness
+    for patch in witness-2 witness-3; do
+        lpatch disable $patch --timeout 10
+        lpatch unload $patch
+    done >/dev/null 2>&1 || :
+    rmmod witness 2>/dev/null || :
+    rm -f /tmp/kallsyms /tmp/functions
+}
+
+# witness COUNTER: a number of it.
+witness() { sed -n "s/^$1 //p" /proc/witness; }
+
+# hold [sleep]: a task in the outer function of the witness that is in force, asleep and deaf to signals (or not deaf), as $held. It
+# would leave by itself after two minutes. let_go [PID]: it leaves, or that one.
+hold() {
+    spawn sh -c "echo ${1-sleepd} 120000 >/proc/witness"
+    held=$spawned
+    wait_for "sleeper" in_witness "$held"
+}
+let_go() {
+    echo "release ${1-$held}" >/proc/witness
+    wait "${1-$held}"
+}
+
+# in_witness PID: whether it is asleep there. PID can be PID/task/TID.
+in_witness() { grep -q witness_pass "/proc/$1/stack"; }
+
+# The pids of those who are in the way of a transition, in the order of the list.
+blockers() {
+    lpatch status --blockers | awk '$1 == "PID" { list = 1; next } !NF { list = 0 } list { printf "%s%s", sep, $1; sep = " " }'
 }
 
 # What the core has and holds, without times and without the last transition, which is the last key.

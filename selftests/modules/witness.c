@@ -16,6 +16,7 @@
  *   kthread COMMAND                          a kernel thread that does "call", "sleep MS", ... over and over
  *   kindly COMMAND                           the same, and between two chains it lets RCU tasks pass
  *   stop                                     ends all kernel threads
+ *   release [PID]                            ends all sleeps that have begun, or the uninterruptible one of one task
  *
  * A kernel thread that neither sleeps nor is kind holds up every grace period of RCU tasks, and so everybody who unregisters
  * from ftrace, until it is stopped: being interrupted and preempted does not count there.
@@ -33,6 +34,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 
 #include "witness.h"
 
@@ -47,18 +49,45 @@ static atomic64_t calls[WITNESS_VERSIONS + 1];
 static atomic64_t passed[WITNESS_WAYS];
 static atomic64_t lower_outer, lower_inner;
 
+/* Sleepers, how often all of them were released, and who was released alone last. */
+static DECLARE_WAIT_QUEUE_HEAD(sleepers);
+static DECLARE_WAIT_QUEUE_HEAD(light_sleepers);
+static atomic_t releases;
+static pid_t released;
+
+static void release(pid_t pid)
+{
+	if (pid) {
+		WRITE_ONCE(released, pid);
+	} else {
+		atomic_inc(&releases);
+		wake_up_all(&light_sleepers);
+	}
+	wake_up_all(&sleepers);
+}
+
 int witness_pass(const struct witness_call *call)
 {
+	pid_t pid = task_pid_nr(current);
+	DEFINE_WAIT(wait);
 	ktime_t end;
+	int before;
 
 	atomic64_inc(&passed[call->way]);
 	switch (call->way) {
 	case WITNESS_SLEEP:
 		/* Not a loop: whatever wakes it ends the sleep, as it would in code that asks why it was woken. */
-		schedule_timeout_interruptible(msecs_to_jiffies(call->amount));
+		prepare_to_wait(&light_sleepers, &wait, TASK_INTERRUPTIBLE);
+		schedule_timeout(msecs_to_jiffies(call->amount));
+		finish_wait(&light_sleepers, &wait);
 		return signal_pending(current) ? -ERESTARTSYS : 0;
 	case WITNESS_SLEEPD:
-		schedule_timeout_uninterruptible(msecs_to_jiffies(call->amount));
+		before = atomic_read(&releases);
+		wait_event_timeout(sleepers,
+				   atomic_read(&releases) != before || READ_ONCE(released) == pid,
+				   msecs_to_jiffies(call->amount));
+		/* The number will be another task's one day. */
+		cmpxchg(&released, pid, 0);
 		return 0;
 	case WITNESS_SPIN:
 		end = ktime_add_us(ktime_get(), call->amount);
@@ -181,9 +210,18 @@ static int command(const char *text)
 	unsigned int count;
 	const char *rest;
 	bool kindly;
+	pid_t pid;
 
 	if (!strcmp(text, "stop")) {
 		stop_kthreads();
+		return 0;
+	}
+	if (!strcmp(text, "release")) {
+		release(0);
+		return 0;
+	}
+	if (sscanf(text, "release %d", &pid) == 1) {
+		release(pid);
 		return 0;
 	}
 	if (sscanf(text, "loop %u", &count) == 1)

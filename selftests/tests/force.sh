@@ -5,8 +5,6 @@
 #
 # A transition that is ended by force. What took part is there until the next boot, so this is the only test of its guest.
 
-witness() { sed -n "s/^$1 //p" /proc/witness; }
-asleep() { grep -q witness_pass "/proc/$1/stack"; }
 state_is() { lpatch --json list | grep -q "\"name\":\"$1\"[^}]*\"state\":\"$2\""; }
 
 # stays: lpatch_core cannot be removed.
@@ -19,8 +17,7 @@ test_pins_what_took_part() {
     leaves_patches
     need_core
     load_witness
-    spawn sh -c 'echo sleepd 6000 >/proc/witness'
-    wait_for "sleeper" asleep "$spawned"
+    hold
     quiet lpatch enable witness-2 --no-wait
     # Not by accident.
     refused 2 'nothing was done: force is unsound' lpatch force witness-2
@@ -37,7 +34,7 @@ test_pins_what_took_part() {
     stays
 
     # Why it is unsound: the task goes on in the old outer function, and calls the new inner one.
-    wait "$spawned"
+    let_go
     is "mixes" "$(witness mixes)" 1
     is "mixes with the lower version outside" "$(witness lower_outer)" 1
 

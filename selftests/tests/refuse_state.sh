@@ -116,12 +116,11 @@ test_busy() {
     need_core
     load_witness
     quiet lpatch enable witness-2
-    spawn sh -c "echo sleepd 3000 >/proc/witness"
-    wait_for "sleeper" grep -q witness_pass "/proc/$spawned/stack"
+    hold
     quiet lpatch disable witness-2 --no-wait
     refused 3 "another transition is under way, of the patch witness-2;" lpatch unload witness-2
     like "the list" "$(lpatch list)" ' witness-2 .* disabling '
-    wait "$spawned"
+    let_go
     wait_for "end of the transition" sh -c 'lpatch list | grep -q " witness-2 .* loaded "'
     unload_witness
 }

@@ -3,11 +3,8 @@
 # boot: transition
 # timeout: 180
 #
-# Tasks that are hard to move, and what a transition does when one cannot be. "sleepd" in the old function is out of everybody's
-# reach until it ends, so a transition is under way for as long as that.
-
-witness() { sed -n "s/^$1 //p" /proc/witness; }
-asleep() { grep -q witness_pass "/proc/$1/stack"; }
+# Tasks that are hard to move, and what a transition does when one cannot be. Whoever holds the old function is
+# out of everybody's reach until it is let go, so a transition is under way for as long as that.
 
 # of_transition KEY: a number of the transition under way, or of the last one.
 of_transition() { lpatch --json status | sed -n "s/.*\"transition\":.*\"$1\":\([0-9]*\).*/\1/p"; }
@@ -17,20 +14,7 @@ state_is() { [ "$(state "$1")" = "$2" ]; }
 
 begin() {
     need_core
-    at_exit clean_up
     load_witness
-}
-
-# What a test that failed has left, so that the next one is not told the same.
-clean_up() {
-    [ -e /proc/witness ] || return 0
-    echo stop >/proc/witness
-    for patch in witness-2 witness-3; do
-        lpatch disable $patch --timeout 10
-        lpatch unload $patch
-    done >/dev/null 2>&1 || :
-    rmmod witness
-    rm -f /tmp/kallsyms /tmp/functions
 }
 
 finish() {
@@ -39,13 +23,6 @@ finish() {
     wait_for "end of what holds lpatch_core" idle
 }
 idle() { [ "$(cat /sys/module/lpatch_core/refcnt)" = 0 ]; }
-
-# hold COMMAND: a process that is in the old function for that long, as $held.
-hold() {
-    spawn sh -c "echo $1 >/proc/witness"
-    held=$spawned
-    wait_for "sleeper" asleep "$held"
-}
 
 # ends STATUS COMMAND…: it ends with that; what it said is in $said.
 ends() {
@@ -56,11 +33,6 @@ ends() {
         echo "$said"
         fail "$* ended with $ends_rc, not $ends_wanted"
     }
-}
-
-# The pids of those who are in the way, in the order of the list.
-blockers() {
-    lpatch status --blockers | awk '$1 == "PID" { list = 1; next } !NF { list = 0 } list { printf "%s%s", sep, $1; sep = " " }'
 }
 
 # It never sleeps and never leaves the kernel, but comes by the entry of the function.
@@ -83,7 +55,7 @@ test_kthread_that_never_sleeps() {
 # pid, name, state, function and stack of who is in the way, in a second; then the way back, by itself.
 test_uninterruptible_sleeper() {
     begin
-    hold 'sleepd 6000'
+    hold
     spawn lpatch enable witness-2 --timeout 3 >"$KTAP_TEST/said" 2>&1
     loader=$spawned
     wait_for "transition" state_is witness-2 enabling
@@ -106,9 +78,9 @@ test_uninterruptible_sleeper() {
     is "the exit status" "$rc" 1
     like "the message" "$(cat "$KTAP_TEST/said")" '^lpatch: enabling witness-2 was not complete after 3\.0 s and was reversed; it is disabled as before$'
     like "the task" "$(cat "$KTAP_TEST/said")" "^  pid $held \(sh\), D \(asleep, deaf to signals\), in witness_"
-    asleep "$held" || fail "the sleeper ended before"
+    in_witness "$held" || fail "the sleeper ended before"
     is "the state" "$(state witness-2)" loaded
-    wait "$held"
+    let_go
     is "old chains" "$(witness calls_1)" 1
     is "new chains" "$(witness calls_2)" 0
     core_log <<END
@@ -124,12 +96,13 @@ END
 # It is sent to user mode and comes back: its system call is restarted, in the new function.
 test_interruptible_sleeper() {
     begin
-    hold 'sleep 4000'
+    hold sleep
     quiet lpatch enable witness-2 --timeout 20
     [ "$(of_transition user_mode)" -ge 1 ] || fail "nobody moved on the way to user mode"
-    wait_for "second sleep" asleep "$held"
+    wait_for "second sleep" in_witness "$held"
     like "its stack" "$(cat "/proc/$held/stack")" '^\[<0>\] new_witness_outer\+'
     rc=0
+    echo release >/proc/witness
     wait "$held" || rc=$?
     is "the exit status of the sleeper" "$rc" 0
     is "sleeps" "$(witness sleep)" 2
@@ -157,12 +130,12 @@ test_sleeping_kthread_is_woken() {
 # There and back and there again, with a task on either side that cannot move.
 test_reverse_and_back() {
     begin
-    hold 'sleepd 7000'
+    hold
     old=$held
     quiet lpatch enable witness-2 --no-wait
     is "who is in the way" "$(blockers)" "$old"
     # Born in the new function.
-    hold 'sleepd 9000'
+    hold
     new=$held
     like "its stack" "$(cat "/proc/$new/stack")" '^\[<0>\] new_witness_outer\+'
     is "who is in the way" "$(blockers)" "$old"
@@ -173,13 +146,12 @@ test_reverse_and_back() {
     is "who is in the way" "$(blockers)" "$old"
     quiet lpatch reverse witness-2 --no-wait
     is "who is in the way back" "$(blockers)" "$new"
-    kill -0 "$old" || fail "the first sleeper ended before"
-    wait "$old"
+    let_go "$old"
     # What is called now goes to the old function.
     is "old chains" "$(witness calls_1)" 1
     echo call >/proc/witness
     is "old chains" "$(witness calls_1)" 2
-    wait "$new"
+    let_go "$new"
     wait_for "end" state_is witness-2 loaded
     is "new chains" "$(witness calls_2)" 1
     ends 3 lpatch reverse witness-2
@@ -190,7 +162,7 @@ test_reverse_and_back() {
 test_one_at_a_time() {
     begin
     quiet lpatch enable witness-2
-    hold 'sleepd 6000'
+    hold
     quiet lpatch disable witness-2 --no-wait
     for what in 'enable witness-2' 'enable witness-3' 'disable witness-2' 'disable witness-3' 'unload witness-2'; do
         # shellcheck disable=SC2086 # words
@@ -200,23 +172,20 @@ test_one_at_a_time() {
     refused 3 'not in transition' lpatch force witness-3 --yes
     refused 2 'unsound' lpatch force witness-2
     is "who is in the way" "$(blockers)" "$held"
-    wait "$held"
+    let_go
     wait_for "end" state_is witness-2 loaded
     finish
 }
 
 test_rmmod_is_refused() {
     begin
-    hold 'sleepd 4000'
+    hold
     quiet lpatch enable witness-2 --no-wait
-    n=0
-    while kill -0 "$held" 2>/dev/null; do
+    for _ in 1 2 3 4 5; do
         ! rmmod lpatch_core >"$KTAP_TEST/rmmod" 2>&1 || fail "lpatch_core could be removed"
         like "the message" "$(cat "$KTAP_TEST/rmmod")" 'Resource temporarily unavailable'
-        n=$((n + 1))
     done
-    note "$n attempts"
-    [ "$n" -ge 5 ] || fail "only $n attempts"
+    let_go
     wait_for "end" state_is witness-2 enabled
     quiet lpatch disable witness-2
     finish
@@ -226,7 +195,7 @@ test_rmmod_is_refused() {
 # The transition is the kernel's, not the loader's.
 test_killed_loader() {
     begin
-    hold 'sleepd 5000'
+    hold
     spawn lpatch enable witness-2
     wait_for "transition" state_is witness-2 enabling
     kill -KILL "$spawned"
@@ -238,14 +207,13 @@ test_killed_loader() {
     spawn lpatch reverse witness-2
     wait "$spawned"
     is "the state" "$(state witness-2)" loaded
-    kill -0 "$held" || fail "the sleeper ended before"
-    wait "$held"
+    let_go
     finish
 }
 
 test_interrupted_loader() {
     begin
-    hold 'sleepd 4000'
+    hold
     spawn lpatch enable witness-2 >"$KTAP_TEST/said" 2>&1
     wait_for "transition" state_is witness-2 enabling
     # It has said so: it catches signals now.
@@ -257,7 +225,7 @@ test_interrupted_loader() {
     like "the message" "$(cat "$KTAP_TEST/said")" 'interrupted, but enabling witness-2 goes on \(for at most .*: 1 task left$'
     like "the message" "$(cat "$KTAP_TEST/said")" '`lpatch reverse witness-2` turns it around'
     is "who is in the way" "$(blockers)" "$held"
-    wait "$held"
+    let_go
     wait_for "end" state_is witness-2 enabled
     quiet lpatch disable witness-2
     finish
@@ -272,25 +240,24 @@ test_cpu_comes_and_goes() {
     # Begun with the CPU, and without it.
     for first in 0 1; do
         echo $((1 - first)) >$online
-        hold 'sleepd 5000'
+        hold
         quiet lpatch enable witness-2 --no-wait
         for to in "$first" $((1 - first)) "$first"; do
             echo "$to" >$online
             is "who is in the way with CPU 1 $to" "$(blockers)" "$held"
             is "how many" "$(of_transition pending)" 1
         done
-        kill -0 "$held" || fail "the sleeper ended before"
-        wait "$held"
+        let_go
         wait_for "end" state_is witness-2 enabled
         # Back while a task is in the new function, so that idle tasks have to be found again.
-        hold 'sleepd 4000'
+        hold
         quiet lpatch disable witness-2 --no-wait
         echo $((1 - first)) >$online
         is "who is in the way" "$(blockers)" "$held"
         quiet lpatch reverse witness-2
         echo "$first" >$online
         is "the state" "$(state witness-2)" enabled
-        wait "$held"
+        let_go
         quiet lpatch disable witness-2
     done
     echo 1 >$online
@@ -300,11 +267,11 @@ test_cpu_comes_and_goes() {
 # Killed in the old function: it dies when its sleep is over, and that is that.
 test_dying_task() {
     begin
-    hold 'sleepd 3000'
+    hold
     quiet lpatch enable witness-2 --no-wait
     kill -KILL "$held"
     is "who is in the way" "$(blockers)" "$held"
-    wait "$held" 2>/dev/null || :
+    let_go 2>/dev/null || :
     wait_for "end" state_is witness-2 enabled
     is "old chains" "$(witness calls_1)" 1
     # A task that is dead and waits to be reaped is in nobody's way.
@@ -317,13 +284,14 @@ test_dying_task() {
 # The thread is named, not its leader, who is dead.
 test_thread_of_a_dead_leader() {
     begin
-    spawn chain thread 'sleepd 3000' >"$KTAP_TEST/said"
+    spawn chain thread 'sleepd 120000' >"$KTAP_TEST/said"
     leader=$spawned
     wait_for "dead leader" grep -q '^State:.Z' "/proc/$leader/status"
     thread=$(cd "/proc/$leader/task" && echo * | tr ' ' '\n' | grep -vx "$leader")
-    wait_for "sleeper" asleep "$leader/task/$thread"
+    wait_for "sleeper" in_witness "$leader/task/$thread"
     quiet lpatch enable witness-2 --no-wait
     is "who is in the way" "$(blockers)" "$thread"
+    echo release >/proc/witness
     wait "$leader"
     is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
     wait_for "end" state_is witness-2 enabled
@@ -334,24 +302,26 @@ test_thread_of_a_dead_leader() {
 # The child is in the way; the parent waits for it in the kernel, and is not.
 test_vfork() {
     begin
-    spawn chain vfork 'sleepd 3000' >"$KTAP_TEST/said"
+    spawn chain vfork 'sleepd 120000' >"$KTAP_TEST/said"
     parent=$spawned
     wait_for "child" grep -q . "/proc/$parent/task/$parent/children"
     child=$(tr -d ' ' <"/proc/$parent/task/$parent/children")
-    wait_for "sleeper" asleep "$child"
+    wait_for "sleeper" in_witness "$child"
     quiet lpatch enable witness-2 --no-wait
     is "who is in the way" "$(blockers)" "$child"
+    echo release >/proc/witness
     wait "$parent"
     is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
     wait_for "end" state_is witness-2 enabled
     # One that can be sent out.
-    spawn chain vfork 'sleep 3000' >"$KTAP_TEST/said"
+    spawn chain vfork 'sleep 120000' >"$KTAP_TEST/said"
     parent=$spawned
     wait_for "child" grep -q . "/proc/$parent/task/$parent/children"
     child=$(tr -d ' ' <"/proc/$parent/task/$parent/children")
-    wait_for "sleeper" asleep "$child"
+    wait_for "sleeper" in_witness "$child"
     quiet lpatch disable witness-2 --timeout 10
-    wait_for "second sleep" asleep "$child"
+    wait_for "second sleep" in_witness "$child"
+    echo release >/proc/witness
     wait "$parent"
     is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
     is "sleeps" "$(witness sleep)" 2
@@ -361,14 +331,15 @@ test_vfork() {
 # io_uring workers are threads of a process that never go to user mode.
 test_uring_worker() {
     begin
-    spawn chain uring 'sleepd 3000' >"$KTAP_TEST/said"
+    spawn chain uring 'sleepd 120000' >"$KTAP_TEST/said"
     owner=$spawned
     wait_for "worker" sh -c "grep -l . /proc/$owner/task/*/comm | xargs grep -q '^iou-wrk-$owner'"
     worker=$(grep -l '^iou-wrk-' "/proc/$owner/task/"*/comm | sed 's|.*/task/\([0-9]*\)/.*|\1|')
-    wait_for "sleeper" asleep "$owner/task/$worker"
+    wait_for "sleeper" in_witness "$owner/task/$worker"
     quiet lpatch enable witness-2 --no-wait
     is "who is in the way" "$(blockers)" "$worker"
     like "the blocker" "$(lpatch status --blockers)" "^$worker +iou-wrk-$owner +D +[01] +in witness_"
+    echo release >/proc/witness
     wait "$owner"
     is "the result" "$(cat "$KTAP_TEST/said")" "result 0"
     wait_for "end" state_is witness-2 enabled

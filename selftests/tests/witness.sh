@@ -6,43 +6,37 @@
 
 KLP=/sys/kernel/livepatch/klp_witness
 
-witness() { echo "$@" >/proc/witness; }
-counter() { sed -n "s/^$1 //p" /proc/witness; }
-asleep() { grep -q witness_pass "/proc/$1/stack"; }
-
 # A task asleep in the outer function keeps the transition from ending, and is in the old version to its end.
 test_upstream_keeps_versions_apart() {
     quiet insmod $MODULES/witness.ko
-    spawn sh -c 'echo sleepd 3000 >/proc/witness'
-    wait_for "sleeper" asleep "$spawned"
+    hold
     quiet insmod $MODULES/klp_witness.ko
     is "the transition" "$(cat $KLP/transition)" 1
-    wait "$spawned"
+    let_go
     wait_for "end of the transition" grep -q 0 $KLP/transition
-    is "old chains" "$(counter calls_1)" 1
-    is "new chains" "$(counter calls_2)" 0
-    witness call
-    is "new chains" "$(counter calls_2)" 1
-    is "mixes" "$(counter mixes)" 0
+    is "old chains" "$(witness calls_1)" 1
+    is "new chains" "$(witness calls_2)" 0
+    echo call >/proc/witness
+    is "new chains" "$(witness calls_2)" 1
+    is "mixes" "$(witness mixes)" 0
     echo 0 >$KLP/enabled
     wait_for "end of the livepatch" test ! -d $KLP
     quiet rmmod klp_witness
-    witness call
-    is "old chains" "$(counter calls_1)" 2
-    is "mixes" "$(counter mixes)" 0
+    echo call >/proc/witness
+    is "old chains" "$(witness calls_1)" 2
+    is "mixes" "$(witness mixes)" 0
     quiet rmmod witness
 }
 
 # The last test here: what was forced stays loaded.
 test_sees_a_forced_mix() {
     quiet insmod $MODULES/witness.ko
-    spawn sh -c 'echo sleepd 2000 >/proc/witness'
-    wait_for "sleeper" asleep "$spawned"
+    hold
     quiet insmod $MODULES/klp_witness.ko
-    is "mixes" "$(counter mixes)" 0
+    is "mixes" "$(witness mixes)" 0
     echo 1 >$KLP/force
-    wait "$spawned"
-    is "mixes" "$(counter mixes)" 1
-    is "mixes with the lower version outside" "$(counter lower_outer)" 1
-    is "mixes with the lower version inside" "$(counter lower_inner)" 0
+    let_go
+    is "mixes" "$(witness mixes)" 1
+    is "mixes with the lower version outside" "$(witness lower_outer)" 1
+    is "mixes with the lower version inside" "$(witness lower_inner)" 0
 }
