@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 #
-# Patches beside other users of ftrace on the same function, whoever comes first: tracers and probes. Upstream livepatch and
-# ftrace_enabled are in refuse_state.sh and upstream_ftrace.sh.
+# Patches beside other users of ftrace on the same function, whoever comes first: tracers and probes. BPF is in
+# coexist_bpf.sh, upstream livepatch and ftrace_enabled in refuse_state.sh and upstream_ftrace.sh.
 
 TRACING=/sys/kernel/tracing
 
@@ -26,23 +26,18 @@ kretprobe() {
 }
 hits() { cat /sys/module/kprobed/parameters/hits; }
 
-asleep() { grep -q witness_pass "/proc/$1/stack"; }
-counter() { sed -n "s/^$1 //p" /proc/witness; }
-
 # sleeper_holds SAID: a task asleep in the old function, under whatever watches its return, is seen there and keeps the
 # transition from ending until it has left; nobody else does. SAID is what its stack has in the place of the return address.
 sleeper_holds() {
-    spawn sh -c "echo sleepd 2000 >/proc/witness"
-    wait_for "sleeper" asleep "$spawned"
-    sleeper=$spawned
+    hold
     quiet lpatch enable witness-2 --no-wait
     said=$(lpatch status --blockers)
-    like "the blockers" "$said" "^$sleeper +sh +D +[0-9]+ +in witness_outer\+0x|^$sleeper +sh +D +[0-9]+ +in witness_pass\+0x"
+    like "the blockers" "$said" "^$held +sh +D +[0-9]+ +in witness_outer\+0x|^$held +sh +D +[0-9]+ +in witness_pass\+0x"
     is "the number of blockers" "$(printf '%s\n' "$said" | grep -cE '^[0-9]+ +[^ ]+ +[RSDI] ')" 1
     like "its stack" "$said" "$1"
-    wait "$sleeper"
+    let_go
     wait_for "end of the transition" sh -c 'lpatch list | grep -q " witness-2 .* enabled "'
-    is "mixes" "$(counter mixes)" 0
+    is "mixes" "$(witness mixes)" 0
 }
 
 test_graph_tracer_first() {
@@ -54,13 +49,13 @@ test_graph_tracer_first() {
     wait_for "other sleeper" grep -q nanosleep "/proc/$spawned/stack"
     sleeper_holds 'witness_outer\+0x'
     echo >$TRACING/trace
-    before=$(counter calls_2)
+    before=$(witness calls_2)
     echo call >/proc/witness
-    is "calls of the new function" "$(counter calls_2)" $((before + 1))
+    is "calls of the new function" "$(witness calls_2)" $((before + 1))
     like "the trace" "$(cat $TRACING/trace)" 'witness_outer'
     no_graph
     echo call >/proc/witness
-    is "calls of the new function" "$(counter calls_2)" $((before + 2))
+    is "calls of the new function" "$(witness calls_2)" $((before + 2))
     quiet lpatch disable witness-2
     unload_witness
 }
@@ -71,14 +66,14 @@ test_graph_tracer_second() {
     quiet lpatch enable witness-2
     graph witness_outer
     echo call >/proc/witness
-    is "calls of the new function" "$(counter calls_2)" 1
+    is "calls of the new function" "$(witness calls_2)" 1
     like "the trace" "$(cat $TRACING/trace)" 'witness_outer'
     # And while it is traced.
     quiet lpatch disable witness-2
     echo call >/proc/witness
-    is "calls of the old function" "$(counter calls_1)" 1
+    is "calls of the old function" "$(witness calls_1)" 1
     no_graph
-    is "mixes" "$(counter mixes)" 0
+    is "mixes" "$(witness mixes)" 0
     unload_witness
 }
 
@@ -88,9 +83,9 @@ test_kretprobe_first() {
     kretprobe witness_outer
     sleeper_holds 'witness_outer\+0x'
     is "returns of the sleeper" "$(hits)" 1
-    before=$(counter calls_2)
+    before=$(witness calls_2)
     echo call >/proc/witness
-    is "calls of the new function" "$(counter calls_2)" $((before + 1))
+    is "calls of the new function" "$(witness calls_2)" $((before + 1))
     is "returns" "$(hits)" 2
     quiet rmmod kprobed
     quiet lpatch disable witness-2
@@ -103,14 +98,14 @@ test_kretprobe_second() {
     quiet lpatch enable witness-2
     kretprobe witness_outer
     echo call >/proc/witness
-    is "calls of the new function" "$(counter calls_2)" 1
+    is "calls of the new function" "$(witness calls_2)" 1
     is "returns" "$(hits)" 1
     quiet lpatch disable witness-2
     echo call >/proc/witness
-    is "calls of the old function" "$(counter calls_1)" 1
+    is "calls of the old function" "$(witness calls_1)" 1
     is "returns" "$(hits)" 2
     quiet rmmod kprobed
-    is "mixes" "$(counter mixes)" 0
+    is "mixes" "$(witness mixes)" 0
     unload_witness
 }
 
