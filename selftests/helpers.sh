@@ -154,7 +154,7 @@ unload_witness() {
 clean_witness() {
     [ -e /proc/witness ] && [ ! -e "$KTAP_TEST/leaves_patches" ] || return 0
     echo stop >/proc/witness
-    for patch in witness-2 witness-3; do
+    for patch in witness-2 witness-3 witness-jump; do
         lpatch disable $patch --timeout 10
         lpatch unload $patch
     done >/dev/null 2>&1 || :
@@ -269,15 +269,15 @@ stays() {
     ! rmmod "$1" 2>"$KTAP_TEST/rmmod" || fail "rmmod of $1, whose patch is loaded"
 }
 
-# hold: the module patch_other, with a task asleep in its function. release: until now.
-hold() {
+# hold_other: the module patch_other, with a task asleep in its function. let_other_go: until now.
+hold_other() {
     insert patch_other func=execdomains_proc_show with=sleep
     spawn cat /proc/execdomains
     at_exit wake
     wait_for "sleeper" grep -q any_sleep_show "/proc/$spawned/stack"
 }
 wake() { [ ! -d /sys/module/patch_other ] || echo 1 >/sys/module/patch_other/parameters/wake; }
-release() {
+let_other_go() {
     wake
     wait "$spawned"
 }

@@ -232,10 +232,10 @@ test_conflicts() {
     module_refused $EBUSY name=cmdline
     module_refused $EBUSY set=other
     off cmdline
-    hold
+    hold_other
     quiet lpatch disable patch_other --no-wait
     module_refused $EBUSY
-    release
+    let_other_go
     wait_for "end of the transition" lpatch unload patch_other
     quiet rmmod patch_other
     quiet insmod $MODULES/klp_cmdline.ko
@@ -332,7 +332,7 @@ test_cumulative() {
 # A transition that does not end at once: insmod does not wait for it, and it can be turned around.
 test_reverse() {
     need_core
-    hold
+    hold_other
     quiet insmod $ANY func=execdomains_proc_show
     like "the list" "$(lpatch list)" '^[0-9]+ +patch_any +[^ ]* +enabling '
     like "the blockers" "$(lpatch status --blockers)" 'any_sleep_show'
@@ -340,7 +340,7 @@ test_reverse() {
     quiet lpatch reverse patch_any
     wait_for "end of the transition" sh -c 'lpatch list | grep -q " patch_any .* loaded "'
     stays patch_any
-    release
+    let_other_go
     quiet lpatch enable patch_any
     is "/proc/execdomains" "$(cat /proc/execdomains)" "lpatch module patch_any"
     for name in patch_any patch_other; do
@@ -369,12 +369,12 @@ test_reverse() {
 # A task asleep in the module: its text stays.
 test_busy() {
     need_core
-    hold
+    hold_other
     quiet lpatch disable patch_other --no-wait
     like "the list" "$(lpatch list)" '^[0-9]+ +patch_other +[^ ]* +disabling '
     ! lpatch unload patch_other >/dev/null 2>&1 || fail "unload of a patch in which a task sleeps"
     stays patch_other
-    release
+    let_other_go
     wait_for "end of the transition" lpatch unload patch_other
     quiet rmmod patch_other
 }

@@ -118,12 +118,12 @@ test_veto() {
 # A transition that is turned around ends with the callback of the state that it goes back to.
 test_reversed() {
     need_core
-    hold
+    hold_other
     quiet insmod $ANY func=execdomains_proc_show callbacks=vmlinux
     quiet lpatch reverse patch_any
     wait_for "end of the transition" lpatch unload patch_any
     quiet rmmod patch_any
-    release
+    let_other_go
     off patch_other
     quiet rmmod patch_other
     both <<-E

@@ -7,13 +7,13 @@
 test_pins_the_modules() {
     leaves_patches
     need_core
-    hold
+    hold_other
     quiet insmod $ANY func=execdomains_proc_show
     quiet lpatch force --yes patch_any
     like "the patch" "$(lpatch status patch_any)" 'pinned \(by force; can never be unloaded\)'
     # The task goes on in code of one of them, and then returns.
     stays patch_other
-    release
+    let_other_go
     is "/proc/execdomains" "$(cat /proc/execdomains)" "lpatch module patch_any"
     quiet lpatch disable patch_any
     quiet lpatch disable patch_other
