@@ -89,8 +89,9 @@ impl<'a> Links<'a> {
 
     /// Where a task must not be that leaves a side, when these routes are in force.
     ///
-    /// - a function of that side that the other side does not have
-    /// - all text of a patch that is on that side only: what such a function has jumped to is part of it
+    /// - an original function, with its cold parts, where the other side has another one
+    /// - all text of a patch whose function the other side does not have, and of one that is on that side only: what such a
+    ///   function has jumped to is part of it
     /// - the address behind a fentry call, where a task is between the handler's answer and the function
     pub(crate) fn spans(&self, routes: &[Route], side: Side) -> Result<KVVec<Span>, Refusal> {
         let mut spans = KVVec::new();
@@ -119,7 +120,8 @@ impl<'a> Links<'a> {
                     break;
                 }
                 if entry.link.new == version {
-                    push(version, version + u64::from(func.new_len))?;
+                    let text = patch.text();
+                    push(text.start as u64, text.end as u64)?;
                     break;
                 }
             }

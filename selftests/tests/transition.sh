@@ -158,6 +158,24 @@ test_reverse_and_back() {
     finish
 }
 
+# A patch that stays enabled under the new one: what its function has jumped to belongs to the side that is left, too.
+test_behind_a_jump_of_a_patch_below() {
+    begin
+    load witness-jump
+    hold
+    grep -q behind_the_jump "/proc/$held/stack" || fail "it is elsewhere: $(cat "/proc/$held/stack")"
+    ! grep -q new_witness_outer "/proc/$held/stack" || fail "the compiler made a call of the jump"
+    quiet lpatch enable witness-2 --no-wait
+    is "who is in the way" "$(blockers)" "$held"
+    let_go
+    wait_for "end of the transition" state_is witness-2 enabled
+    for patch in witness-2 witness-jump; do
+        quiet lpatch disable $patch
+    done
+    quiet lpatch unload witness-jump
+    finish
+}
+
 # Everything else has to wait, and is told for whom.
 test_one_at_a_time() {
     begin
