@@ -14,6 +14,7 @@ use crate::{
     patch::{Patch, Title},
     registry::{self, Name, Until},
     uapi::{self, Reason},
+    urgent::urgently,
 };
 use core::{ops::Range, ptr::NonNull};
 use kernel::prelude::*;
@@ -98,7 +99,7 @@ fn register<'a>(
         Ok(held.and_then(|_held| {
             let patch = Patch::of_module(home, title, found.replaced, callbacks, about, own);
             patch
-                .and_then(|patch| registry.register(patch, timeout_ms))
+                .and_then(|patch| urgently(|| registry.register(patch, timeout_ms)))
                 .map_err(|refusal| place(refusal, description, registry.name_of(refusal.value)))
         }))
     })?

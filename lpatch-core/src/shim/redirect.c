@@ -8,6 +8,8 @@
 #include "key.h"
 #include "shim.h"
 
+#define LP_TRIES 200
+
 struct lp_redirect {
 	struct ftrace_ops ops;
 };
@@ -63,7 +65,16 @@ int lp_redirect_remove(struct lp_redirect *r, unsigned long *ips, unsigned int n
 
 int lp_redirect_on(struct lp_redirect *r)
 {
-	return register_ftrace_function(&r->ops);
+	int tries = 0, err;
+
+	/*
+	 * A BPF trampoline at one of the functions that is changing right now says so by this error, after a millisecond. It would
+	 * wait for us with a lock held that we may need.
+	 */
+	do {
+		err = register_ftrace_function(&r->ops);
+	} while (err == -EAGAIN && ++tries < LP_TRIES);
+	return err;
 }
 
 int lp_redirect_off(struct lp_redirect *r)
