@@ -106,8 +106,7 @@ in_a_transition() {
 test_fentry_in_a_transition() { in_a_transition fentry 2; }
 test_fexit_in_a_transition() { in_a_transition fexit 1; }
 
-# ftrace takes a patch for an instant only while nobody changes the programs at the function; it says EAGAIN then. Whatever it says,
-# nothing is left half done.
+# ftrace refuses a patch for the moment in which the programs at the function change; that is waited for.
 comes_and_goes() {
     need_core
     load cmdline --no-enable
