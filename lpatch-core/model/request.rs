@@ -78,7 +78,6 @@ impl Request for Blockers {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
         zero(self.flags & !uapi::BLOCKERS_LAST, offset_of!(Self, flags))?;
-        zero(self.reserved.into(), offset_of!(Self, reserved))?;
         ensure(self.range_count <= uapi::RANGES_MAX, || {
             Refusal::at(Reason::TooBig, offset_of!(Self, range_count))
                 .value(uapi::RANGES_MAX.into())
@@ -189,8 +188,6 @@ mod tests {
         assert_eq!(check(|b| b.range_count = uapi::RANGES_MAX), Ok(()));
         let flags = offset_of!(Blockers, flags);
         assert_eq!(check(|b| b.flags = 2), at(Reason::Reserved, flags));
-        let reserved = offset_of!(Blockers, reserved);
-        assert_eq!(check(|b| b.reserved = 1), at(Reason::Reserved, reserved));
         let count = offset_of!(Blockers, range_count);
         let limit = uapi::RANGES_MAX.into();
         let refused = Refusal::at(Reason::TooBig, count).value(limit);

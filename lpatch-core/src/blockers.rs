@@ -20,8 +20,36 @@ use kernel::prelude::*;
 
 /// Frames of a stack that are shown.
 const FRAMES: usize = 24;
-/// Tasks that are shown; there may be thousands, and the first say what is wrong.
-pub(crate) const SHOWN: usize = 64;
+/// Tasks that are described, of those that were asked for.
+const SHOWN: usize = uapi::BLOCKERS_MAX as usize;
+/// Those that are kept for later when a deadline passes.
+pub(crate) const KEPT: usize = 64;
+
+/// Tasks that are in the way.
+#[derive(Default)]
+pub(crate) struct Blockers {
+    /// The first of them, described.
+    pub(crate) list: KVVec<Blocker>,
+    /// How many there are.
+    pub(crate) count: usize,
+}
+
+impl Blockers {
+    /// None yet, with room to describe so many.
+    fn new(shown: usize) -> Result<Self, Refusal> {
+        Ok(Self {
+            list: KVVec::with_capacity(shown.min(SHOWN), GFP_KERNEL)?,
+            count: 0,
+        })
+    }
+
+    pub(crate) fn copy(&self) -> Result<Self, Refusal> {
+        let mut copy = Self::new(self.list.len())?;
+        copy.list.extend_from_slice(&self.list, GFP_KERNEL)?;
+        copy.count = self.count;
+        Ok(copy)
+    }
+}
 
 /// The innermost frames of a stack.
 struct Frames {
@@ -81,11 +109,12 @@ fn look(held: &Held, ranges: Ranges<'_>) -> (Found, Frames) {
     (found, frames)
 }
 
-/// Adds an empty entry, if there is room. A function of its own, since entries are large for a kernel stack.
+/// Counts one more, and adds an empty entry if there is room. A function of its own, since entries are large for a kernel stack.
 #[inline(never)]
-fn add(all: &mut KVVec<Blocker>) -> Option<&mut Blocker> {
-    all.push_within_capacity(Blocker::default()).ok()?;
-    all.last_mut()
+fn add(all: &mut Blockers) -> Option<&mut Blocker> {
+    all.count += 1;
+    all.list.push_within_capacity(Blocker::default()).ok()?;
+    all.list.last_mut()
 }
 
 #[inline(never)]
@@ -129,18 +158,18 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
     }
 }
 
-/// The tasks of a transition that have not moved.
-pub(crate) fn pending(moving: &mut Moving) -> Result<KVVec<Blocker>, Refusal> {
+/// The tasks of a transition that have not moved, the first `shown` described.
+pub(crate) fn pending(moving: &mut Moving, shown: usize) -> Result<Blockers, Refusal> {
     // SAFETY: The registry is locked, and books are replaced under its lock only.
     let book = unsafe { book::current() };
-    let side = if moving.reversing {
-        Side::To
-    } else {
-        Side::From
-    };
-    let mut all = KVVec::with_capacity(SHOWN, GFP_KERNEL)?;
+    let side = if moving.reversing { Side::To } else { Side::From };
+    let mut all = Blockers::new(shown)?;
     if let Some(ranges) = book.and_then(|book| book.ranges(side)) {
-        for held in moving.who().iter().take(SHOWN) {
+        for held in moving.who() {
+            if all.list.len() == all.list.capacity() {
+                all.count += 1;
+                continue;
+            }
             let (found, frames) = look(held, ranges);
             if found != Found::Gone {
                 if let Some(blocker) = add(&mut all) {
@@ -153,8 +182,8 @@ pub(crate) fn pending(moving: &mut Moving) -> Result<KVVec<Blocker>, Refusal> {
     Ok(all)
 }
 
-/// The tasks that are in one of these spans now. `spans` are sorted and do not overlap.
-pub(crate) fn inside(spans: &[Span]) -> Result<KVVec<Blocker>, Refusal> {
+/// The tasks that are in one of these spans now, the first `shown` described. `spans` are sorted and do not overlap.
+pub(crate) fn inside(spans: &[Span], shown: usize) -> Result<Blockers, Refusal> {
     let ranges = Ranges::new(Side::From, spans).map_err(|_| crate::uapi::Reason::RelocOverlap)?;
     let mut count = 0;
     tasks::each(|_| count += 1);
@@ -165,7 +194,7 @@ pub(crate) fn inside(spans: &[Span]) -> Result<KVVec<Blocker>, Refusal> {
     };
     tasks::each(&mut take);
     tasks::each_idle(&mut take);
-    let mut all = KVVec::with_capacity(SHOWN, GFP_KERNEL)?;
+    let mut all = Blockers::new(shown)?;
     for held in everybody.iter() {
         let (found, frames) = look(held, ranges);
         if frames.hit != 0 {

@@ -282,14 +282,16 @@ fn wait(request: &mut uapi::Transition) -> Result<(), Refusal> {
 }
 
 fn blockers(request: &mut uapi::Blockers) -> Result<(), Refusal> {
+    let shown = request.capacity as usize;
     let all = if request.range_count == 0 {
         let last = request.flags & uapi::BLOCKERS_LAST != 0;
-        registry::with(|r| r.engine().blockers(last))?
+        registry::with(|r| r.engine().blockers(last, shown))?
     } else {
-        blockers::inside(&ranges(request)?)?
+        blockers::inside(&ranges(request)?, shown)?
     };
-    request.count = all.len() as u32;
-    write_entries(request.entries, request.capacity, &all)
+    request.count = u32::try_from(all.count).unwrap_or(u32::MAX);
+    request.written = request.capacity.min(all.list.len() as u32);
+    write_entries(request.entries, request.capacity, &all.list)
 }
 
 /// The ranges that a question about blockers names, in order.

@@ -12,6 +12,7 @@
 //! which sends their calls on.
 
 use crate::{
+    blockers::{self, Blockers, KEPT},
     book, ffi,
     links::Links,
     model::{refusal::Refusal, transition::Side},
@@ -77,7 +78,7 @@ pub(crate) struct Engine {
     report: uapi::Transition,
     /// Those before it, for who still waits for one.
     past: [uapi::Transition; 4],
-    last_blockers: KVVec<uapi::Blocker>,
+    last_blockers: Blockers,
 }
 
 /// What an ended transition means for the patches.
@@ -107,7 +108,7 @@ impl Engine {
             tidy_ns: 0,
             report: uapi::Transition::default(),
             past: [uapi::Transition::default(); 4],
-            last_blockers: KVVec::new(),
+            last_blockers: Blockers::default(),
         }
     }
 
@@ -253,11 +254,11 @@ impl Engine {
         let deadline = self.report.deadline_ns;
         if ended.is_none() && deadline != 0 && time >= deadline && !under.moving.reversing {
             // Who did not make it is told before things change.
-            self.last_blockers = crate::blockers::pending(&mut under.moving).unwrap_or_default();
+            self.last_blockers = blockers::pending(&mut under.moving, KEPT).unwrap_or_default();
             if under.moving.reverse().is_ok() {
                 self.report.phase = uapi::PHASE_REVERSING;
                 self.report.flags |= uapi::TRANSITION_DEADLINE;
-                crate::blockers::log(&self.last_blockers);
+                blockers::log(&self.last_blockers.list);
                 // SAFETY: No requirements.
                 unsafe { ffi::lp_event() };
             }
@@ -372,15 +373,13 @@ impl Engine {
     }
 
     /// The tasks that have not moved.
-    pub(crate) fn blockers(&mut self, last: bool) -> Result<KVVec<uapi::Blocker>, Refusal> {
+    pub(crate) fn blockers(&mut self, last: bool, shown: usize) -> Result<Blockers, Refusal> {
         if last {
-            let mut copy = KVVec::with_capacity(self.last_blockers.len(), GFP_KERNEL)?;
-            copy.extend_from_slice(&self.last_blockers, GFP_KERNEL)?;
-            return Ok(copy);
+            return self.last_blockers.copy();
         }
         match &mut self.state {
-            State::Moving(under) => crate::blockers::pending(&mut under.moving),
-            _ => Ok(KVVec::new()),
+            State::Moving(under) => blockers::pending(&mut under.moving, shown),
+            _ => Ok(Blockers::default()),
         }
     }
 

@@ -465,6 +465,7 @@ struct lpatch_range {
 };
 
 #define LPATCH_RANGES_MAX	4096
+#define LPATCH_BLOCKERS_MAX	1024
 
 /* lpatch_blockers.flags */
 #define LPATCH_BLOCKERS_LAST	(1ULL << 0)	/* those that were pending when a deadline last passed */
@@ -477,10 +478,10 @@ struct lpatch_range {
  * @entries: in: user address of an array of struct lpatch_blocker
  * @range_count: in: its length; 0: ask about the transition under way
  * @capacity: in: length of @entries
- * @count: out: tasks found; the first min(count, capacity) were written
- * @reserved: in: zero
+ * @count: out: tasks found
+ * @written: out: how many of them were written: as many as fit, and LPATCH_BLOCKERS_MAX at most
  *
- * With ranges, the tasks that have one of them on their stacks now. Changes nothing.
+ * Of those that were pending when a deadline passed, 64 are kept. With ranges, the tasks that have one of them on their stacks now. Changes nothing.
  */
 struct lpatch_blockers {
 	struct lpatch_hdr hdr;
@@ -490,7 +491,7 @@ struct lpatch_blockers {
 	__u32 range_count;
 	__u32 capacity;
 	__u32 count;
-	__u32 reserved;
+	__u32 written;
 };
 
 #define LPATCH_IOC_MAGIC	0xb7

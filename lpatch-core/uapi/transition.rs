@@ -63,6 +63,8 @@ pub const TASK_KTHREAD: u32 = 1 << 0;
 pub const TASK_IDLE: u32 = 1 << 1;
 /// `LPATCH_RANGES_MAX`.
 pub const RANGES_MAX: u32 = 4096;
+/// `LPATCH_BLOCKERS_MAX`.
+pub const BLOCKERS_MAX: u32 = 1024;
 /// `LPATCH_BLOCKERS_LAST`: those that were pending when a deadline last passed.
 pub const BLOCKERS_LAST: u64 = 1 << 0;
 
@@ -149,9 +151,9 @@ wire! {
         pub range_count: u32,
         /// in: length of @entries
         pub capacity: u32,
-        /// out: tasks found; the first min(count, capacity) were written
+        /// out: tasks found
         pub count: u32,
-        /// in: zero
-        pub reserved: u32,
+        /// out: how many of them were written: as many as fit, and `BLOCKERS_MAX` at most
+        pub written: u32,
     }
 }

@@ -3,9 +3,8 @@
 //! Which tasks would block the transition of a patch that is not loaded.
 
 use crate::device::{name_of, Ask, Blocking, Device, DeviceError};
-use crate::kallsyms::{Kallsyms, Length};
+use crate::kallsyms::Length;
 use crate::link::Linked;
-use crate::resolve::OldFunc;
 use lpatch_model::uapi::{Blocker, FuncInfo, PatchInfo, Range, RANGES_MAX};
 
 /// A range of kernel text; as the core does, we take no more than kallsyms tells.
@@ -21,50 +20,33 @@ fn known(len: Length) -> u64 {
     len
 }
 
-/// Whether gcc makes this name for the unlikely part of a function: `name.cold`, `name.cold.0`.
-fn is_cold(part: &str, name: &str) -> bool {
-    match part
-        .strip_prefix(name)
-        .and_then(|rest| rest.strip_prefix(".cold"))
-    {
-        Some("") => true,
-        Some(rest) => rest
-            .strip_prefix('.')
-            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())),
-        None => false,
-    }
-}
-
-/// The original function, with the parts of it that lie elsewhere.
-fn original(func: &OldFunc, kallsyms: &Kallsyms, ranges: &mut Vec<Range>) {
-    ranges.push(range(func.addr, known(func.len)));
-    for part in func.parts.iter().filter(|part| is_cold(part, &func.name)) {
-        let found = kallsyms.by_name(part);
-        for found in found.filter(|found| found.objname == func.objname) {
-            if let Some(len) = kallsyms.length(&found) {
-                ranges.push(range(found.addr, known(len)));
-            }
-        }
-    }
-}
-
-/// The text that tasks would have to leave: of each function the version that is in force.
+/// The text that tasks would have to leave: of each function the version that is in force, and all of the patches that
+/// would be replaced.
 ///
 /// `patches` are the enabled patches with their functions, the newest first.
-pub fn ranges(
-    linked: &Linked<'_>,
-    kallsyms: &Kallsyms,
-    patches: &[(PatchInfo, Vec<FuncInfo>)],
-) -> Vec<Range> {
-    let mut ranges = Vec::new();
-    // Nobody is in a function whose module is not loaded.
-    let there = linked.resolved.funcs.iter().filter(|func| func.addr != 0);
-    for func in there {
+pub fn ranges(linked: &Linked<'_>, patches: &[(PatchInfo, Vec<FuncInfo>)]) -> Vec<Range> {
+    let text = |info: &PatchInfo| range(info.text_addr, info.text_len.into());
+    let replaced =
+        |info: &PatchInfo| linked.info.cumulative && name_of(&info.set) == linked.info.set;
+    let mut ranges: Vec<Range> = (patches.iter())
+        .filter(|(info, _)| replaced(info))
+        .map(|(info, _)| text(info))
+        .collect();
+    let resolved = &linked.resolved;
+    for (index, func) in resolved.funcs.iter().enumerate() {
+        // Nobody is in a function whose module is not loaded.
+        if func.addr == 0 {
+            continue;
+        }
         let has = |list: &[FuncInfo]| list.iter().any(|f| f.old_addr == func.addr);
         match patches.iter().find(|(_, funcs)| has(funcs)) {
             // A patch's parts call one another without ftrace: it counts as one.
-            Some((info, _)) => ranges.push(range(info.text_addr, info.text_len.into())),
-            None => original(func, kallsyms, &mut ranges),
+            Some((info, _)) => ranges.push(text(info)),
+            None => {
+                ranges.push(range(func.addr, known(func.len)));
+                let parts = resolved.colds.iter().filter(|part| part.func == index);
+                ranges.extend(parts.map(|part| range(part.addr, known(part.len))));
+            }
         }
     }
     ranges.sort_by_key(|range| range.start);
@@ -73,11 +55,7 @@ pub fn ranges(
 }
 
 /// Asks the core.
-pub fn blocking(
-    core: &mut dyn Device,
-    linked: &Linked<'_>,
-    kallsyms: &Kallsyms,
-) -> Result<Blocking, DeviceError> {
+pub fn blocking(core: &mut dyn Device, linked: &Linked<'_>) -> Result<Blocking, DeviceError> {
     let mut infos = core.list()?;
     infos.retain(|info| info.order != 0);
     infos.sort_by_key(|info| std::cmp::Reverse(info.order));
@@ -85,7 +63,7 @@ pub fn blocking(
     for info in infos {
         patches.push(core.status(&name_of(&info.name))?);
     }
-    let ranges = ranges(linked, kallsyms, &patches);
+    let ranges = ranges(linked, &patches);
     let mut all = Blocking::default();
     let limit = usize::try_from(RANGES_MAX).unwrap_or(usize::MAX);
     for part in ranges.chunks(limit) {
@@ -100,26 +78,4 @@ pub fn blocking(
         all.list.append(&mut more.list);
     }
     Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_cold;
-
-    #[test]
-    fn cold_parts() {
-        for part in ["show.cold", "show.cold.0", "show.cold.12"] {
-            assert!(is_cold(part, "show"), "{part}");
-        }
-        for part in [
-            "show",
-            "show.part.0",
-            "show.cold.",
-            "show.colder",
-            "show.cold.x",
-            "shower.cold",
-        ] {
-            assert!(!is_cold(part, "show"), "{part}");
-        }
-    }
 }

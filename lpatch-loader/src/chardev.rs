@@ -16,9 +16,6 @@ use std::os::fd::AsRawFd;
 const ENTRIES_MAX: u32 = 1 << 20;
 /// Blockers that are asked for first; there are seldom more.
 const BLOCKERS_FIRST: u32 = 32;
-/// Blockers that are asked for at most, as nobody reads more; each has its stack.
-const BLOCKERS_MAX: u32 = 4096;
-
 /// The device of the running kernel.
 #[derive(Debug)]
 pub struct Core {
@@ -265,10 +262,10 @@ impl Device for Core {
             let count = request.count;
             // A second look is enough: the number changes all the time.
             if count <= capacity || capacity > BLOCKERS_FIRST {
-                list.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                list.truncate(usize::try_from(request.written).unwrap_or(0));
                 return Ok(Blocking { list, count });
             }
-            capacity = count.saturating_add(count / 4).min(BLOCKERS_MAX);
+            capacity = count.saturating_add(count / 4).min(uapi::BLOCKERS_MAX);
         }
     }
 

@@ -9,7 +9,6 @@ use lpatch_loader::blocking;
 use lpatch_loader::device::{name_of, Device};
 use lpatch_loader::install;
 use lpatch_loader::link::Linked;
-use lpatch_loader::target::Target;
 use lpatch_model::uapi::PatchInfo;
 use serde_json::json;
 use std::path::Path;
@@ -19,7 +18,6 @@ pub(crate) fn run(
     path: &Path,
     mut core: Box<dyn Device>,
     linked: &Linked<'_>,
-    target: &Target,
 ) -> Result<Report, Failure> {
     let core = core.as_mut();
     let name = &linked.info.name;
@@ -32,7 +30,7 @@ pub(crate) fn run(
         });
     }
     install::rehearse(core, linked).map_err(installed(path))?;
-    let asked = blocking::blocking(core, linked, &target.kallsyms);
+    let asked = blocking::blocking(core, linked);
     let blocking = asked.map_err(|error| Failure::device(core, error))?;
     let functions = linked.resolved.funcs.len();
     let text = if blocking.count == 0 {

@@ -105,7 +105,7 @@ pub(crate) fn run(
     output.step("link", &detail, start.elapsed());
 
     if args.dry_run {
-        return dry_run::run(path, core, &linked, &target);
+        return dry_run::run(path, core, &linked);
     }
     let enable = (!args.no_enable).then_some(Enable {
         timeout_ms: args.waiting.timeout,

@@ -41,8 +41,7 @@ const struct call calls[CALLS] = {
 	  offsetof(struct lpatch_op, flags), 8 },
 	{ "transition", LPATCH_IOC_TRANSITION, sizeof(struct lpatch_transition), 0, 0, 0 },
 	{ "wait", LPATCH_IOC_WAIT, sizeof(struct lpatch_transition), 0, 0, 0 },
-	{ "blockers", LPATCH_IOC_BLOCKERS, sizeof(struct lpatch_blockers), 0,
-	  offsetof(struct lpatch_blockers, reserved), 4 },
+	{ "blockers", LPATCH_IOC_BLOCKERS, sizeof(struct lpatch_blockers), 0, 0, 0 },
 };
 
 void die(const char *what)

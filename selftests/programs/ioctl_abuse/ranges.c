@@ -97,8 +97,8 @@ void abuse_ranges(void)
 	/* Room for one: the other stays as it was. */
 	memset(entries, 0xa5, sizeof(entries));
 	ask(&r, &kernel, 1, entries, 1);
-	if (request(fd, call->cmd, &r) || !r.blockers.count)
-		bad("blockers: room for one: reason %u", r.hdr.reason);
+	if (request(fd, call->cmd, &r) || !r.blockers.count || r.blockers.written != 1)
+		bad("blockers: room for one: reason %u, %u written", r.hdr.reason, r.blockers.written);
 	if (!memchr(entries[0].comm, 0, sizeof(entries[0].comm)) ||
 	    !memchr(entries[0].func, 0, sizeof(entries[0].func)) ||
 	    !memchr(entries[0].stack, 0, sizeof(entries[0].stack)))

@@ -71,7 +71,7 @@ void abuse_fields(void)
 	for (i = 0; i < CALLS; i++) {
 		memset(&r, 0xff, sizeof(r));
 		r.hdr.size = (uint32_t)calls[i].size;
-		/* The flags, of which one is known, come before its reserved field. */
+		/* One of its flags is known. */
 		if (i == CALL_BLOCKERS)
 			refused_at("all ones", fd, &calls[i], &r, EINVAL, LPATCH_R_RESERVED,
 				   offsetof(struct lpatch_blockers, flags), 0);
