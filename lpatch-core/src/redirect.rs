@@ -110,10 +110,13 @@ impl Drop for Active {
     }
 }
 
-/// Why ftrace did not take a redirection: which of its sites has another owner (`value`: the site), or that ftrace is
-/// off.
+/// Why ftrace did not take a redirection: which of its sites has another owner (`value`: the site), that ftrace is
+/// off, or that there is no memory.
 pub(crate) fn explain(error: Error, ips: &[u64]) -> Refusal {
     let other = Refusal::new(Reason::Ftrace).value(error.to_errno().unsigned_abs().into());
+    if error == ENOMEM {
+        return Reason::Nomem.into();
+    }
     if error != EBUSY {
         return other;
     }

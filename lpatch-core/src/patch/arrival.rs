@@ -95,7 +95,10 @@ impl Patch {
             let site = site(&there, self.text().start as u64).ok_or_else(refused)?;
             let mut one = KVVec::new();
             one.push(site.ip as usize, GFP_KERNEL)?;
-            Ready::new(one).map_err(|_| refused())?;
+            Ready::new(one).map_err(|error| match error {
+                EINVAL => refused(),
+                other => other.into(),
+            })?;
             arrived.push((i, there, site, coming.colds(name)?), GFP_KERNEL)?;
         }
         Ok(arrived)
