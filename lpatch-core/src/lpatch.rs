@@ -163,5 +163,7 @@ struct Filled;
 impl Drop for Filled {
     fn drop(&mut self) {
         *registry::REGISTRY.lock() = None;
+        // The engine lets go of the last book by itself, if there is memory to do that.
+        drop(book::replace(None));
     }
 }

@@ -73,11 +73,14 @@ impl Engine {
 
     /// Lets go of what only tasks may have needed that were dying when the last transition ended.
     fn tidy(&mut self) -> Next {
-        // Without memory it stays as it is, which costs a little time in the handler.
+        // Without memory it stays as it is, which costs a little time in the handler, and is tried again.
         self.untidy = false;
         let retired = match book::without_old_eras() {
-            Ok(Some(book)) => Some(book::replace(book)),
-            _ => None,
+            Ok(book) => book.map(book::replace),
+            Err(_) => {
+                self.untidy = true;
+                None
+            }
         };
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
@@ -88,16 +91,18 @@ impl Engine {
         while at < self.groups.len() {
             if self.groups[at].has_any(in_use) {
                 // Without memory all its sites stay; the handler sends their calls on.
-                let _ = self.groups[at].keep(in_use);
+                self.untidy |= self.groups[at].keep(in_use).is_err();
                 at += 1;
             } else if gone.reserve(1, GFP_KERNEL).is_ok() {
                 if let Ok(group) = self.groups.remove(at) {
                     let _ = gone.push_within_capacity(group);
                 }
             } else {
+                self.untidy = true;
                 break;
             }
         }
+        self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
         Next::Tidy(retired, gone)
     }
 
