@@ -278,7 +278,7 @@ impl Engine {
         }
         self.update();
         let side = ended?;
-        Some(self.end(side, false))
+        Some(self.end(side, None))
     }
 
     /// The numbers of the report, while tasks are moving.
@@ -289,18 +289,13 @@ impl Engine {
         }
     }
 
-    fn end(&mut self, side: Side, forced: bool) -> Outcome {
+    /// `took_part`: if it is ended by force, the patches whose functions it changed.
+    fn end(&mut self, side: Side, took_part: Option<KVec<u64>>) -> Outcome {
         let State::Moving(under) = core::mem::replace(&mut self.state, State::Settling) else {
             unreachable!("the callers have seen it");
         };
         let Under { moving, wanted, .. } = KBox::into_inner(under);
-        let mut took_part = KVec::new();
-        if forced {
-            for id in Iterator::chain(self.order.iter(), wanted.after.iter()) {
-                // Without memory: the module stays loaded, and who unloads looks at all stacks.
-                let _ = took_part.push(*id, GFP_KERNEL);
-            }
-        }
+        let forced = took_part.is_some();
         self.report.phase = match (forced, side) {
             (true, _) => uapi::PHASE_FORCED,
             (false, Side::To) => uapi::PHASE_DONE,
@@ -323,7 +318,7 @@ impl Engine {
             patch: wanted.patch,
             side,
             forced,
-            took_part,
+            took_part: took_part.unwrap_or_default(),
         }
     }
 
@@ -345,9 +340,13 @@ impl Engine {
 
     /// Ends the transition of this patch with tasks on both sides.
     pub(crate) fn force(&mut self, patch: u64) -> Result<Outcome, Refusal> {
-        let under = self.moving(patch)?;
-        let side = under.moving.force()?;
-        Ok(self.end(side, true))
+        // Before anything is done: without the list nobody knows what must never be unloaded.
+        let mut took_part = KVec::new();
+        let after = &self.moving(patch)?.wanted.after;
+        took_part.extend_from_slice(after, GFP_KERNEL)?;
+        took_part.extend_from_slice(&self.order, GFP_KERNEL)?;
+        let side = self.moving(patch)?.moving.force()?;
+        Ok(self.end(side, Some(took_part)))
     }
 
     fn moving(&mut self, patch: u64) -> Result<&mut Under, Refusal> {
