@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+# boot: faults --timeout 3600 --file @OUT@/faults/lpatch_core.ko
+# timeout: 900
+#
+# Memory that runs out at every allocation of every request, with a module that is built for it: see
+# lpatch-core/src/shim/faults.c. The requests are sent one by one, so that only theirs are counted, and those of
+# the driver behind them.
+
+PARAMETERS=/sys/module/lpatch_core/parameters
+TRACING=/sys/kernel/tracing
+
+fails_at() { sed 's/ \[lpatch_core\]//' $PARAMETERS/fail_at; }
+
+# What the driver does when a transition is over: it is tried again until it can be done.
+TIDYING=' by lpatch$'
+
+# What the core and the kernel hold: memory (unless a test sets uncounted), functions at ftrace, references to all modules.
+uncounted=''
+held() {
+    [ -n "$uncounted" ] || cat $PARAMETERS/fail_live
+    cat $TRACING/enabled_functions /proc/modules
+}
+
+# And all patches. Ids count up, and times go by.
+everything() {
+    held
+    core_state | sed -E 's/"(id|enabled_ns|loaded_ns)":[0-9]+//g'
+}
+
+# differs WHAT OF FILE FILE: says which call it was that failed.
+differs() {
+    ! cmp -s "$3" "$4" || return 0
+    echo "call $n failed: $(fails_at)"
+    same "$1, as it is to be $2 the request," "$3" "$4"
+}
+
+# waits NAME: what is held becomes what `remember NAME` has found. It takes the grace periods of the tidying.
+waits() {
+    waits_left=200
+    held >"$KTAP_TEST/held.now"
+    until cmp -s "$KTAP_TEST/held.$1" "$KTAP_TEST/held.now"; do
+        waits_left=$((waits_left - 1))
+        [ $waits_left -gt 0 ] || differs "what is held" "$1" "$KTAP_TEST/held.$1" "$KTAP_TEST/held.now"
+        sleep 0.1
+        held >"$KTAP_TEST/held.now"
+    done
+}
+
+# agrees NAME: everything is as `remember NAME` has found it. Asks the core, which needs memory.
+agrees() {
+    everything >"$KTAP_TEST/now"
+    differs "the core's state" "$1" "$KTAP_TEST/all.$1" "$KTAP_TEST/now"
+}
+
+reaches() {
+    waits "$1"
+    agrees "$1"
+}
+
+# remember NAME: what is held when nothing is going on any more. A grace period of the driver holds the module, as patches do.
+remember() {
+    wait_for "end of what is going on" rests
+    sleep 1
+    held >"$KTAP_TEST/held.earlier"
+    sleep 1
+    held >"$KTAP_TEST/held.$1"
+    while ! cmp -s "$KTAP_TEST/held.earlier" "$KTAP_TEST/held.$1"; do
+        mv "$KTAP_TEST/held.$1" "$KTAP_TEST/held.earlier"
+        sleep 1
+        held >"$KTAP_TEST/held.$1"
+    done
+    everything >"$KTAP_TEST/all.$1"
+}
+rests() { [ "$(cat /sys/module/lpatch_core/refcnt)" = "$(lpatch --json status | sed -n 's/.*"patches":\([0-9]*\).*/\1/p')" ]; }
+
+# exhaust WHAT COSTS REQUEST UNDO [N]: the request with each of its calls failing in turn, alone and (but for N) with all
+# that follow.
+# Either it is refused for want of memory and everything is as before, or it is done, and the call was one of those
+# whose failure costs time or words only: COSTS is a regex for them, of lines of fail_at.
+exhaust() {
+    exhaust_what=$1 costs=$2 request=$3 undo=$4 n=0
+    # Once for what is kept for the next time.
+    for round in first second; do
+        remember before
+        eval "$request" >"$KTAP_TEST/said" 2>&1 || fail "$round time, $request: $(cat "$KTAP_TEST/said")"
+        remember after
+        eval "$undo" >"$KTAP_TEST/said" 2>&1 || fail "$round time, $undo: $(cat "$KTAP_TEST/said")"
+    done
+    reaches before
+    for all in ${5:-N Y}; do
+        echo $all >$PARAMETERS/fail_all
+        : >"$KTAP_TEST/costs"
+        exhaust_calls
+        how=''
+        [ $all = N ] || how=' with all that follow'
+        note "$exhaust_what: $((n - 1)) calls failed$how: refused $refusals, done $(wc -l <"$KTAP_TEST/costs")"
+        sort "$KTAP_TEST/costs" | uniq -c
+        grep -vE "${costs:-^$}" "$KTAP_TEST/costs" >"$KTAP_TEST/unknown" || continue
+        fail "it was done although this failed: $(cat "$KTAP_TEST/unknown")"
+    done
+}
+
+exhaust_calls() {
+    n=0 refusals=0 left=0
+    while [ "$left" = 0 ]; do
+        n=$((n + 1)) rc=0
+        [ $n -lt 500 ] || fail "$exhaust_what: there is no end"
+        echo $n >$PARAMETERS/fail_nth
+        eval "$request" >"$KTAP_TEST/said" 2>&1 || rc=$?
+        # What follows is to come to its end some day.
+        [ $all = N ] || { read -r left <$PARAMETERS/fail_nth; echo 0 >$PARAMETERS/fail_nth; }
+        if [ $rc -ne 0 ]; then
+            refusals=$((refusals + 1))
+            like "call $n ($(fails_at)): the refusal" "$(cat "$KTAP_TEST/said")" '^12 (4|open|module)$|out of memory|Cannot allocate memory'
+        else
+            # The driver tidies up, and its calls are counted too.
+            waits after
+        fi
+        [ $all = Y ] || { read -r left <$PARAMETERS/fail_nth; echo 0 >$PARAMETERS/fail_nth; }
+        if [ $rc -eq 0 ]; then
+            agrees after
+            [ "$left" != 0 ] || fails_at >>"$KTAP_TEST/costs"
+            eval "$undo" >"$KTAP_TEST/said" 2>&1 || fail "$undo: $(cat "$KTAP_TEST/said")"
+        fi
+        reaches before
+    done
+}
+
+start() {
+    no_core
+    need_core
+    [ -f $PARAMETERS/fail_nth ] || fail "this module was not built with LPATCH_FAULTS=1"
+    at_exit "[ ! -d $PARAMETERS ] || { echo 0 >$PARAMETERS/fail_nth; echo N >$PARAMETERS/fail_all; }"
+}
+
+# finish PATCH…: the patches go, then the module, and nothing is left.
+finish() {
+    for patch; do
+        quiet lpatch unload "$patch"
+    done
+    quiet rmmod lpatch_core
+    nothing_left
+}
+nothing_left() { is "the last line" "$(dmesg | sed -n 's/^\[[^]]*\] lpatch_core: gone: //p' | tail -n 1)" '0 pieces of memory are left'; }
+
+
+# The module itself, which is not there if anything is missing.
+test_insmod() {
+    no_core
+    for all in N Y; do
+        n=1
+        until insmod /lpatch/lpatch_core.ko fail_all=$all fail_nth=$n >"$KTAP_TEST/said" 2>&1; do
+            like "insmod at call $n" "$(cat "$KTAP_TEST/said")" 'Cannot allocate memory'
+            nothing_left
+            [ ! -e /dev/lpatch ] || fail "the device is there"
+            n=$((n + 1))
+            [ $n -lt 100 ] || fail "there is no end"
+        done
+        is "what is left of the last countdown" "$(cat $PARAMETERS/fail_nth)" 1
+        note "insmod: $((n - 1)) calls failed"
+        quiet rmmod lpatch_core
+        nothing_left
+    done
+}
+
+# Sections and tables of every kind; then callbacks, states and what is kept for a module.
+test_load() {
+    start
+    for patch in data lifecycle; do
+        exhaust "load $patch" '' "fast lpatch load $PATCHES/$patch.lpo --no-enable" "lpatch unload $patch"
+    done
+    finish
+}
+
+test_unload() {
+    start
+    load data --no-enable
+    load meminfo --no-enable
+    exhaust "unload, another one stays" '' 'request unload data' "fast lpatch load $PATCHES/data.lpo --no-enable"
+    finish data meminfo
+}
+
+test_enable() {
+    start
+    load meminfo --no-enable
+    load meminfo-all --no-enable
+    exhaust "enable" "$TIDYING" 'request enable meminfo' 'lpatch disable meminfo'
+    quiet lpatch enable meminfo
+    exhaust "enable, stacked" "$TIDYING" 'request enable meminfo-all' 'lpatch disable meminfo-all' N
+    quiet lpatch disable meminfo
+    finish meminfo meminfo-all
+}
+
+test_disable() {
+    start
+    load meminfo
+    exhaust "disable" "$TIDYING" 'request disable meminfo' 'lpatch enable meminfo'
+    load meminfo-all
+    exhaust "disable, stacked" "$TIDYING" 'request disable meminfo-all' 'lpatch enable meminfo-all' N
+    quiet lpatch disable meminfo-all
+    quiet lpatch disable meminfo
+    finish meminfo meminfo-all
+}
+
+# With callbacks and states; whatever fails, each callback has its counterpart.
+test_replace() {
+    start
+    modprobe binfmt_misc
+    load lifecycle
+    load cumulative --no-enable
+    exhaust "replace" "$TIDYING" 'request enable cumulative' 'lpatch disable cumulative && lpatch enable lifecycle'
+    exhaust "disable, with callbacks" "$TIDYING" 'request disable lifecycle' 'lpatch enable lifecycle' N
+    quiet lpatch disable lifecycle
+    exhaust "enable, with callbacks" "$TIDYING" 'request enable lifecycle' 'lpatch disable lifecycle'
+    ktap_log "$KTAP_NAME" | sed -n 's/^\[[^]]*\] lifecycle: //p' | awk '
+        $2 == "binfmt_misc" { next }
+        { line[NR] = $1 }
+        $1 == "pre-patch" { up++ }
+        $1 == "post-unpatch" { down++ }
+        END { print up - down }' >"$KTAP_TEST/balance"
+    # Once it was replaced, which calls nothing of it, in each round of that.
+    note "pre-patch without post-unpatch: $(cat "$KTAP_TEST/balance")"
+    quiet rmmod binfmt_misc
+    finish lifecycle cumulative
+}
+
+test_questions() {
+    start
+    load meminfo
+    address=$(awk '$3 == "meminfo_proc_show" { print $1 }' /tmp/kallsyms)
+    for question in open query list 'status meminfo' transition wait blockers last "inside $address ${address%??}ff"; do
+        exhaust "$question" '' "request $question" true
+    done
+    off meminfo
+    finish
+}
+
+asleep() { [ "$(sed -n 's/^sleepd //p' /proc/witness)" -gt "$1" ]; }
+
+start_witness() {
+    start
+    at_exit clean_up
+    load_witness
+}
+
+# What a test that failed has left, so that the next one is not told the same.
+clean_up() {
+    [ -e /proc/witness ] || return 0
+    echo stop >/proc/witness
+    for patch in witness-2 witness-3; do
+        lpatch disable $patch
+        lpatch unload $patch
+    done >/dev/null 2>&1 || :
+    rmmod witness
+    rm -f /tmp/kallsyms /tmp/functions
+}
+
+finish_witness() {
+    echo stop >/proc/witness
+    unload_witness
+    finish
+}
+
+# hold MS: a kernel thread that is in the functions in force all that time, and that nobody can move.
+hold() {
+    before=$(sed -n 's/^sleepd //p' /proc/witness)
+    echo "kthread sleepd $1" >/proc/witness
+    wait_for "sleeper" asleep "$before"
+}
+
+# With one in the old functions and one in the new ones, it is under way in either direction.
+test_reverse() {
+    start_witness
+    hold 90000
+    quiet lpatch enable witness-2 --no-wait
+    hold 90000
+    exhaust "reverse" '' 'request reverse witness-2' 'request reverse witness-2'
+    exhaust "list of blockers" '' 'request blockers' true
+    echo stop >/proc/witness
+    quiet lpatch disable witness-2
+    finish_witness
+}
+
+# A task in a system call is sent to user mode by work that is queued with it; without memory for that, a second later.
+test_sleeper() {
+    start_witness
+    spawn sh -c 'echo sleep 400000 >/proc/witness'
+    wait_for "sleeper" sh -c 'grep -q "^sleep [1-9]" /proc/witness'
+    exhaust "enable, with a task to be interrupted" "lp_work_queue|$TIDYING" 'request enable witness-2' 'lpatch disable witness-2' N
+    kill_spawned
+    finish_witness
+}
+
+# Without memory for the list of those who are in the way, there is none; that it is not leaked is seen in the end.
+test_deadline() {
+    uncounted=1
+    start_witness
+    hold 120000
+    exhaust "a transition that reverses itself" "blockers|Engine4step|$TIDYING" 'request enable witness-2 50 && request wait' true
+    finish_witness
+}
+
+# A module that comes is refused; one that goes, goes.
+test_module() {
+    start_witness
+    quiet lpatch enable witness-2
+    quiet rmmod witness
+    exhaust "the module comes" '' 'request insmod $MODULES/witness.ko' 'rmmod witness' N
+    quiet insmod $MODULES/witness.ko
+    exhaust "the module goes" . 'rmmod witness' 'insmod $MODULES/witness.ko' N
+    quiet lpatch disable witness-2
+    finish_witness
+}
+
+# Who took part is pinned, or nothing is done. The last test, since they stay.
+test_zz_force() {
+    leaves_patches
+    start
+    load_witness
+    hold 30000
+    quiet lpatch enable witness-2 --no-wait
+    n=1
+    echo $n >$PARAMETERS/fail_nth
+    until request force witness-2 >"$KTAP_TEST/said"; do
+        like "call $n" "$(cat "$KTAP_TEST/said")" '^12 (4|open)$'
+        echo 0 >$PARAMETERS/fail_nth
+        like "the state" "$(lpatch --json list)" '"name":"witness-2"[^}]*"state":"enabling"'
+        n=$((n + 1))
+        [ $n -lt 100 ] || fail "there is no end"
+        echo $n >$PARAMETERS/fail_nth
+    done
+    is "what is left of the last countdown" "$(cat $PARAMETERS/fail_nth)" 1
+    echo 0 >$PARAMETERS/fail_nth
+    note "force: $((n - 1)) calls failed"
+    like "the state" "$(lpatch --json list)" '"name":"witness-2"[^}]*"pinned":true[^}]*"state":"enabled"'
+}
