@@ -162,7 +162,11 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
 pub(crate) fn pending(moving: &mut Moving, shown: usize) -> Result<Blockers, Refusal> {
     // SAFETY: The registry is locked, and books are replaced under its lock only.
     let book = unsafe { book::current() };
-    let side = if moving.reversing { Side::To } else { Side::From };
+    let side = if moving.reversing {
+        Side::To
+    } else {
+        Side::From
+    };
     let mut all = Blockers::new(shown)?;
     if let Some(ranges) = book.and_then(|book| book.ranges(side)) {
         for held in moving.who() {

@@ -125,7 +125,9 @@ impl MiscDevice for OpenFile {
                 registry::with(|r| r.unloadable(&op.name))?;
                 registry::with_until(Until::Tidy, |r| r.unload(&op.name))
             }),
-            uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| registry::with(|r| urgently(|| r.reverse(op)))),
+            uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| {
+                registry::with(|r| urgently(|| r.reverse(op)))
+            }),
             uapi::IOC_FORCE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.force(op))),
             uapi::IOC_TRANSITION => call(arg, transition),
             uapi::IOC_WAIT => call(arg, wait),
