@@ -25,7 +25,7 @@ fill() {
 }
 
 hogs() {
-    n=$(($(nproc) * 2))
+    n=$(($(nproc) * 8))
     while [ "$n" -gt 0 ]; do
         spawn sh -c 'while :; do :; done'
         n=$((n - 1))

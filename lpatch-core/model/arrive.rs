@@ -12,7 +12,7 @@ use super::image::Image;
 use super::num::{index, wide};
 use super::refusal::{ensure, Refusal};
 use super::reloc;
-use super::verify::{self, Kernel, Reservation, VMLINUX};
+use super::verify::{self, Kernel, Reservation};
 use crate::uapi::{Reason, TARGET_SYMBOL};
 
 /// Where a function is.
@@ -82,14 +82,4 @@ pub fn fields(
         }
     }
     Ok(())
-}
-
-/// Whether functions or callbacks of the image are about the module `objname`.
-///
-/// Symbols need not be asked: without its module being named by one of these, a symbol cannot wait for it.
-pub fn needs(image: &Image<'_>, objname: &[u8]) -> bool {
-    let funcs = image.funcs.iter().map(|func| func.objname);
-    let callbacks = image.callbacks.iter().map(|callback| callback.objname);
-    let is_it = |name| image.string(name).is_ok_and(|name| name == objname);
-    objname != VMLINUX && funcs.chain(callbacks).any(is_it)
 }

@@ -56,7 +56,7 @@ pub(crate) enum Until {
 }
 
 /// How long a request waits for a grace period.
-const GRACE_NS: u64 = 3_000_000_000;
+const GRACE_NS: u64 = 10_000_000_000;
 
 /// Runs `f` on the registry when it is time to.
 pub(crate) fn with_until<T>(

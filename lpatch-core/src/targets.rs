@@ -252,7 +252,14 @@ impl Registry {
             if in_transition && left_out {
                 continue;
             }
-            let mut others = self.others(id).unwrap_or_default();
+            // Nobody can be refused here, so memory for that has to come.
+            let mut others = loop {
+                match self.others(id) {
+                    Ok(others) => break others,
+                    // SAFETY: No requirements; we may sleep.
+                    Err(_) => unsafe { ffi::lp_wait_a_moment() },
+                }
+            };
             let callbacks = self.patches[at].callbacks_mut();
             callbacks.module_notify(coming.name, coming.module, kind, &mut others);
         }

@@ -179,7 +179,7 @@ fn explain(
         Reason::Late => "the transition has been reversed a moment ago; try again".into(),
         Reason::Stacked => format!("a newer patch, {other}, changes a function of it; disable that first (lpatch list)"),
         Reason::Pinned => "the patch took part in a forced transition; it stays loaded until the next boot".into(),
-        Reason::Grace => "a kernel thread runs without ever sleeping, so the kernel cannot tell yet that no dying task is in the patch; try again when it sleeps (see `top`)".into(),
+        Reason::Grace => "a kernel thread runs without ever sleeping, so the kernel cannot tell yet that no dying task is in the patch; try again when it sleeps (see `top`), or when the machine has less to do".into(),
         Reason::Interrupted => "interrupted; the transition goes on".into(),
         Reason::Callback => format!("a pre-patch callback of the patch refused with errno {value}; see dmesg"),
         Reason::State => format!("the patch does not support state {value} of a patch that it replaces; use a newer version of the patch"),

@@ -162,21 +162,3 @@ fn nothing_is_put_out_of_bounds() {
     let found = put_all(&unknown, &room, |i| (i == HELPER).then_some(0));
     assert_eq!(found, Err(Refusal::at(Reason::RelocKind, 4)));
 }
-
-#[test]
-fn which_modules_it_is_about() {
-    let (mut draft, ..) = dormant();
-    draft.callback("zfs", uapi::CALLBACK_PRE_PATCH, 96);
-    let bytes = draft.build();
-    let image = Image::parse(&bytes, crc32).expect("it is one");
-    for (objname, expected) in [
-        ("tinyfs", true),
-        ("zfs", true),
-        ("vmlinux", false),
-        ("tinyf", false),
-        ("tinyfs2", false),
-        ("", false),
-    ] {
-        assert_eq!(needs(&image, objname.as_bytes()), expected, "{objname}");
-    }
-}

@@ -80,13 +80,12 @@ pub fn arrival(
     kernel: &Opaque,
     addr_of: fn(usize) -> Option<u64>,
     put: &mut dyn FnMut(u8, u32, &[u8]),
-) -> Result<bool, Refusal> {
+) -> Result<(), Refusal> {
     let (addr, len) = (addr_of(0).unwrap_or(0), addr_of(1).unwrap_or(0));
     let place = arrive::Found { addr, len };
     arrive::func(image, image.funcs.len(), place, kernel)?;
     arrive::func(image, 0, place, kernel)?;
-    arrive::fields(image, room, addr_of, put)?;
-    Ok(arrive::needs(image, b"tinyfs"))
+    arrive::fields(image, room, addr_of, put)
 }
 
 pub fn state_check(new: &[uapi::State], replace: bool, old: &[uapi::State]) -> Result<(), u64> {
