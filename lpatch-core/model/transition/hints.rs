@@ -5,7 +5,7 @@
 use super::atomic::AtomicUsize;
 use super::evidence::{Asleep, Ended, Unborn};
 use super::stack::{Ranges, StackCheck};
-use super::{Cause, Reference, Refused, Shift, Side, Task, Transition};
+use super::{Cause, Direction, Phase, Reference, Refused, Shift, Side, Task, Transition};
 use std::vec::Vec;
 
 fn task(i: usize) -> Task {
@@ -31,7 +31,7 @@ fn shift(transition: &Transition<Vec<AtomicUsize>>, i: usize, leaves: Side) -> S
     transition.shift(clean.expect("nothing is on the stack"), Cause::Asleep)
 }
 
-fn survey(transition: &Transition<Vec<AtomicUsize>>, tasks: &[usize]) -> Result<(), Refused> {
+fn survey_of(transition: &Transition<Vec<AtomicUsize>>, tasks: &[usize]) -> Result<(), Refused> {
     let mut survey = transition.survey()?;
     for &i in tasks {
         survey.look(task(i));
@@ -44,11 +44,11 @@ fn a_task_that_has_ended_is_not_owed() {
     let transition = live(16, 2);
     assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
     assert_eq!(transition.reverse(), Ok(()));
-    assert_eq!(survey(&transition, &[0, 1]), Err(Refused::Pending(1)));
+    assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
     assert!(!transition.ripe());
     assert!(!transition.exit(&Ended::trust(task(0))));
     assert!(transition.ripe());
-    assert_eq!(survey(&transition, &[1]), Ok(()));
+    assert_eq!(survey_of(&transition, &[1]), Ok(()));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_was_owed_is_forgotten_with_the_direction() {
     let transition = live(16, 2);
     assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
     assert_eq!(transition.reverse(), Ok(()));
-    assert_eq!(survey(&transition, &[0, 1]), Err(Refused::Pending(1)));
+    assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
     assert_eq!(transition.reverse(), Ok(()));
     assert_eq!(transition.reverse(), Ok(()));
     // Nobody has looked in this direction yet, so nobody is waited for.
@@ -74,7 +74,7 @@ fn a_birth_that_failed_before_the_survey_does_not_count() {
     );
     // It ended before anybody looked.
     assert!(!transition.exit(&Ended::trust(unborn)));
-    assert_eq!(survey(&transition, &[0]), Ok(()));
+    assert_eq!(survey_of(&transition, &[0]), Ok(()));
 }
 
 #[test]
@@ -88,4 +88,42 @@ fn a_birth_that_fails_during_the_survey_counts() {
         Reference::Yours
     );
     assert_eq!(survey.complete(), Err(Refused::Full));
+}
+
+#[test]
+fn a_survey_of_another_direction_completes_nothing() {
+    let transition = live(16, 1);
+    assert_eq!(transition.reverse(), Ok(()));
+    let mut survey = transition.survey().expect("it is in reverse");
+    assert!(!survey.look(task(0)));
+    assert_eq!(transition.reverse(), Ok(()));
+    let live = Phase::Live(Direction::Forward);
+    assert_eq!(survey.complete(), Err(Refused::Phase(live)));
+    assert_eq!(transition.phase(), live);
+}
+
+#[test]
+fn a_survey_from_before_two_turns_completes_nothing() {
+    let transition = live(16, 1);
+    assert_eq!(transition.reverse(), Ok(()));
+    let mut survey = transition.survey().expect("it is in reverse");
+    assert!(!survey.look(task(0)));
+    // It moves forward meanwhile.
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(survey.complete(), Err(Refused::Again));
+    assert_eq!(survey_of(&transition, &[0]), Err(Refused::Pending(1)));
+}
+
+#[test]
+fn who_moves_during_the_survey_is_not_owed() {
+    let transition = live(16, 2);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    let mut survey = transition.survey().expect("it is in reverse");
+    assert!(survey.look(task(0)));
+    assert_eq!(shift(&transition, 0, Side::To), Shift::ToFrom);
+    assert_eq!(survey.complete(), Err(Refused::Again));
+    assert_eq!(survey_of(&transition, &[0, 1]), Ok(()));
 }
