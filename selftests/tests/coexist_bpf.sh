@@ -114,7 +114,7 @@ comes_and_goes() {
     program=$spawned
     wait_for "program" grep -q . "$KTAP_TEST/bpf"
     n=0
-    while [ $n -lt 12 ]; do
+    while [ $n -lt 6 ]; do
         quiet lpatch enable cmdline
         patched
         quiet lpatch disable cmdline

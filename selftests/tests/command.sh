@@ -43,7 +43,8 @@ test_timeout_names_who_was_pending() {
 test_blockers_and_reverse() {
     begin
     ends 0 lpatch enable witness-2 --no-wait
-    like "the message" "$said" '^enabling witness-2: 1 task left'
+    # Who waits for a CPU at that moment is left, too.
+    like "the message" "$said" '^enabling witness-2: [0-9]+ tasks? left'
     like "the list" "$(lpatch list)" ' witness-2 .* enabling '
     ends 0 lpatch status --blockers
     like "the table" "$said" "^$held +sh +D +[0-9]+ +in witness_(outer|pass)\+0x"
