@@ -159,10 +159,13 @@ static int start_kthread(const struct witness_call *call, bool kindly)
 	}
 	workers[kthread_count] = (struct worker){ .call = *call, .kindly = kindly };
 	task = kthread_run(witness_kthread, &workers[kthread_count], "witness/%u", kthread_count);
-	if (IS_ERR(task))
+	if (IS_ERR(task)) {
 		error = PTR_ERR(task);
-	else
-		kthreads[kthread_count++] = task;
+		goto out;
+	}
+	kthreads[kthread_count++] = task;
+	/* A module can go while its functions are patched, but not while its threads run. */
+	__module_get(THIS_MODULE);
 out:
 	mutex_unlock(&kthreads_lock);
 	return error;
@@ -171,8 +174,10 @@ out:
 static void stop_kthreads(void)
 {
 	mutex_lock(&kthreads_lock);
-	while (kthread_count)
+	while (kthread_count) {
 		kthread_stop(kthreads[--kthread_count]);
+		module_put(THIS_MODULE);
+	}
 	mutex_unlock(&kthreads_lock);
 }
 
