@@ -16,6 +16,7 @@ pub mod extable;
 pub mod fentry;
 pub mod finalize;
 pub mod image;
+pub mod insn;
 pub mod num;
 pub mod orc;
 pub mod plan;
