@@ -126,6 +126,8 @@ pub struct Image<'a> {
     pub callbacks: Table<'a, uapi::Callback>,
     /// States that the patch makes or can deal with.
     pub states: Table<'a, uapi::State>,
+    /// Instructions that are replaced on some CPUs.
+    pub alts: Table<'a, uapi::Alt>,
     /// With which the image was checked.
     pub crc32: Crc32,
 }
@@ -156,6 +158,7 @@ impl<'a> Image<'a> {
             colds: extents.table(&header.colds, offset_of!(uapi::Image, colds))?,
             callbacks: extents.table(&header.callbacks, offset_of!(uapi::Image, callbacks))?,
             states: extents.table(&header.states, offset_of!(uapi::Image, states))?,
+            alts: extents.table(&header.alts, offset_of!(uapi::Image, alts))?,
             crc32,
             header,
         };
@@ -232,7 +235,7 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    fn spans(&self) -> [Span; 17] {
+    fn spans(&self) -> [Span; 18] {
         fn table<T: Wire>(table: &Table<'_, T>, field: usize) -> Span {
             Span::new(table.offset, table.bytes.len(), field)
         }
@@ -258,6 +261,7 @@ impl<'a> Image<'a> {
             table(&self.colds, offset_of!(uapi::Image, colds)),
             table(&self.callbacks, offset_of!(uapi::Image, callbacks)),
             table(&self.states, offset_of!(uapi::Image, states)),
+            table(&self.alts, offset_of!(uapi::Image, alts)),
         ]
     }
 }

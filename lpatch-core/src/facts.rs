@@ -6,11 +6,17 @@ use crate::{
     ffi,
     model::{
         fentry,
-        finalize::{Example, Facts},
-        refusal::Refusal,
+        finalize::{
+            facts,
+            retpolines::{Form, Retpolines},
+            returns::{Example, Returns},
+            Facts, Features,
+        },
+        refusal::{ensure, Refusal},
         symbol_text,
         verify::{Kernel, Symbol},
     },
+    uapi::Reason,
 };
 use kernel::prelude::*;
 
@@ -32,6 +38,12 @@ pub(crate) fn crc32(crc: u32, bytes: &[u8]) -> u32 {
 pub(crate) fn read(addr: u64, out: &mut [u8]) -> bool {
     // SAFETY: `out` is writable for its length; the source may be any address.
     unsafe { ffi::lp_read_kernel(out.as_mut_ptr().cast(), addr as usize, out.len()) == 0 }
+}
+
+/// 8 bytes of kernel memory, or `None` where none is mapped.
+pub(crate) fn word(addr: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    read(addr, &mut bytes).then(|| u64::from_ne_bytes(bytes))
 }
 
 /// Whether this kernel takes patches that nobody signed.
@@ -108,6 +120,14 @@ impl Kernel for Running {
         return_thunk()
     }
 
+    fn indirect_thunks(&self) -> u64 {
+        indirect_thunks()
+    }
+
+    fn bug_func(&self) -> u64 {
+        bug_func()
+    }
+
     fn has_ibt(&self) -> bool {
         cfg!(CONFIG_X86_KERNEL_IBT)
     }
@@ -131,6 +151,16 @@ fn return_thunk() -> u64 {
     unsafe { ffi::lp_return_thunk() as u64 }
 }
 
+fn indirect_thunks() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { ffi::lp_indirect_thunks() as u64 }
+}
+
+fn bug_func() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { ffi::lp_bug_func() as u64 }
+}
+
 /// A return of ours, as the kernel left it.
 fn example(site: *const u8) -> Example {
     let at = site as u64;
@@ -139,7 +169,7 @@ fn example(site: *const u8) -> Example {
     Example { at, bytes }
 }
 
-/// Learns from the examples in `examples.S` what this boot's kernel makes of returns and landing pads.
+/// Learns what this boot's kernel makes of code, from what it says about the CPU and from the examples in `examples.S`.
 pub(crate) fn learn() -> Result<Facts, Refusal> {
     let lower = example((&raw const ffi::lp_example_lower).cast());
     let upper = example((&raw const ffi::lp_example_upper).cast());
@@ -147,12 +177,70 @@ pub(crate) fn learn() -> Result<Facts, Refusal> {
     if cfg!(CONFIG_X86_KERNEL_IBT) {
         read(lower.at - 4, &mut seal);
     }
-    let mut call_depth = false;
     if let [0xe9, displacement @ ..] = lower.bytes {
         let target = (lower.at + 5).wrapping_add_signed(i32::from_le_bytes(displacement).into());
+        let mut call_depth = false;
         symbol(target, &mut |symbol| {
             call_depth = symbol.name.starts_with(b"call_depth_return_thunk")
         });
+        ensure(!call_depth, || Reason::CallDepth.into())?;
     }
-    Facts::learn(lower, upper, seal, return_thunk(), call_depth)
+    Ok(Facts {
+        returns: Returns::learn(lower, upper, return_thunk())?,
+        retpolines: retpolines()?,
+        seal: facts::seal(seal)?,
+        features: features().ok_or(Reason::Mitigation)?,
+        one_cpu: one_cpu(),
+        bug_func: bug_func(),
+        // SAFETY: No requirements.
+        nop_func: unsafe { ffi::lp_nop_func() as u64 },
+    })
+}
+
+fn features() -> Option<Features> {
+    let mut count = 0;
+    // SAFETY: The pointer is valid for writes.
+    let words = unsafe { ffi::lp_cpu_features(&raw mut count) };
+    // SAFETY: The words are in the kernel's data; they change only while CPUs come up at boot.
+    Features::new(unsafe { core::slice::from_raw_parts(words, count as usize) })
+}
+
+/// The rules follow from the features of the CPU. The kernel has to have done to our branches what they say.
+fn retpolines() -> Result<Retpolines, Refusal> {
+    // SAFETY: No requirements.
+    let found = unsafe { ffi::lp_mitigations() };
+    let has = |feature: u32| found & feature != 0;
+    let lfence = has(ffi::LP_RETPOLINE_LFENCE);
+    let its = (&raw const ffi::lp_its_thunks) as u64;
+    let retpolines = Retpolines {
+        thunks: indirect_thunks(),
+        form: if has(ffi::LP_RETPOLINE) && !lfence {
+            Form::Thunk
+        } else {
+            Form::Inline {
+                lfence,
+                its: has(ffi::LP_INDIRECT_ITS).then_some(its),
+            }
+        },
+    };
+    // SAFETY: It is constant data of ours.
+    let examples = unsafe { &*(&raw const ffi::lp_example_branches) };
+    for example in examples.iter().filter(|_| retpolines.thunks != 0) {
+        let at = example.site as u64;
+        let mut bytes = [0; 6];
+        read(at, &mut bytes);
+        let agrees = retpolines.agrees(at, example.reg as u8, example.call != 0, &bytes);
+        ensure(agrees, || Refusal::new(Reason::Mitigation).value(at))?;
+    }
+    Ok(retpolines)
+}
+
+/// Whether the kernel took our lock prefix away, and will never put it back.
+fn one_cpu() -> bool {
+    const DS: u8 = 0x3e;
+    let mut prefix = [0];
+    read((&raw const ffi::lp_example_lock) as u64, &mut prefix);
+    // SAFETY: No requirements.
+    let only = unsafe { ffi::lp_one_cpu() != 0 };
+    only && prefix == [DS]
 }

@@ -21,6 +21,15 @@ pub const SITE_RETURN: u16 = 1;
 pub const SITE_SEAL: u16 = 2;
 /// `LPATCH_SITE_CALL`: 5 bytes: call rel32, for call depth tracking.
 pub const SITE_CALL: u16 = 3;
+/// `LPATCH_SITE_RETPOLINE`: 5 or 6 bytes: a branch to __x86_indirect_thunk_REGISTER.
+pub const SITE_RETPOLINE: u16 = 4;
+/// `LPATCH_SITE_LOCK`: 1 byte: a lock prefix, which one CPU does not need.
+pub const SITE_LOCK: u16 = 5;
+
+/// `LPATCH_ALT_NOT`: for CPUs without the feature.
+pub const ALT_NOT: u16 = 1 << 0;
+/// `LPATCH_ALT_DIRECT_CALL`: a call through a pointer becomes a call of what it points to.
+pub const ALT_DIRECT_CALL: u16 = 1 << 1;
 
 /// `LPATCH_IMG_REPLACE`: cumulative: replaces all others of its set.
 pub const IMG_REPLACE: u32 = 1 << 0;
@@ -100,6 +109,8 @@ wire! {
         pub callbacks: Extent,
         /// struct lpatch_state, sorted by id
         pub states: Extent,
+        /// struct lpatch_alt, sorted by offset
+        pub alts: Extent,
     }
 }
 
@@ -293,5 +304,25 @@ wire! {
         pub version: u32,
         /// zero
         pub reserved: u32,
+    }
+}
+
+wire! {
+    /// `struct lpatch_alt`: instructions that are replaced on some CPUs.
+    pub struct Alt {
+        /// of the instructions in the text
+        pub offset: u32,
+        /// of the replacement in the text
+        pub repl: u32,
+        /// `X86_FEATURE_*` or `X86_BUG_*`, as the kernel numbers them
+        pub feature: u16,
+        /// `ALT_*`
+        pub flags: u16,
+        /// bytes at @offset, padding included; the same in all entries of one place
+        pub len: u8,
+        /// bytes of the replacement, at most @len; the rest becomes nops
+        pub repl_len: u8,
+        /// zero
+        pub reserved: u16,
     }
 }

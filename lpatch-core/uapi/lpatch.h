@@ -102,6 +102,7 @@ enum lpatch_reason {
 	LPATCH_R_COLD = 85,		/* not the cold part of that function, or not sorted; or only len is wrong: @value: length */
 	LPATCH_R_CALLBACK_TABLE = 86,	/* a callback has no valid kind or object, cannot be called, or is not sorted */
 	LPATCH_R_STATE_TABLE = 87,	/* two states of one id, or not sorted; @value: the id */
+	LPATCH_R_ALTERNATIVE = 88,	/* out of bounds, not sorted, overlaps, or its instructions cannot be moved */
 
 	/* functions */
 	LPATCH_R_NO_FUNCS = 96,
@@ -512,7 +513,7 @@ struct lpatch_blockers {
 /*
  * The image. A header, then the extents in any order without overlap, each aligned to 8 bytes.
  * Sections hold relocated bytes for the reserved addresses; sites that only the kernel can finish
- * (returns, seals) hold what the compiler and the relocation left there.
+ * (returns, seals, retpolines, alternatives) hold what the compiler and the relocation left there.
  */
 
 /**
@@ -557,6 +558,7 @@ struct lpatch_extent {
  * @colds: struct lpatch_cold, sorted by addr
  * @callbacks: struct lpatch_callback, sorted by the object's name and kind
  * @states: struct lpatch_state, sorted by id
+ * @alts: struct lpatch_alt, sorted by offset
  */
 struct lpatch_image {
 	__u32 magic;
@@ -586,6 +588,7 @@ struct lpatch_image {
 	struct lpatch_extent colds;
 	struct lpatch_extent callbacks;
 	struct lpatch_extent states;
+	struct lpatch_extent alts;
 };
 
 /* section numbers of an image */
@@ -732,12 +735,16 @@ struct lpatch_bug {
 #define LPATCH_SITE_RETURN	1	/* 5 bytes: jmp __x86_return_thunk */
 #define LPATCH_SITE_SEAL	2	/* 4 bytes: endbr64 of a function whose address is never taken */
 #define LPATCH_SITE_CALL	3	/* 5 bytes: call rel32, for call depth tracking */
+#define LPATCH_SITE_RETPOLINE	4	/* 5 or 6 bytes: a branch to __x86_indirect_thunk_REGISTER */
+#define LPATCH_SITE_LOCK	5	/* 1 byte: a lock prefix, which one CPU does not need */
 
 /**
  * struct lpatch_site - an instruction that this boot's kernel finishes
  * @offset: in the text
  * @kind: LPATCH_SITE_*
  * @reserved: zero
+ *
+ * Sites do not overlap.
  */
 struct lpatch_site {
 	__u32 offset;
@@ -815,6 +822,35 @@ struct lpatch_state {
 	__u64 id;
 	__u32 version;
 	__u32 reserved;
+};
+
+/* lpatch_alt.flags, as in struct alt_instr */
+#define LPATCH_ALT_NOT		(1U << 0)	/* for CPUs without the feature */
+#define LPATCH_ALT_DIRECT_CALL	(1U << 1)	/* a call through a pointer becomes a call of what it points to */
+
+/**
+ * struct lpatch_alt - instructions that are replaced on some CPUs
+ * @offset: of the instructions in the text
+ * @repl: of the replacement in the text
+ * @feature: X86_FEATURE_* or X86_BUG_*, as the kernel numbers them
+ * @flags: LPATCH_ALT_*
+ * @len: bytes at @offset, padding included; the same in all entries of one place
+ * @repl_len: bytes of the replacement, at most @len; the rest becomes nops
+ * @reserved: zero
+ *
+ * Of several entries for one place, the last one that this CPU fits counts. No two places share a byte, and none shares one
+ * with a replacement. Relocated fields and sites lie in such a range as a whole or not at all, are not of symbols
+ * without an address, and of sites a replacement has calls and locks only. LPATCH_ALT_DIRECT_CALL: `call *pointer(%rip)`
+ * becomes `call BUG_func`, both with a relocation.
+ */
+struct lpatch_alt {
+	__u32 offset;
+	__u32 repl;
+	__u16 feature;
+	__u16 flags;
+	__u8 len;
+	__u8 repl_len;
+	__u16 reserved;
 };
 
 #endif /* _UAPI_LPATCH_H */

@@ -191,6 +191,8 @@ reasons! {
     CallbackTable = 86,
     /// `LPATCH_R_STATE_TABLE`: two states of one id, or not sorted; @value: the id.
     StateTable = 87,
+    /// `LPATCH_R_ALTERNATIVE`: out of bounds, not sorted, overlaps, or its instructions cannot be moved.
+    Alternative = 88,
     /// `LPATCH_R_NO_FUNCS`.
     NoFuncs = 96,
     /// `LPATCH_R_FUNC_NEW`: new code is out of the text, or its stack cannot be unwound.

@@ -204,6 +204,7 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<
         colds: out.table(&lists.colds),
         callbacks: out.table(&lists.callbacks),
         states: out.table(&linked.meta.states),
+        alts: out.table(&tables.alts),
     };
     header.image_size = to_u32(out.bytes.len());
     let _ = header.write(&mut out.bytes);

@@ -97,6 +97,8 @@ fn text_rank(name: &str) -> u8 {
     match name {
         ".text" => 0,
         _ if name.starts_with(".text.unlikely") => 2,
+        // Never run where it is.
+        ".altinstr_replacement" => 3,
         _ => 1,
     }
 }

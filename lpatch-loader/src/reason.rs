@@ -96,6 +96,7 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
         Reason::Extable => Some(code(linked, linked.tables.exs.get(at)?.insn)),
         Reason::Bug => Some(code(linked, linked.tables.bugs.get(at)?.insn)),
         Reason::Site => Some(code(linked, linked.tables.sites.get(at)?.offset)),
+        Reason::Alternative => Some(code(linked, linked.tables.alts.get(at)?.offset)),
         Reason::Ksym => Some(linked.tables.symbols.get(at)?.name.to_owned()),
         Reason::Cold => Some(linked.resolved.colds.get(at)?.name.clone()),
         Reason::CallbackTable => {
@@ -147,7 +148,12 @@ fn explain(
         | Reason::RelocRange
         | Reason::RelocValue
         | Reason::RelocOverlap => format!("number {at}"),
-        Reason::Orc | Reason::Extable | Reason::Bug | Reason::Site | Reason::Ksym => {
+        Reason::Orc
+        | Reason::Extable
+        | Reason::Bug
+        | Reason::Site
+        | Reason::Alternative
+        | Reason::Ksym => {
             format!("number {at}")
         }
         Reason::Cold | Reason::CallbackTable => format!("number {at}"),
@@ -205,6 +211,7 @@ fn explain(
         Reason::Extable => format!("the exception table entry at {what} is out of order or out of bounds; build the object again"),
         Reason::Bug => format!("the bug table entry at {what} is out of order or out of bounds; build the object again"),
         Reason::Site => format!("the instruction of the site at {what} is not what its kind needs; build the object again, for this kernel"),
+        Reason::Alternative => format!("the alternative at {what} overlaps another one, refers to a module that is not loaded, or has instructions that cannot be moved; build the object again, for this kernel"),
         Reason::Ksym => format!("the symbol {what} of the patch is out of bounds; {OURS}"),
         Reason::Cold => format!("the cold part {what} is not where, or not as long as, the loader found it; was its module loaded again meanwhile? try again"),
         Reason::CallbackTable => format!("the callback {what} cannot be called: it begins with no endbr64, or its stack cannot be unwound; build the object through Kbuild, so that objtool runs"),

@@ -3,7 +3,8 @@
 //! The tables of an object that the kernel keeps for all code: ORC, exceptions, bugs, sites, symbols.
 //!
 //! Shapes: `struct orc_entry` (arch/x86/include/asm/orc_types.h), `struct exception_table_entry`
-//! (asm/extable.h), `struct bug_entry` (asm/bug.h: 16 bytes with a format, all pointers relative).
+//! (asm/extable.h), `struct bug_entry` (asm/bug.h: 16 bytes with a format, all pointers relative), `struct alt_instr`
+//! (asm/alternative.h).
 
 use crate::class::Class;
 use crate::elf::{Rela, Section};
@@ -11,7 +12,7 @@ use crate::ksyms::{self, PatchSymbol};
 use crate::layout::{Layout, Place, Region};
 use crate::object::Object;
 use crate::problem::Problems;
-use lpatch_model::uapi::{self, Bug, Ex, Orc, Site, Wire};
+use lpatch_model::uapi::{self, Alt, Bug, Ex, Orc, Site, Wire};
 use object::elf;
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
@@ -19,6 +20,7 @@ use thiserror::Error;
 const ORC_LEN: usize = 6;
 const EX_LEN: usize = 12;
 const BUG_LEN: usize = 16;
+const ALT_LEN: usize = 14;
 /// ORC_TYPE_UNDEFINED in the bits 8 to 10 of the flags.
 const ORC_TYPE_MASK: u16 = 7 << 8;
 
@@ -79,6 +81,8 @@ pub struct Tables<'d> {
     pub bugs: Vec<Bug>,
     /// By offset.
     pub sites: Vec<Site>,
+    /// By offset, those of one place in the order of the object.
+    pub alts: Vec<Alt>,
     /// By place.
     pub symbols: Vec<PatchSymbol<'d>>,
 }
@@ -162,6 +166,17 @@ impl<'r, 'd> Reader<'r, 'd> {
                 region: Region::Text,
                 offset,
             }) if offset < self.layout.text_len => Ok(offset),
+            _ => Err(self.bad(at, "does not point to code of the patch")),
+        }
+    }
+
+    /// Like [`Self::text`]; the end of a section is a place as well.
+    fn text_end(&self, at: usize, kinds: &[u32]) -> Result<u32, TableError> {
+        match self.pointer(at, kinds)? {
+            Some(Place {
+                region: Region::Text,
+                offset,
+            }) => Ok(offset),
             _ => Err(self.bad(at, "does not point to code of the patch")),
         }
     }
@@ -252,13 +267,7 @@ fn orcs(object: &Object<'_>, layout: &Layout, problems: &mut Problems) -> Vec<Or
     });
     // The address of a terminator may be the end of the text, which `place` allows.
     let ips = read_all(object, layout, Class::OrcIp, 4, problems, |r, at| {
-        match r.pointer(at, RELATIVE)? {
-            Some(Place {
-                region: Region::Text,
-                offset,
-            }) => Ok(offset),
-            _ => Err(r.bad(at, "does not point to code of the patch")),
-        }
+        r.text_end(at, RELATIVE)
     });
     if entries.len() != ips.len() {
         problems.push(TableError::OrcCount {
@@ -301,7 +310,13 @@ fn sites(
     problems: &mut Problems,
 ) -> Vec<Site> {
     let mut list = Vec::new();
-    for kind in [uapi::SITE_RETURN, uapi::SITE_SEAL, uapi::SITE_CALL] {
+    for kind in [
+        uapi::SITE_RETURN,
+        uapi::SITE_SEAL,
+        uapi::SITE_CALL,
+        uapi::SITE_RETPOLINE,
+        uapi::SITE_LOCK,
+    ] {
         let offsets = read_all(object, layout, Class::Sites(kind), 4, problems, |r, at| {
             r.text(at, RELATIVE)
         });
@@ -317,6 +332,30 @@ fn sites(
     }
     list.sort_by_key(|s| (s.offset, s.kind));
     list.dedup();
+    list
+}
+
+fn alts(object: &Object<'_>, layout: &Layout, problems: &mut Problems) -> Vec<Alt> {
+    let class = Class::Alternatives;
+    let mut list = read_all(object, layout, class, ALT_LEN, problems, |r, at| {
+        Ok(Alt {
+            offset: r.text(at, RELATIVE)?,
+            // An empty replacement may be behind all others.
+            repl: r.text_end(at + 4, RELATIVE)?,
+            feature: r.word(at + 8)?,
+            flags: r.word(at + 10)?,
+            len: r.word(at + 12)?,
+            repl_len: r.word(at + 13)?,
+            reserved: 0,
+        })
+    });
+    // Those of one place stay in their order: the last one that fits counts.
+    list.sort_by_key(|alt| alt.offset);
+    // Where alternatives are nested, the outer one has more padding, and all have to fill it.
+    for place in list.chunk_by_mut(|a, b| a.offset == b.offset) {
+        let len = place.iter().map(|alt| alt.len).max().unwrap_or(0);
+        place.iter_mut().for_each(|alt| alt.len = len);
+    }
     list
 }
 
@@ -356,6 +395,7 @@ impl<'d> Tables<'d> {
             exs,
             bugs,
             sites: sites(object, layout, fentry, problems),
+            alts: alts(object, layout, problems),
             symbols: ksyms::symbols(object, layout, problems),
         }
     }

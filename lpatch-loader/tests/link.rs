@@ -93,6 +93,67 @@ fn fentry_calls_become_nops_and_are_no_call_sites() {
     });
 }
 
+/// Two alternatives of one place, the outer one with more padding; a call through a pointer; a replacement that is empty,
+/// behind all others.
+const ALTERNATIVES: &str = r#"
+	.macro alt site, feature, len, repl, end
+	.pushsection .altinstructions, "aM", @progbits, 14
+	.long	\site - ., \repl - .
+	.long	\feature
+	.byte	\len, \end - \repl
+	.popsection
+	.endm
+	.text
+	func	special
+	orc
+11:	call	helper
+	.skip	3, 0x90
+12:	call	*jiffies(%rip)
+13:	nop
+	site	.retpoline_sites
+	call	__x86_indirect_thunk_rdx
+	return
+	end	special
+	.section .altinstr_replacement, "ax", @progbits
+21:	jmp	helper
+22:	call	BUG_func
+23:
+	alt	12b, 0x20020, 6, 22b, 23b
+	alt	11b, 100, 5, 21b, 22b
+	alt	11b, 0x10065, 8, 22b, 22b
+	alt	13b, 7, 1, 23b, 23b
+"#;
+
+#[test]
+fn alternatives_are_sorted_and_as_long_as_their_place() {
+    accepted(&object_with(ALTERNATIVES), |image, linked| {
+        let of = |name: &str| {
+            let found = linked.tables.symbols.iter().find(|s| s.name == name);
+            found.expect("it is there").place.offset
+        };
+        let start = of("special");
+        // Replacements come behind all code, those of cold parts included.
+        let repl = image.alts.get(0).expect("there are some").repl;
+        assert!(repl > of("new_show.cold") && repl > of("one"));
+        let found: Vec<_> = (image.alts.iter())
+            .map(|alt| {
+                let (at, from) = (alt.offset - start, alt.repl - repl);
+                (at, alt.len, from, alt.repl_len, alt.feature, alt.flags)
+            })
+            .collect();
+        let expected = [
+            (0, 8, 0, 5, 100, 0),
+            (0, 8, 5, 0, 101, uapi::ALT_NOT),
+            (8, 6, 5, 5, 32, uapi::ALT_DIRECT_CALL),
+            (14, 1, 10, 0, 7, 0),
+        ];
+        assert_eq!(found, expected);
+        let branch = image.sites.iter().find(|s| s.kind == uapi::SITE_RETPOLINE);
+        assert_eq!(branch.map(|site| site.offset - start), Some(15));
+        assert!(image.sites.iter().any(|s| s.kind == uapi::SITE_LOCK));
+    });
+}
+
 #[test]
 fn code_that_names_its_bug_entry_has_one() {
     accepted(&object(&[]), |image, _| {

@@ -107,9 +107,10 @@ fn every_flipped_byte_is_noticed() {
 #[test]
 fn sections_are_refused_by_name() {
     for (name, why) in [
-        (".altinstructions", "alternatives"),
-        (".altinstr_replacement", "alternatives"),
-        (".retpoline_sites", "indirect calls"),
+        (".parainstructions", "paravirt calls"),
+        (".cfi_sites", "FineIBT"),
+        ("__kflagstab", "EXPORT_SYMBOL"),
+        ("___kflagstab+foo", "EXPORT_SYMBOL"),
         ("__jump_table", "static keys"),
         (".init.text", "freed after boot"),
         (".init.data", "freed after boot"),

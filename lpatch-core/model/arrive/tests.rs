@@ -91,7 +91,7 @@ fn fields_become_what_linking_makes_of_them() {
     draft.relocs[0].target = 3;
     let none = uapi::Reloc {
         kind: 0,
-        ..draft.relocs[4]
+        ..draft.relocs[6]
     };
     draft.relocs.insert(4, none);
     draft.link(&room);
@@ -128,8 +128,12 @@ fn only_fields_that_depend_on_symbols_are_put() {
         [
             (0, 16, 4),
             (0, 34, 4),
+            (0, 48, 4),
+            (0, 53, 4),
             (0, 67, 4),
             (0, 72, 4),
+            (0, 105, 4),
+            (0, 113, 4),
             (1, 0, 8),
             (2, 16, 4)
         ]
@@ -143,7 +147,7 @@ fn an_address_that_is_too_far_away() {
     let p = room.text.addr + 67;
     let value = far.wrapping_sub(4).wrapping_sub(p);
     let found = put_all(&draft, &room, |i| (i == HELPER).then_some(far));
-    assert_eq!(found, Err(Refusal::at(Reason::RelocRange, 4).value(value)));
+    assert_eq!(found, Err(Refusal::at(Reason::RelocRange, 6).value(value)));
 }
 
 /// What was verified stays in bounds; this does not rely on it.
@@ -152,13 +156,13 @@ fn nothing_is_put_out_of_bounds() {
     let (draft, room, _) = dormant();
     for (offset, section) in [(125, 0), (u32::MAX, 0), (0, 3)] {
         let mut draft = draft.clone();
-        draft.relocs[4].offset = offset;
-        draft.relocs[4].section = section;
+        draft.relocs[6].offset = offset;
+        draft.relocs[6].section = section;
         let found = put_all(&draft, &room, |i| (i == HELPER).then_some(0));
-        assert_eq!(found, Err(Refusal::at(Reason::RelocSite, 4)));
+        assert_eq!(found, Err(Refusal::at(Reason::RelocSite, 6)));
     }
     let mut unknown = draft;
-    unknown.relocs[4].kind = 9;
+    unknown.relocs[6].kind = 9;
     let found = put_all(&unknown, &room, |i| (i == HELPER).then_some(0));
-    assert_eq!(found, Err(Refusal::at(Reason::RelocKind, 4)));
+    assert_eq!(found, Err(Refusal::at(Reason::RelocKind, 6)));
 }

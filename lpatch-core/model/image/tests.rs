@@ -13,7 +13,7 @@ const SIZE: usize = <uapi::Image as Wire>::SIZE;
 const LAST: u32 = u32::MAX - 7;
 
 /// Every extent of the header: its name, where it is, and the size of an entry.
-const EXTENTS: [(&str, usize, usize); 16] = [
+const EXTENTS: [(&str, usize, usize); 17] = [
     ("text", offset_of!(uapi::Image, text), 1),
     ("rodata", offset_of!(uapi::Image, rodata), 1),
     ("data", offset_of!(uapi::Image, data), 1),
@@ -30,6 +30,7 @@ const EXTENTS: [(&str, usize, usize); 16] = [
     ("colds", offset_of!(uapi::Image, colds), 24),
     ("callbacks", offset_of!(uapi::Image, callbacks), 16),
     ("states", offset_of!(uapi::Image, states), 16),
+    ("alts", offset_of!(uapi::Image, alts), 16),
 ];
 
 fn good() -> Vec<u8> {
@@ -90,6 +91,7 @@ fn tables_and_sections_are_what_was_put_in() {
     assert_eq!(image.colds.iter().collect::<Vec<_>>(), draft.colds);
     assert_eq!(image.callbacks.iter().collect::<Vec<_>>(), draft.callbacks);
     assert_eq!(image.states.iter().collect::<Vec<_>>(), draft.states);
+    assert_eq!(image.alts.iter().collect::<Vec<_>>(), draft.alts);
 }
 
 #[test]
@@ -120,8 +122,8 @@ fn the_smallest_image() {
     let mut empty = std::vec![0; SIZE];
     let mut header = uapi::Image {
         magic: uapi::IMAGE_MAGIC,
-        header_size: 336,
-        image_size: 336,
+        header_size: 344,
+        image_size: 344,
         ..uapi::Image::default()
     };
     header.name[0] = b'a';

@@ -87,9 +87,13 @@ fn kernel() -> FakeKernel {
             FakeSymbol::new(TEXT + 0x2000, 0x30, "cmdline_proc_show.cold", "vmlinux"),
             FakeSymbol::new(TEXT + 0x2030, 0x10, "cmdline_proc_show.cold.1", "vmlinux"),
             FakeSymbol::new(MODULE + 0x80, 0x20, "fs_read.cold", "tinyfs"),
+            FakeSymbol::new(TEXT + 0x3000, 0x10, "BUG_func", "vmlinux"),
+            FakeSymbol::new(TEXT + 0x4040, 0x20, "__x86_indirect_thunk_rdx", "vmlinux"),
         ],
         text: vec![(TEXT + 0x1000, show), (MODULE, read)],
         return_thunk: TEXT,
+        indirect_thunks: TEXT + 0x4000,
+        bug_func: TEXT + 0x3000,
         ibt: true,
         release: "7.2.12-test".into(),
         orc_hash: core::array::from_fn(|i| 0x40 | u8::try_from(i).expect("it is short")),
@@ -124,11 +128,18 @@ fn code(draft: &mut Draft) {
     put(27, &[0x0f, 0x0b]); // ud2
     put(29, &[0x48, 0x83, 0xc4, 0x08]); // add $8,%rsp
     put(33, &[0xe9, 0, 0, 0, 0]); // jmp __x86_return_thunk
+    put(40, &[0x90; 6]); // a replacement, or nops
+    put(46, &[0xff, 0x15, 0, 0, 0, 0]); // call *jiffies(%rip)
+    put(52, &[0xe8, 0, 0, 0, 0]); // call __x86_indirect_thunk_rdx
+    put(57, &[0xf0, 0xff, 0x00]); // lock incl (%rax)
     put(64, &[0x8b, 0x07]); // mov (%rdi),%eax
     put(66, &[0xe8, 0, 0, 0, 0]); // call fs_helper
     put(71, &[0xe9, 0, 0, 0, 0]); // jmp __x86_return_thunk
     put(80, &[0xf3, 0x0f, 0x1e, 0xfa]); // endbr64
     put(96, &[0xf3, 0x0f, 0x1e, 0xfa]); // endbr64
+    put(104, &[0xe8, 0, 0, 0, 0]); // call _printk
+    put(109, &[0x0f, 0x01, 0xcb]); // stac
+    put(112, &[0xe8, 0, 0, 0, 0]); // call BUG_func
     draft.rodata = vec![0; 32];
     draft.rodata[8..16].copy_from_slice(b"fix: %d\n");
     draft.rodata[20..26].copy_from_slice(b"file.c");
@@ -141,6 +152,8 @@ fn relocations(draft: &mut Draft, kernel: &FakeKernel) {
     let printk = symbol("_printk");
     let jiffies = symbol("jiffies");
     let helper = symbol("fs_helper");
+    let bug = symbol("BUG_func");
+    let indirect = symbol("__x86_indirect_thunk_rdx");
     let (rodata, data) = ((uapi::SEC_RODATA, 8), (uapi::SEC_DATA, 200));
     // To below 4 GiB, for the unsigned kind.
     let low = 1_i64 << 32;
@@ -149,8 +162,12 @@ fn relocations(draft: &mut Draft, kernel: &FakeKernel) {
         (uapi::SEC_TEXT, 16, 4, printk, -4),
         (uapi::SEC_TEXT, 23, 2, data, -4),
         (uapi::SEC_TEXT, 34, 4, thunk, -4),
+        (uapi::SEC_TEXT, 48, 2, jiffies, -4),
+        (uapi::SEC_TEXT, 53, 4, indirect, -4),
         (uapi::SEC_TEXT, 67, 4, helper, -4),
         (uapi::SEC_TEXT, 72, 2, thunk, -4),
+        (uapi::SEC_TEXT, 105, 4, printk, -4),
+        (uapi::SEC_TEXT, 113, 4, bug, -4),
         (uapi::SEC_RODATA, 0, 1, jiffies, 3),
         (uapi::SEC_DATA, 0, 1, (uapi::SEC_TEXT, 64), 0),
         (uapi::SEC_DATA, 8, 24, (uapi::SEC_DATA, 256), -8),
@@ -202,12 +219,30 @@ fn tables(draft: &mut Draft) {
         (0, uapi::SITE_SEAL),
         (15, uapi::SITE_CALL),
         (33, uapi::SITE_RETURN),
+        (52, uapi::SITE_RETPOLINE),
+        (57, uapi::SITE_LOCK),
         (66, uapi::SITE_CALL),
         (71, uapi::SITE_RETURN),
     ] {
         draft.sites.push(uapi::Site {
             offset,
             kind,
+            reserved: 0,
+        });
+    }
+    // Number 20 is a feature, for want of which the call becomes stac; number 21 is another one.
+    for (offset, len, repl, repl_len, feature, flags) in [
+        (40, 6, 104, 5, 20, 0),
+        (40, 6, 109, 3, 20, uapi::ALT_NOT),
+        (46, 6, 112, 5, 21, uapi::ALT_DIRECT_CALL),
+    ] {
+        draft.alts.push(uapi::Alt {
+            offset,
+            repl,
+            feature,
+            flags,
+            len,
+            repl_len,
             reserved: 0,
         });
     }

@@ -51,6 +51,10 @@ pub struct FakeKernel {
     pub orc_hash: [u8; uapi::ORC_HASH_LEN],
     /// Where `__x86_return_thunk` is.
     pub return_thunk: u64,
+    /// Where the first `__x86_indirect_thunk_*` is.
+    pub indirect_thunks: u64,
+    /// Where `BUG_func` is.
+    pub bug_func: u64,
     /// Whether it is built for IBT.
     pub ibt: bool,
     /// Where lpatch_core and its arena are.
@@ -105,6 +109,14 @@ impl Kernel for FakeKernel {
 
     fn return_thunk(&self) -> u64 {
         self.return_thunk
+    }
+
+    fn indirect_thunks(&self) -> u64 {
+        self.indirect_thunks
+    }
+
+    fn bug_func(&self) -> u64 {
+        self.bug_func
     }
 
     fn has_ibt(&self) -> bool {

@@ -61,6 +61,8 @@ pub struct Draft {
     pub callbacks: Vec<uapi::Callback>,
     /// States.
     pub states: Vec<uapi::State>,
+    /// Alternatives.
+    pub alts: Vec<uapi::Alt>,
 }
 
 impl Draft {
@@ -88,6 +90,7 @@ impl Draft {
             colds: vec![],
             callbacks: vec![],
             states: vec![],
+            alts: vec![],
         };
         draft.header.name[..name.len()].copy_from_slice(name.as_bytes());
         draft.header.set[..4].copy_from_slice(b"main");
@@ -252,6 +255,7 @@ impl Draft {
         header.colds = table(&mut out, &self.colds);
         header.callbacks = table(&mut out, &self.callbacks);
         header.states = table(&mut out, &self.states);
+        header.alts = table(&mut out, &self.alts);
         header.header_size = narrow(uapi::Image::SIZE);
         header.image_size = narrow(out.len());
         header.write(&mut out).expect("it is long enough");

@@ -11,7 +11,7 @@ use crate::uapi::{Callback, Reason, CALLBACK_POST_UNPATCH, CALLBACK_PRE_PATCH, S
 use core::mem::offset_of;
 
 impl<K: Kernel> Checker<'_, '_, K> {
-    /// The ORC entries and the sites have been verified.
+    /// The ORC entries, the sites and the alternatives have been verified.
     pub(super) fn callbacks(&self) -> Result<(), Refusal> {
         let callbacks = &self.image.callbacks;
         let mut before = None;
@@ -46,6 +46,8 @@ impl<K: Kernel> Checker<'_, '_, K> {
         let sealed = sites
             .get(sites.partition_point(|site| site.offset < offset))
             .is_some_and(|site| site.offset == offset && site.kind == SITE_SEAL);
-        code.starts_with(&ENDBR64) && !sealed
+        let start = index(offset);
+        let pad = start..start.saturating_add(ENDBR64.len());
+        code.starts_with(&ENDBR64) && !sealed && !self.is_replaced(&pad)
     }
 }

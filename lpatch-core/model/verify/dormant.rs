@@ -169,22 +169,31 @@ fn symbols_that_are_not_there() {
 #[test]
 fn their_fields_hold_zeros() {
     refused! {
-        RelocValue at 4 => |d, _, _| d.text[67] = 1;
-        RelocValue at 4 => |d, _, _| d.text[70] = 0x80;
+        RelocValue at 6 => |d, _, _| d.text[67] = 1;
+        RelocValue at 6 => |d, _, _| d.text[70] = 0x80;
         // All else about the field is checked as ever.
-        RelocSite at 10 => |d, _, _| { d.relocs[10].target_kind = 3; d.relocs[10].target = 3; d.relocs[10].offset = 41; };
-        RelocKind at 4 => |d, _, _| d.relocs[4].kind = 9;
-        RelocOverlap at 4 => |d, _, _| d.relocs[4].offset = 36;
+        RelocSite at 14 => |d, _, _| { d.relocs[14].target_kind = 3; d.relocs[14].target = 3; d.relocs[14].offset = 41; };
+        RelocKind at 6 => |d, _, _| d.relocs[6].kind = 9;
+        RelocOverlap at 6 => |d, _, _| d.relocs[6].offset = 36;
         // A return does not go there, not even where the thunk's address is not known.
         Site at 2 => |d, _, k| {
             k.return_thunk = 0;
             d.relocs[3].target = 3;
             d.text[34..38].fill(0);
         };
+        // Nor does an indirect branch.
+        Site at 3 => |d, _, k| {
+            k.indirect_thunks = 0;
+            d.relocs[5].target = 3;
+            d.text[53..57].fill(0);
+        };
+        // What an alternative moves or overwrites would be written to later.
+        Alternative at 0 => |d, _, _| { d.relocs[8].target = 3; d.text[105..109].fill(0); };
+        Alternative at 2 => |d, _, _| { d.relocs[4].target = 3; d.text[48..52].fill(0); };
     }
     // A wide field too.
     let wide = |d: &mut Draft| {
-        d.relocs[6].target = 3;
+        d.relocs[10].target = 3;
         d.rodata[..8].fill(0);
     };
     accepted!(|d, _, _| wide(d););
@@ -193,7 +202,7 @@ fn their_fields_hold_zeros() {
             wide(d);
             d.rodata[byte] = 0x40;
         });
-        assert_eq!(found, Err((Reason::RelocValue, 6)), "byte {byte}");
+        assert_eq!(found, Err((Reason::RelocValue, 10)), "byte {byte}");
     }
 }
 

@@ -6,6 +6,7 @@
 //! One file for each kind of claim; the order is that in which a claim needs others. The cost is
 //! linear in the size of the image, times a logarithm where a table is searched.
 
+mod alts;
 mod callbacks;
 mod colds;
 #[cfg(test)]
@@ -54,6 +55,10 @@ pub trait Kernel {
     fn orc_hash(&self) -> [u8; ORC_HASH_LEN];
     /// The address of `__x86_return_thunk`. Its name does not tell: it has an alias.
     fn return_thunk(&self) -> u64;
+    /// The address of the first of the `__x86_indirect_thunk_*`, that of rax.
+    fn indirect_thunks(&self) -> u64;
+    /// The address of `BUG_func`.
+    fn bug_func(&self) -> u64;
     /// Whether the kernel is built for IBT: an indirect call then has to land on `endbr64`.
     fn has_ibt(&self) -> bool;
     /// Whether the address belongs to lpatch_core or to a patch.
@@ -125,6 +130,7 @@ pub fn verify<K: Kernel>(image: &Image<'_>, room: &Reservation, kernel: &K) -> R
     checker.exs()?;
     checker.bugs()?;
     checker.sites()?;
+    checker.alts()?;
     checker.ksyms()?;
     checker.funcs()?;
     checker.colds()?;

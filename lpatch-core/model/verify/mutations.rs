@@ -71,6 +71,7 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
     claim_table!(colds, Cold, "func" "name" "addr" "len" "reserved");
     claim_table!(callbacks, Callback, "kind" "offset" "reserved");
     claim_table!(states, State, "reserved");
+    claim_table!(alts, Alt, "reserved");
 
     for entry in &draft.relocs {
         let section = [header.text, header.rodata, header.data][usize::from(entry.section)];
@@ -78,7 +79,12 @@ fn claimed(draft: &Draft, bytes: &[u8]) -> Vec<bool> {
         claim(index(section.offset) + index(entry.offset), size);
     }
     for site in &draft.sites {
-        let len = if site.kind == uapi::SITE_SEAL { 4 } else { 1 };
+        let len = match site.kind {
+            uapi::SITE_SEAL => 4,
+            // A call may become a jump.
+            uapi::SITE_RETPOLINE => 0,
+            _ => 1,
+        };
         claim(index(header.text.offset) + index(site.offset), len);
     }
     // The strings of symbols, functions and cold parts, and the release.
@@ -166,6 +172,10 @@ fn reserved_fields_are_named_by_their_offset() {
         at(
             header.states,
             uapi::State::SIZE + offset_of!(uapi::State, reserved),
+        ),
+        at(
+            header.alts,
+            uapi::Alt::SIZE + offset_of!(uapi::Alt, reserved),
         ),
     ] {
         let mut bad = good.clone();

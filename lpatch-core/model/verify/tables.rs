@@ -3,18 +3,21 @@
 //! The tables that the core adds to its own, and the instructions that it finishes.
 
 use super::super::fentry::ENDBR64;
+use super::super::finalize::retpolines;
 use super::super::num::index;
 use super::super::refusal::{ensure, Refusal};
 use super::super::reloc;
 use super::symbols::is_name;
 use super::{Checker, Kernel};
 use crate::uapi::{
-    Ksym, Orc, Reason, Site, NO_OFFSET, SEC_TEXT, SITE_CALL, SITE_RETURN, SITE_SEAL, TARGET_SYMBOL,
+    Ksym, Orc, Reason, Site, NO_OFFSET, SEC_TEXT, SITE_CALL, SITE_LOCK, SITE_RETPOLINE,
+    SITE_RETURN, SITE_SEAL, TARGET_SYMBOL,
 };
 use core::mem::offset_of;
 
 const JMP: u8 = 0xe9;
-const CALL: u8 = 0xe8;
+pub(super) const CALL: u8 = 0xe8;
+const LOCK: u8 = 0xf0;
 
 /// ORC_TYPE_CALL: an ordinary frame.
 const ORC_TYPE_CALL: u16 = 2;
@@ -123,13 +126,15 @@ impl<K: Kernel> Checker<'_, '_, K> {
     }
 
     /// The length of a site, if the text has an instruction of its kind there.
-    fn site_len(&self, site: &Site) -> Option<usize> {
+    pub(super) fn site_len(&self, site: &Site) -> Option<usize> {
         let start = index(site.offset);
         let bytes = self.image.text.get(start..)?;
         match site.kind {
             SITE_RETURN => {
                 let insn: &[u8; 5] = bytes.first_chunk()?;
-                let is_return = insn.first() == Some(&JMP) && self.is_return_thunk(start);
+                let thunk = self.branches_to(start.checked_add(1)?);
+                let is_return = insn.first() == Some(&JMP)
+                    && thunk.is_some_and(|thunk| thunk == self.kernel.return_thunk());
                 is_return.then_some(insn.len())
             }
             SITE_SEAL => bytes.starts_with(&ENDBR64).then_some(ENDBR64.len()),
@@ -137,22 +142,26 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 let insn: &[u8; 5] = bytes.first_chunk()?;
                 (insn.first() == Some(&CALL)).then_some(insn.len())
             }
+            SITE_RETPOLINE => {
+                let (len, field) = retpolines::direct(bytes)?;
+                let field = start.checked_add(len)?.checked_sub(field.len())?;
+                let thunk = self.branches_to(field)?;
+                retpolines::register(self.kernel.indirect_thunks(), thunk).map(|_| len)
+            }
+            SITE_LOCK => (bytes.first() == Some(&LOCK)).then_some(1),
             _ => None,
         }
     }
 
-    /// Whether the jump at this offset of the text goes to the return thunk, by its relocation.
-    fn is_return_thunk(&self, jump: usize) -> bool {
-        let find = || {
-            let entry = self.reloc_at(SEC_TEXT, jump.checked_add(1)?)?;
-            let kind = u32::from(entry.kind);
-            let is_jump = (kind == reloc::PC32 || kind == reloc::PLT32) && entry.addend == -4;
-            let symbol = (entry.target_kind == TARGET_SYMBOL && is_jump)
-                .then(|| self.image.symbols.get(index(entry.target)))??;
-            // A symbol that is not there yet is at no address, whatever that of the thunk is.
-            Some(symbol.addr != 0 && symbol.addr == self.kernel.return_thunk())
-        };
-        find().unwrap_or(false)
+    /// The address of the symbol that the branch with its displacement at this offset of the text goes to, by its
+    /// relocation, or `None` if it does not go to a symbol, or to one that is not there yet.
+    pub(super) fn branches_to(&self, field: usize) -> Option<u64> {
+        let entry = self.reloc_at(SEC_TEXT, field)?;
+        let kind = u32::from(entry.kind);
+        let is_branch = (kind == reloc::PC32 || kind == reloc::PLT32) && entry.addend == -4;
+        let symbol = (entry.target_kind == TARGET_SYMBOL && is_branch)
+            .then(|| self.image.symbols.get(index(entry.target)))??;
+        Some(symbol.addr).filter(|addr| *addr != 0)
     }
 
     /// The patch's own symbols, which stack traces and /proc/kallsyms show.

@@ -133,22 +133,22 @@ fn relocations() {
     refused! {
         RelocKind at 0 => |d, _, _| d.relocs[0].kind = 9;
         RelocKind at 3 => |d, _, _| d.relocs[3].kind = 255;
-        RelocSite at 10 => |d, _, _| d.relocs[10].offset = 41;
-        RelocSite at 10 => |d, _, _| d.relocs[10].offset = u32::MAX;
-        RelocSite at 10 => |d, _, _| d.relocs[10].section = 3;
-        RelocTarget at 1 => |d, _, _| d.relocs[1].target = 4;
+        RelocSite at 14 => |d, _, _| d.relocs[14].offset = 41;
+        RelocSite at 14 => |d, _, _| d.relocs[14].offset = u32::MAX;
+        RelocSite at 14 => |d, _, _| d.relocs[14].section = 3;
+        RelocTarget at 1 => |d, _, _| d.relocs[1].target = 6;
         RelocTarget at 0 => |d, _, _| d.relocs[0].target = 65;
         RelocTarget at 0 => |d, _, _| d.relocs[0].target_kind = 4;
         RelocRange at 1 => |d, _, _| d.relocs[1].addend = -(1 << 31);
-        RelocRange at 9 => |d, _, _| d.relocs[9].addend = 0;
+        RelocRange at 13 => |d, _, _| d.relocs[13].addend = 0;
         RelocValue at 0 => |d, _, _| d.relocs[0].addend = 1;
-        RelocValue at 8 => |d, _, _| d.data[15] ^= 1;
+        RelocValue at 12 => |d, _, _| d.data[15] ^= 1;
         RelocValue at 1 => |d, _, k| { k.symbols[1].addr += 4; d.symbols[1].addr += 4; };
         RelocValue at 1 => |_, r, _| r.text.addr += 1;
         RelocOverlap at 2 => |d, _, _| d.relocs.swap(1, 2);
         RelocOverlap at 1 => |d, _, _| d.relocs[1].offset = 14;
         RelocOverlap at 2 => |d, _, _| d.relocs.insert(1, d.relocs[1]);
-        RelocOverlap at 7 => |d, _, _| d.relocs.swap(6, 7);
+        RelocOverlap at 11 => |d, _, _| d.relocs.swap(10, 11);
     }
 }
 
@@ -199,15 +199,23 @@ fn sites() {
     refused! {
         Site at 2 => |d, _, _| d.sites.swap(1, 2);
         Site at 1 => |d, _, _| d.sites[1] = d.sites[0];
-        Site at 4 => |d, _, _| d.sites[4].offset = 124;
-        Site at 4 => |d, _, _| d.sites[4].offset = u32::MAX;
+        Site at 6 => |d, _, _| d.sites[6].offset = 124;
+        Site at 6 => |d, _, _| d.sites[6].offset = u32::MAX;
         Site at 0 => |d, _, _| d.sites[0].kind = 0;
-        Site at 0 => |d, _, _| d.sites[0].kind = 4;
+        Site at 0 => |d, _, _| d.sites[0].kind = 6;
         // Not the instruction.
         Site at 0 => |d, _, _| d.text[3] = 0xfb;
         Site at 1 => |d, _, _| d.text[15] = 0xe9;
         Site at 2 => |d, _, _| d.text[33] = 0xe8;
         Site at 1 => |d, _, _| d.sites[1].kind = uapi::SITE_RETURN;
+        // A branch, but to no thunk; no lock prefix.
+        Site at 3 => |d, _, _| d.text[52] = 0xeb;
+        Site at 3 => |_, _, k| k.indirect_thunks += 1;
+        Site at 3 => |_, _, k| k.indirect_thunks -= 64;
+        Site at 3 => |_, _, k| k.indirect_thunks += 96;
+        Site at 3 => |d, _, _| d.relocs.remove(5);
+        Site at 3 => |d, _, _| d.sites[3].offset = 15;
+        Site at 4 => |d, _, _| d.text[57] = 0xf2;
         // A jump, but not by a relocation to the return thunk.
         Site at 2 => |d, _, _| d.relocs.remove(3);
         Site at 2 => |_, _, k| k.return_thunk += 1;
@@ -227,6 +235,86 @@ fn sites() {
         d.relocs[3].target = 0;
     };
     assert_eq!(changed(section, true), Err((Reason::Site, 2)));
+}
+
+/// A site that is one byte.
+fn lock(d: &mut Draft, at: usize, offset: u32) {
+    d.text[usize::try_from(offset).expect("it is small")] = 0xf0;
+    d.sites.insert(
+        at,
+        uapi::Site {
+            offset,
+            kind: uapi::SITE_LOCK,
+            reserved: 0,
+        },
+    );
+}
+
+#[test]
+fn alternatives() {
+    refused! {
+        // Out of bounds, empty, longer than its place, flags that are not known.
+        Alternative at 2 => |d, _, _| d.alts[2].offset = 124;
+        Alternative at 2 => |d, _, _| d.alts[2].offset = u32::MAX;
+        Alternative at 0 => |d, _, _| d.alts[0].repl = 124;
+        Alternative at 0 => |d, _, _| d.alts[0].repl = u32::MAX;
+        Alternative at 2 => |d, _, _| d.alts[2].len = 0;
+        Alternative at 0 => |d, _, _| d.alts[0].repl_len = 7;
+        Alternative at 0 => |d, _, _| d.alts[0].flags = 4;
+        // Not sorted; two lengths of one place; over each other.
+        Alternative at 2 => |d, _, _| d.alts.swap(1, 2);
+        Alternative at 1 => |d, _, _| d.alts[1].len = 5;
+        Alternative at 1 => |d, _, _| d.alts[1].offset = 41;
+        Alternative at 2 => |d, _, _| d.alts[2].offset = 45;
+        // A replacement that is replaced.
+        Alternative at 1 => |d, _, _| d.alts[1].repl = 38;
+        Alternative at 1 => |d, _, _| d.alts[1].repl = 51;
+        Alternative at 1 => |d, _, _| d.alts[1].repl = 40;
+        // Half of a field, in front and behind; a field that says nothing.
+        Alternative at 0 => |d, _, _| d.alts[0].repl_len = 4;
+        Alternative at 1 => |d, _, _| d.alts[1].repl = 107;
+        Alternative at 2 => |d, _, _| d.alts[2].len = 5;
+        Alternative at 0 => |d, _, _| d.relocs.insert(8, uapi::Reloc { kind: 0, ..d.relocs[8] });
+        // Half of a site; one that will not be what the relocation says.
+        Alternative at 2 => |d, _, _| d.alts[2].len = 7;
+        Alternative at 1 => |d, _, _| { d.alts[1].repl = 33; d.alts[1].repl_len = 5; };
+        Alternative at 1 => |d, _, _| { d.alts[1].repl = 52; d.alts[1].repl_len = 5; };
+        Alternative at 1 => |d, _, _| { d.alts[1].repl = 2; d.alts[1].repl_len = 2; };
+        Alternative at 1 => |d, _, _| { d.alts[1].repl = 0; d.alts[1].repl_len = 4; };
+        // Not a call through a pointer of the kernel; not of BUG_func.
+        Alternative at 2 => |d, _, _| d.text[46] = 0xfe;
+        Alternative at 2 => |d, _, _| d.text[47] = 0x14;
+        Alternative at 2 => |d, _, _| d.text[112] = 0xe9;
+        Alternative at 2 => |d, _, _| d.relocs.remove(4);
+        Alternative at 2 => |d, _, _| d.relocs.remove(9);
+        Alternative at 2 => |d, _, _| d.alts[2].repl = 104;
+        Alternative at 2 => |d, _, _| d.alts[2].repl_len = 3;
+        Alternative at 2 => |_, _, k| k.bug_func += 1;
+        Alternative at 0 => |d, _, _| d.alts[0].flags = uapi::ALT_DIRECT_CALL;
+        // A callback that may lose its landing pad.
+        CallbackTable at 1 => |d, _, _| d.alts.push(uapi::Alt { offset: 83, flags: 0, len: 1, repl_len: 0, ..d.alts[2] });
+    }
+    accepted! {
+        |d, _, _| d.alts.clear();
+        |d, _, _| d.alts[0].feature = u16::MAX;
+        |d, _, _| d.alts[1].repl_len = 0;
+        |d, _, _| { d.alts[1].repl_len = 0; d.alts[1].repl = 128; };
+        |d, _, _| d.alts[1].repl = d.alts[0].repl - 3;
+        // Calls and locks, whole.
+        |d, _, _| { d.alts[0].repl = 15; };
+        |d, _, _| { d.alts[1].repl = 57; };
+        |d, _, _| lock(d, 3, 42);
+        |d, _, _| d.alts.push(uapi::Alt { offset: 84, flags: 0, len: 1, repl_len: 0, ..d.alts[2] });
+    }
+    // The pointer is in the patch.
+    let own = |(d, _, _): &mut World| {
+        d.relocs[4].target_kind = uapi::SEC_DATA;
+        d.relocs[4].target = 0;
+    };
+    assert_eq!(changed(own, true), Err((Reason::Alternative, 2)));
+    // What is there is not what counts from the end of the instruction.
+    let aside = |world: &mut World| world.0.relocs[9].addend = -5;
+    assert_eq!(changed(aside, true), Err((Reason::Alternative, 2)));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::{
     kallsyms::Names,
     memory::{Mapped, Run, Runs},
     model::{
-        finalize,
+        finalize::{self, Records},
         image::Image,
         refusal::Refusal,
         verify::{self, Area, Reservation},
@@ -91,7 +91,7 @@ impl Staged {
         let base = reserved.runs.text.addr as u64;
         let mut text = KVVec::with_capacity(image.text.len(), GFP_KERNEL)?;
         text.extend_from_slice(image.text, GFP_KERNEL)?;
-        finalize::finalize(&mut text, base, image.sites, facts)?;
+        finalize::finalize(&mut text, base, &Records::from(image), facts, &facts::word)?;
 
         let funcs = collect(image.funcs.iter(), image.funcs.len())?;
         Ok(Self {

@@ -26,6 +26,27 @@ extern unsigned char lp_table_bug[];
 /* examples.S: sites that the kernel finished when it loaded this module */
 extern const unsigned char lp_example_lower[];
 extern const unsigned char lp_example_upper[];
+extern const unsigned char lp_example_lock[];
+
+/**
+ * struct lp_branch - a branch to an indirect thunk, as it was
+ * @site: where it is
+ * @reg: the number of the register
+ * @call: a call, else a jump
+ * @pad: zero
+ */
+struct lp_branch {
+	const unsigned char *site;
+	unsigned int reg;
+	unsigned short call;
+	unsigned short pad;
+};
+
+#define LP_BRANCHES	8
+extern const struct lp_branch lp_example_branches[LP_BRANCHES];
+
+/* its.S: `jmp *register` in the upper half of a cache line, for each register */
+extern const unsigned char lp_its_thunks[];
 
 /* alias.c */
 
@@ -45,6 +66,28 @@ void lp_alias_unmap(void *alias);
  * After it returns, no CPU executes stale bytes of text that was written before the call. May sleep.
  */
 void lp_sync_cores(void);
+
+/* cpu.c */
+
+/**
+ * lp_cpu_features() - what the boot CPU has
+ * @count: how many words
+ *
+ * Return: the words, which last; bits are numbered as X86_FEATURE_* and X86_BUG_*.
+ */
+const unsigned int *lp_cpu_features(unsigned long *count);
+
+#define LP_RETPOLINE		(1U << 0)
+#define LP_RETPOLINE_LFENCE	(1U << 1)
+#define LP_INDIRECT_ITS		(1U << 2)
+/* Of the features that decide about indirect branches, those that are in force: LP_* */
+unsigned int lp_mitigations(void);
+/* The first of the thunks, or 0 if the kernel is built without */
+unsigned long lp_indirect_thunks(void);
+unsigned long lp_bug_func(void);
+unsigned long lp_nop_func(void);
+/* There is one CPU, and no other can ever come. */
+int lp_one_cpu(void);
 
 /* facts.c */
 

@@ -95,7 +95,7 @@ fn structures(c: &mut Comparison) {
         "lpatch_image" Image "lpatch_func" Func "lpatch_mask" Mask "lpatch_symbol" Symbol
         "lpatch_reloc" Reloc "lpatch_orc" Orc "lpatch_ex" Ex "lpatch_bug" Bug
         "lpatch_site" Site "lpatch_ksym" Ksym "lpatch_cold" Cold "lpatch_callback" Callback
-        "lpatch_state" State "lpatch_transition" Transition
+        "lpatch_state" State "lpatch_alt" Alt "lpatch_transition" Transition
         "lpatch_blocker" Blocker "lpatch_range" Range "lpatch_blockers" Blockers
     }
 }
@@ -120,6 +120,10 @@ fn values(c: &mut Comparison) {
     c.value("LPATCH_SITE_RETURN", SITE_RETURN);
     c.value("LPATCH_SITE_SEAL", SITE_SEAL);
     c.value("LPATCH_SITE_CALL", SITE_CALL);
+    c.value("LPATCH_SITE_RETPOLINE", SITE_RETPOLINE);
+    c.value("LPATCH_SITE_LOCK", SITE_LOCK);
+    c.value("LPATCH_ALT_NOT", ALT_NOT);
+    c.value("LPATCH_ALT_DIRECT_CALL", ALT_DIRECT_CALL);
     c.value("LPATCH_IMG_REPLACE", IMG_REPLACE);
     c.value("LPATCH_CALLBACK_PRE_PATCH", CALLBACK_PRE_PATCH);
     c.value("LPATCH_CALLBACK_POST_PATCH", CALLBACK_POST_PATCH);

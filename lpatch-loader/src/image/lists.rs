@@ -206,6 +206,7 @@ impl Lists {
             bytes(&tables.exs),
             bytes(&tables.bugs),
             bytes(&tables.sites),
+            bytes(&tables.alts),
             bytes(&self.ksyms),
             bytes(&self.colds),
             bytes(&self.callbacks),

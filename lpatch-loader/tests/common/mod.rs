@@ -45,6 +45,8 @@ pub(crate) const SYMBOLS: &[(u64, char, &str, Option<&str>)] = &[
     (TEXT + 0x1340, 't', "cmdline_proc_show.cold", None),
     (TEXT + 0x1380, 't', "last_one", None),
     (TEXT + 0x10_0000, 'D', "jiffies", None),
+    (TEXT + 0x1f_0000, 'T', "BUG_func", None),
+    (TEXT + 0x1f_1040, 'T', "__x86_indirect_thunk_rdx", None),
     (TEXT + 0x20_0000, 'T', "_sinittext", None),
     (TEXT + 0x20_0040, 't', "init_one", None),
     (TEXT + 0x20_0080, 'T', "_einittext", None),
@@ -140,6 +142,8 @@ pub(crate) fn kernel() -> FakeKernel {
         orc_hash: *ORC_HASH,
         ours: ARENA..ARENA + 0x40_0000,
         return_thunk: TEXT + 0x40,
+        indirect_thunks: TEXT + 0x1f_1000,
+        bug_func: TEXT + 0x1f_0000,
         ibt: true,
         ..FakeKernel::default()
     };
@@ -149,7 +153,9 @@ pub(crate) fn kernel() -> FakeKernel {
         ("cmdline_proc_show", TEXT + 0x1000, 0x200),
         ("__pi_alias", TEXT + 0x1240, 0x40),
         ("cmdline_proc_show.cold", TEXT + 0x1340, 0x40),
-        ("jiffies", TEXT + 0x10_0000, 0x10_0000),
+        ("jiffies", TEXT + 0x10_0000, 0xf_0000),
+        ("BUG_func", TEXT + 0x1f_0000, 0x1040),
+        ("__x86_indirect_thunk_rdx", TEXT + 0x1f_1040, 0xefc0),
     ] {
         kernel
             .symbols

@@ -85,6 +85,8 @@
 
 	func	helper
 	orc
+	site	.smp_locks
+	lock incl counter(%rip)
 	xor	%eax, %eax
 	return
 	end	helper
@@ -157,8 +159,6 @@ zeros:	.zero	5000
 	.asciz	"a compiler"
 	.section .static_call_sites, "aw", @progbits
 	.long	new_show - ., jiffies - .
-	.section .smp_locks, "a", @progbits
-	.long	new_show - .
 	.section __patchable_function_entries, "awo", @progbits, .text
 	.quad	new_show
 	.section .discard.annotate, "", @progbits

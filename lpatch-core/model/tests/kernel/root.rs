@@ -12,6 +12,7 @@ pub mod uapi;
 #[path = "../../mod.rs"]
 pub mod model;
 
+use model::finalize::{self, Facts, Records};
 use model::image::{Image, Table};
 use model::refusal::Refusal;
 use model::request::Request;
@@ -57,6 +58,14 @@ impl Kernel for Opaque {
         0
     }
 
+    fn indirect_thunks(&self) -> u64 {
+        self.0(1, &mut []).into()
+    }
+
+    fn bug_func(&self) -> u64 {
+        self.0(2, &mut []).into()
+    }
+
     fn has_ibt(&self) -> bool {
         self.0(0, &mut [])
     }
@@ -86,6 +95,16 @@ pub fn arrival(
     arrive::func(image, image.funcs.len(), place, kernel)?;
     arrive::func(image, 0, place, kernel)?;
     arrive::fields(image, room, addr_of, put)
+}
+
+pub fn finish_text(
+    text: &mut [u8],
+    base: u64,
+    image: &Image<'_>,
+    facts: &Facts,
+    word: &dyn Fn(u64) -> Option<u64>,
+) -> Result<(), Refusal> {
+    finalize::finalize(text, base, &Records::from(image), facts, word)
 }
 
 pub fn state_check(new: &[uapi::State], replace: bool, old: &[uapi::State]) -> Result<(), u64> {
