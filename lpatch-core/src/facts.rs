@@ -7,6 +7,7 @@ use crate::{
     model::{
         fentry,
         finalize::{
+            calls::{Counting, PADDING},
             facts,
             retpolines::{Form, Retpolines},
             returns::{Example, Returns},
@@ -177,17 +178,16 @@ pub(crate) fn learn() -> Result<Facts, Refusal> {
     if cfg!(CONFIG_X86_KERNEL_IBT) {
         read(lower.at - 4, &mut seal);
     }
-    if let [0xe9, displacement @ ..] = lower.bytes {
-        let target = (lower.at + 5).wrapping_add_signed(i32::from_le_bytes(displacement).into());
-        let mut call_depth = false;
-        symbol(target, &mut |symbol| {
-            call_depth = symbol.name.starts_with(b"call_depth_return_thunk")
-        });
-        ensure(!call_depth, || Reason::CallDepth.into())?;
-    }
+    // SAFETY: No requirements.
+    let mitigations = unsafe { ffi::lp_mitigations() };
     Ok(Facts {
         returns: Returns::learn(lower, upper, return_thunk())?,
-        retpolines: retpolines()?,
+        retpolines: retpolines(mitigations)?,
+        calls: if mitigations & ffi::LP_CALL_DEPTH != 0 {
+            Some(counting().ok_or(Reason::CallDepth)?)
+        } else {
+            None
+        },
         seal: facts::seal(seal)?,
         features: features().ok_or(Reason::Mitigation)?,
         one_cpu: one_cpu(),
@@ -206,15 +206,20 @@ fn features() -> Option<Features> {
 }
 
 /// The rules follow from the features of the CPU. The kernel has to have done to our branches what they say.
-fn retpolines() -> Result<Retpolines, Refusal> {
-    // SAFETY: No requirements.
-    let found = unsafe { ffi::lp_mitigations() };
+fn retpolines(found: u32) -> Result<Retpolines, Refusal> {
     let has = |feature: u32| found & feature != 0;
     let lfence = has(ffi::LP_RETPOLINE_LFENCE);
     let its = (&raw const ffi::lp_its_thunks) as u64;
     let retpolines = Retpolines {
         thunks: indirect_thunks(),
-        form: if has(ffi::LP_RETPOLINE) && !lfence {
+        form: if has(ffi::LP_RETPOLINE) && !lfence && has(ffi::LP_CALL_DEPTH) {
+            Form::Counted {
+                // SAFETY: No requirements.
+                calls: unsafe { ffi::lp_indirect_call_thunks() as u64 },
+                // SAFETY: No requirements.
+                jumps: unsafe { ffi::lp_indirect_jump_thunks() as u64 },
+            }
+        } else if has(ffi::LP_RETPOLINE) && !lfence {
             Form::Thunk
         } else {
             Form::Inline {
@@ -233,6 +238,15 @@ fn retpolines() -> Result<Retpolines, Refusal> {
         ensure(agrees, || Refusal::new(Reason::Mitigation).value(at))?;
     }
     Ok(retpolines)
+}
+
+/// What counts a call.
+fn counting() -> Option<Counting> {
+    let at = (&raw const ffi::lp_example_count) as u64;
+    let end = (&raw const ffi::lp_example_count_end) as u64;
+    let mut bytes = [0; PADDING];
+    let example = bytes.get_mut(..(end - at) as usize)?;
+    read(at, example).then(|| Counting::new(example, at))?
 }
 
 /// Whether the kernel took our lock prefix away, and will never put it back.

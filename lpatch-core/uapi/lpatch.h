@@ -102,7 +102,7 @@ enum lpatch_reason {
 	LPATCH_R_COLD = 85,		/* not the cold part of that function, or not sorted; or only len is wrong: @value: length */
 	LPATCH_R_CALLBACK_TABLE = 86,	/* a callback has no valid kind or object, cannot be called, or is not sorted */
 	LPATCH_R_STATE_TABLE = 87,	/* two states of one id, or not sorted; @value: the id */
-	LPATCH_R_ALTERNATIVE = 88,	/* out of bounds, not sorted, overlaps, or its instructions cannot be moved */
+	LPATCH_R_ALTERNATIVE = 88,	/* out of bounds, not sorted, overlaps, or its instructions cannot be moved; @value: the feature */
 
 	/* functions */
 	LPATCH_R_NO_FUNCS = 96,
@@ -119,8 +119,8 @@ enum lpatch_reason {
 	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */
 
 	/* this boot */
-	LPATCH_R_MITIGATION = 112,	/* return sites of this boot have a form lpatch does not know */
-	LPATCH_R_CALL_DEPTH = 113,	/* call depth tracking (retbleed=stuff) is not supported */
+	LPATCH_R_MITIGATION = 112,	/* returns or indirect branches of this boot have a form lpatch does not know */
+	LPATCH_R_CALL_DEPTH = 113,	/* calls are counted (retbleed=stuff) in a way lpatch does not know */
 };
 
 /**

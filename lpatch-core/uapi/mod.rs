@@ -191,7 +191,7 @@ reasons! {
     CallbackTable = 86,
     /// `LPATCH_R_STATE_TABLE`: two states of one id, or not sorted; @value: the id.
     StateTable = 87,
-    /// `LPATCH_R_ALTERNATIVE`: out of bounds, not sorted, overlaps, or its instructions cannot be moved.
+    /// `LPATCH_R_ALTERNATIVE`: out of bounds, not sorted, overlaps, or its instructions cannot be moved; @value: the feature.
     Alternative = 88,
     /// `LPATCH_R_NO_FUNCS`.
     NoFuncs = 96,
@@ -217,9 +217,9 @@ reasons! {
     Ftrace = 106,
     /// `LPATCH_R_FTRACE_OFF`: kernel.ftrace_enabled is 0.
     FtraceOff = 107,
-    /// `LPATCH_R_MITIGATION`: return sites of this boot have a form lpatch does not know.
+    /// `LPATCH_R_MITIGATION`: returns or indirect branches of this boot have a form lpatch does not know.
     Mitigation = 112,
-    /// `LPATCH_R_CALL_DEPTH`: call depth tracking (retbleed=stuff) is not supported.
+    /// `LPATCH_R_CALL_DEPTH`: calls are counted (retbleed=stuff) in a way lpatch does not know.
     CallDepth = 113,
 }
 

@@ -228,8 +228,8 @@ fn explain(
         Reason::FuncOwned => format!("{what} is held by {holder}; disable that first (see /sys/kernel/tracing/enabled_functions)"),
         Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
-        Reason::Mitigation => "the returns of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),
-        Reason::CallDepth => "call depth tracking is not supported; boot without retbleed=stuff".into(),
+        Reason::Mitigation => "the returns or indirect branches of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),
+        Reason::CallDepth => "this kernel counts calls in a way that lpatch does not know; boot without retbleed=stuff".into(),
     };
     format!("{op}: {text}")
 }

@@ -54,10 +54,10 @@ pub(super) fn apply(
             place.len = place.len.max(index(alt.len.into()));
             end = end.saturating_add(1);
         }
-        let i = chosen.map_or(next, |(i, _)| i);
+        let (i, feature) = chosen.map_or((next, first.feature), |(i, alt)| (i, alt.feature));
         place
             .finish(text, chosen.map(|(_, alt)| alt), word)
-            .ok_or_else(|| Refusal::at(Reason::Alternative, i).value(wide(place.at)))?;
+            .ok_or_else(|| Refusal::at(Reason::Alternative, i).value(feature.into()))?;
         next = end;
     }
     Ok(())
@@ -86,7 +86,9 @@ impl Place<'_, '_> {
         match alt {
             None => copy(code, old),
             Some(alt) if alt.flags & ALT_DIRECT_CALL != 0 => {
-                if let Some(call) = self.direct_call(old, word)? {
+                let start = index(alt.repl);
+                let repl = text.get(start..)?.get(..CALL_LEN)?;
+                if let Some(call) = self.direct_call(old, (repl, start), word)? {
                     copy(code.get_mut(..CALL_LEN)?, &call);
                 }
             }
@@ -103,10 +105,12 @@ impl Place<'_, '_> {
         Some(())
     }
 
-    /// The call of what the pointer holds that `old` calls through; `Some(None)` if that does nothing.
+    /// The call of what the pointer holds that `old` calls through; `Some(None)` if that does nothing. The replacement, with
+    /// its offset, is a call of `BUG_func`, or of the padding in front of it.
     fn direct_call(
         &self,
         old: &[u8],
+        (repl, at): (&[u8], usize),
         word: &dyn Fn(u64) -> Option<u64>,
     ) -> Option<Option<[u8; CALL_LEN]>> {
         let field = old.strip_prefix(&INDIRECT_CALL)?.first_chunk()?;
@@ -119,6 +123,16 @@ impl Place<'_, '_> {
         if target == self.facts.nop_func {
             return Some(None);
         }
+        let end = self
+            .base
+            .wrapping_add(wide(at))
+            .wrapping_add(wide(CALL_LEN));
+        let found = super::target(end, *repl.strip_prefix(&[CALL])?.first_chunk()?);
+        let target = match &self.facts.calls {
+            // Then so is this one, if it is counted.
+            Some(calls) if found != self.facts.bug_func => calls.entry(target, word, true),
+            _ => target,
+        };
         let [a, b, c, d] = displacement(start.wrapping_add(wide(CALL_LEN)), target)?;
         Some(Some([CALL, a, b, c, d]))
     }

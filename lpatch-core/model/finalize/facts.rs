@@ -4,6 +4,7 @@
 
 use super::super::fentry::{ENDBR64, SEALED};
 use super::super::refusal::{ensure, Refusal};
+use super::calls::Counting;
 use super::retpolines::Retpolines;
 use super::returns::Returns;
 use crate::uapi::Reason;
@@ -15,6 +16,8 @@ pub struct Facts {
     pub returns: Returns,
     /// What becomes of indirect branches.
     pub retpolines: Retpolines,
+    /// How direct calls are counted, if they are.
+    pub calls: Option<Counting>,
     /// What becomes of landing pads that nobody needs.
     pub seal: [u8; 4],
     /// What the boot CPU has.

@@ -10,6 +10,7 @@
 //! is in its replacement; what is left of landing pads and lock prefixes last.
 
 pub(crate) mod alternatives;
+pub mod calls;
 pub mod facts;
 mod locks;
 mod nops;
@@ -70,11 +71,12 @@ pub fn finalize(
         let code = text
             .get_mut(index(site.offset)..)
             .ok_or_else(|| Refusal::at(Reason::Site, i))?;
-        let done = match site.kind {
-            SITE_RETURN => facts.returns.finish(code, at),
-            SITE_RETPOLINE => facts.retpolines.finish(code, at),
-            // Without call depth tracking a call stays as it is. The others come after the alternatives.
-            SITE_CALL | SITE_SEAL | SITE_LOCK => Some(()),
+        let done = match (site.kind, &facts.calls) {
+            (SITE_RETURN, _) => facts.returns.finish(code, at),
+            (SITE_RETPOLINE, _) => facts.retpolines.finish(code, at),
+            (SITE_CALL, Some(calls)) => calls.finish(text, base, index(site.offset), word),
+            // The last two come after the alternatives.
+            (SITE_CALL | SITE_SEAL | SITE_LOCK, _) => Some(()),
             _ => None,
         };
         done.ok_or_else(|| Refusal::at(Reason::Site, i).value(at))?;

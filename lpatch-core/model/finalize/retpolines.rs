@@ -38,6 +38,13 @@ pub struct Retpolines {
 pub enum Form {
     /// It stays: X86_FEATURE_RETPOLINE without X86_FEATURE_RETPOLINE_LFENCE.
     Thunk,
+    /// A branch to other thunks, of which those for calls count them: X86_FEATURE_CALL_DEPTH, and as above.
+    Counted {
+        /// Address of the first of them that are for calls.
+        calls: u64,
+        /// And for jumps.
+        jumps: u64,
+    },
     /// The branch itself, through the register.
     Inline {
         /// Behind an `lfence`: X86_FEATURE_RETPOLINE_LFENCE.
@@ -68,10 +75,17 @@ impl Retpolines {
     /// is out of reach.
     pub(super) fn finish(&self, code: &mut [u8], at: u64) -> Option<()> {
         let branch = self.branch(code, at)?;
-        let Form::Inline { lfence, its } = self.form else {
-            return Some(());
-        };
         let site = code.get_mut(..branch.len)?;
+        let register = u64::from(branch.register);
+        let (lfence, its) = match self.form {
+            Form::Thunk => return Some(()),
+            Form::Counted { calls, jumps } => {
+                let thunks = if branch.call { calls } else { jumps };
+                let thunk = thunks.wrapping_add(register.wrapping_mul(THUNK_SIZE));
+                return redirect(site, at, thunk);
+            }
+            Form::Inline { lfence, its } => (lfence, its),
+        };
         let mut out = Out {
             bytes: [INT3; LONGEST],
             len: 0,
@@ -90,7 +104,7 @@ impl Retpolines {
             .wrapping_add(wide(out.len))
             .wrapping_add(if high { 2 } else { 1 });
         if let Some(its) = its.filter(|_| last & UPPER_HALF == 0) {
-            let thunk = its.wrapping_add(u64::from(branch.register).wrapping_mul(ITS_THUNK_SIZE));
+            let thunk = its.wrapping_add(register.wrapping_mul(ITS_THUNK_SIZE));
             return redirect(site, at, thunk);
         }
         let width = if high { 3 } else { 2 };
@@ -260,6 +274,26 @@ mod tests {
         for (opcodes, register) in [(&[0xe8][..], 0), (&[0x2e, 0xe9], 11), (&[0x0f, 0x84], 11)] {
             let expected = to(opcodes, AT, THUNKS + 32 * register);
             assert_eq!(finished(kept, opcodes, AT, register), expected);
+        }
+    }
+
+    #[test]
+    fn counted_branches() {
+        let counted = Retpolines {
+            thunks: THUNKS,
+            form: Form::Counted {
+                calls: THUNKS + 0x1000,
+                jumps: THUNKS + 0x2000,
+            },
+        };
+        for (opcodes, register, base) in [
+            (&[0xe8][..], 0, 0x1000),
+            (&[0x2e, 0xe8], 11, 0x1000),
+            (&[0xe9], 3, 0x2000),
+            (&[0x0f, 0x84], 11, 0x2000),
+        ] {
+            let expected = to(opcodes, AT, THUNKS + base + 32 * register);
+            assert_eq!(finished(counted, opcodes, AT, register), expected);
         }
     }
 

@@ -2,6 +2,7 @@
 
 //! All kinds of places in one text, and alternatives of each form.
 
+use super::calls::Counting;
 use super::retpolines::{Form, Retpolines};
 use super::returns::Returns;
 use super::*;
@@ -30,6 +31,7 @@ fn facts() -> Facts {
                 its: None,
             },
         },
+        calls: None,
         seal: SEALED,
         features: Features::new(&[0, 2]).expect("they are few"),
         one_cpu: false,
@@ -404,6 +406,57 @@ fn calls_through_pointers_become_direct() {
     let mut other = better;
     other.text[0x11] = 0x14;
     other.refused(Reason::Alternative, 0);
+}
+
+/// Where calls are counted, that of BUG_func in a replacement may be one that begins in front of it; then so does the call
+/// that it becomes, if there is room for counting.
+#[test]
+fn direct_calls_may_be_counted() {
+    const TARGET: u64 = 0xffff_ffff_8180_0000;
+    let nop3 = [0x0f, 0x1f, 0x00];
+    let facts = Facts {
+        calls: Counting::new(&nop3, BASE),
+        ..facts()
+    };
+    let field = between(BASE + 0x16, POINTER).to_le_bytes();
+    let pads = [[0x90; 8], [0x0f, 0x1f, 0, 0, 0, 0, 0, 0], [0xcc; 8]];
+    for (replacement, pad, expected) in [
+        (BUG_FUNC - 3, pads[0], TARGET - 3),
+        (BUG_FUNC - 3, pads[1], TARGET - 3),
+        (BUG_FUNC - 3, pads[2], TARGET),
+        (BUG_FUNC, pads[1], TARGET),
+    ] {
+        let code = Code::new(
+            0x80,
+            &[(0x10, &[0xff, 0x15]), (0x12, &field), (0x40, &[0xe8])],
+        )
+        .field(0x41, between(BASE + 0x45, replacement))
+        .alt(0x10, 6, 0x40, 5, HAS, ALT_DIRECT_CALL);
+        let (alts, relocs) = (bytes(&code.alts), bytes(&code.relocs));
+        let records = Records {
+            sites: Table::over(&[]),
+            alts: Table::over(&alts),
+            relocs: Table::over(&relocs),
+        };
+        let word = |addr| match addr {
+            POINTER => Some(TARGET),
+            _ if addr == TARGET - 3 => Some(u64::from_le_bytes(pad)),
+            _ => Some(0),
+        };
+        let mut text = code.text.clone();
+        assert_eq!(finalize(&mut text, BASE, &records, &facts, &word), Ok(()));
+        let [a, b, c, d] = between(BASE + 0x15, expected).to_le_bytes();
+        assert_eq!(text[0x10..0x16], [0xe8, a, b, c, d, 0x90]);
+    }
+    // Calls of the patch itself, by their sites.
+    let code = Code::new(0x40, &[(0, &[0xe8]), (0x1d, &[0x90; 3])])
+        .field(1, 0x1b)
+        .site(0, SITE_CALL);
+    let text = code.finish(&facts).expect("it is done");
+    assert_eq!(text[..5], [0xe8, 0x18, 0, 0, 0]);
+    assert_eq!(text[0x1d..0x20], nop3);
+    let none = Code::new(0x40, &[]).site(0, SITE_CALL).finish(&facts);
+    assert_eq!(none, Err(Refusal::at(Reason::Site, 0).value(BASE)));
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn code(draft: &mut Draft) {
     put(29, &[0x48, 0x83, 0xc4, 0x08]); // add $8,%rsp
     put(33, &[0xe9, 0, 0, 0, 0]); // jmp __x86_return_thunk
     put(40, &[0x90; 6]); // a replacement, or nops
-    put(46, &[0xff, 0x15, 0, 0, 0, 0]); // call *jiffies(%rip)
+    put(46, &[0xff, 0x15, 0, 0, 0, 0]); // call *jiffies+8(%rip)
     put(52, &[0xe8, 0, 0, 0, 0]); // call __x86_indirect_thunk_rdx
     put(57, &[0xf0, 0xff, 0x00]); // lock incl (%rax)
     put(64, &[0x8b, 0x07]); // mov (%rdi),%eax
@@ -162,7 +162,7 @@ fn relocations(draft: &mut Draft, kernel: &FakeKernel) {
         (uapi::SEC_TEXT, 16, 4, printk, -4),
         (uapi::SEC_TEXT, 23, 2, data, -4),
         (uapi::SEC_TEXT, 34, 4, thunk, -4),
-        (uapi::SEC_TEXT, 48, 2, jiffies, -4),
+        (uapi::SEC_TEXT, 48, 2, jiffies, 4),
         (uapi::SEC_TEXT, 53, 4, indirect, -4),
         (uapi::SEC_TEXT, 67, 4, helper, -4),
         (uapi::SEC_TEXT, 72, 2, thunk, -4),

@@ -115,12 +115,13 @@ impl<K: Kernel> Checker<'_, '_, K> {
             let code = self.image.text.get(at..);
             code.is_some_and(|code| code.starts_with(with))
         };
-        let pointer = self.branches_to(old.saturating_add(INDIRECT_CALL.len()));
+        // Anywhere in a table of pointers.
+        let pointer = self.relative_symbol(old.saturating_add(INDIRECT_CALL.len()));
         index(alt.len.into()) >= INDIRECT_LEN
             && index(alt.repl_len.into()) == CALL_LEN
             && starts(old, &INDIRECT_CALL)
             && starts(new, &[CALL])
-            && pointer.is_some_and(|addr| addr != 0)
+            && pointer.is_some()
             && self.branches_to(new.saturating_add(1)) == Some(self.kernel.bug_func())
     }
 }

@@ -156,12 +156,18 @@ impl<K: Kernel> Checker<'_, '_, K> {
     /// The address of the symbol that the branch with its displacement at this offset of the text goes to, by its
     /// relocation, or `None` if it does not go to a symbol, or to one that is not there yet.
     pub(super) fn branches_to(&self, field: usize) -> Option<u64> {
+        let (addr, addend) = self.relative_symbol(field)?;
+        (addend == -4).then_some(addr)
+    }
+
+    /// The address of the symbol, and the addend, of a displacement at this offset of the text.
+    pub(super) fn relative_symbol(&self, field: usize) -> Option<(u64, i64)> {
         let entry = self.reloc_at(SEC_TEXT, field)?;
         let kind = u32::from(entry.kind);
-        let is_branch = (kind == reloc::PC32 || kind == reloc::PLT32) && entry.addend == -4;
-        let symbol = (entry.target_kind == TARGET_SYMBOL && is_branch)
+        let is_relative = kind == reloc::PC32 || kind == reloc::PLT32;
+        let symbol = (entry.target_kind == TARGET_SYMBOL && is_relative)
             .then(|| self.image.symbols.get(index(entry.target)))??;
-        Some(symbol.addr).filter(|addr| *addr != 0)
+        (symbol.addr != 0).then_some((symbol.addr, entry.addend))
     }
 
     /// The patch's own symbols, which stack traces and /proc/kallsyms show.

@@ -29,6 +29,10 @@ unsigned int lp_mitigations(void)
 	if (cpu_feature_enabled(X86_FEATURE_RETPOLINE_LFENCE))
 		found |= LP_RETPOLINE_LFENCE;
 #endif
+#ifdef CONFIG_MITIGATION_CALL_DEPTH_TRACKING
+	if (cpu_feature_enabled(X86_FEATURE_CALL_DEPTH))
+		found |= LP_CALL_DEPTH;
+#endif
 #ifdef CONFIG_MITIGATION_ITS
 	if (cpu_feature_enabled(X86_FEATURE_INDIRECT_THUNK_ITS))
 		found |= LP_INDIRECT_ITS;
@@ -40,6 +44,24 @@ unsigned long lp_indirect_thunks(void)
 {
 #ifdef CONFIG_MITIGATION_RETPOLINE
 	return (unsigned long)&__x86_indirect_thunk_rax;
+#else
+	return 0;
+#endif
+}
+
+unsigned long lp_indirect_call_thunks(void)
+{
+#ifdef CONFIG_MITIGATION_CALL_DEPTH_TRACKING
+	return (unsigned long)&__x86_indirect_call_thunk_rax;
+#else
+	return 0;
+#endif
+}
+
+unsigned long lp_indirect_jump_thunks(void)
+{
+#ifdef CONFIG_MITIGATION_CALL_DEPTH_TRACKING
+	return (unsigned long)&__x86_indirect_jump_thunk_rax;
 #else
 	return 0;
 #endif

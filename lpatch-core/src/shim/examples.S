@@ -7,6 +7,7 @@
 #include <linux/objtool.h>
 #include <asm/alternative.h>
 #include <asm/nospec-branch.h>
+#include <asm/percpu.h>
 
 	.text
 	.macro lp_example name:req, site:req
@@ -78,3 +79,12 @@ lp_example_lock:
 	incl	(%rax)
 	RET
 SYM_FUNC_END(lp_example_lock_function)
+
+	/* What call depth tracking puts in front of functions; empty where the kernel is built without. */
+	.pushsection .rodata
+	.globl lp_example_count
+lp_example_count:
+	INCREMENT_CALL_DEPTH
+	.globl lp_example_count_end
+lp_example_count_end:
+	.popsection

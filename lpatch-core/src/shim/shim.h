@@ -27,6 +27,9 @@ extern unsigned char lp_table_bug[];
 extern const unsigned char lp_example_lower[];
 extern const unsigned char lp_example_upper[];
 extern const unsigned char lp_example_lock[];
+/* What counts a call, where the kernel is built for that */
+extern const unsigned char lp_example_count[];
+extern const unsigned char lp_example_count_end[];
 
 /**
  * struct lp_branch - a branch to an indirect thunk, as it was
@@ -80,10 +83,14 @@ const unsigned int *lp_cpu_features(unsigned long *count);
 #define LP_RETPOLINE		(1U << 0)
 #define LP_RETPOLINE_LFENCE	(1U << 1)
 #define LP_INDIRECT_ITS		(1U << 2)
-/* Of the features that decide about indirect branches, those that are in force: LP_* */
+#define LP_CALL_DEPTH		(1U << 3)
+/* Of the features that decide about calls and indirect branches, those that are in force: LP_* */
 unsigned int lp_mitigations(void);
 /* The first of the thunks, or 0 if the kernel is built without */
 unsigned long lp_indirect_thunks(void);
+/* Those for call depth tracking */
+unsigned long lp_indirect_call_thunks(void);
+unsigned long lp_indirect_jump_thunks(void);
 unsigned long lp_bug_func(void);
 unsigned long lp_nop_func(void);
 /* There is one CPU, and no other can ever come. */

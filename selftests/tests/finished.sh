@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# boot: shared
+# boot: no_mitigations --append mitigations=off --append no5lvl
+# boot: zen --cpu EPYC
+# boot: retpoline --cpu Skylake-Client --append spectre_v2=retpoline
+# boot: lfence --cpu EPYC --append spectre_v2=retpoline,lfence --expect-warn LFENCE.mitigation
+# boot: its --cpu Cascadelake-Server --append indirect_target_selection=force
+# boot: one_cpu --smp 1 --cpu qemu64 --append nosmap
+#
+# Code that the kernel finishes for the CPU and the mitigations of this boot is finished in patches too.
+
+test_every_kind() {
+    need_core
+    load finished
+    said=$(finished) || fail "$said"
+    note "$said"
+    off finished
+    note "$(cat /sys/devices/system/cpu/vulnerabilities/spectre_v2)"
+    note "$(cat /sys/devices/system/cpu/vulnerabilities/indirect_target_selection 2>/dev/null || echo no ITS)"
+}
