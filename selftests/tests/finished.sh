@@ -4,7 +4,6 @@
 # boot: no_mitigations --append mitigations=off --append no5lvl
 # boot: zen --cpu EPYC
 # boot: retpoline --cpu Skylake-Client --append spectre_v2=retpoline
-# boot: lfence --cpu EPYC --append spectre_v2=retpoline,lfence --expect-warn LFENCE.mitigation
 # boot: its --cpu Cascadelake-Server --append indirect_target_selection=force
 # boot: one_cpu --smp 1 --cpu qemu64 --append nosmap
 #
