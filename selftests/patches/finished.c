@@ -105,6 +105,32 @@ static long lpatch_clear(void)
 	return left;
 }
 
+/* The helpers of today are functions of the kernel; these are inline. */
+static long lpatch_copy_to(void __user *to, const void *from, unsigned long len)
+{
+	return access_ok(to, len) && !__copy_to_user(to, from, len) ? 0 : -EFAULT;
+}
+
+static long lpatch_copy_from(void *to, const void __user *from, unsigned long len)
+{
+	return access_ok(from, len) && !__copy_from_user(to, from, len) ? 0 : -EFAULT;
+}
+
+static long lpatch_exchange(unsigned long __user *pointer, unsigned long value)
+{
+	unsigned long old;
+
+	if (!user_access_begin(pointer, sizeof(*pointer)))
+		return -EFAULT;
+	unsafe_get_user(old, pointer, fault);
+	unsafe_put_user(value, pointer, fault);
+	user_access_end();
+	return old;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
 static long lpatch_rr_get_interval(const struct pt_regs *regs)
 {
 	static atomic_t count;
@@ -120,6 +146,12 @@ static long lpatch_rr_get_interval(const struct pt_regs *regs)
 		return put_user(answer, (unsigned long __user *)pointer);
 	case FINISHED_GET_USER:
 		return get_user(answer, (unsigned long __user *)pointer) ?: answer + 1;
+	case FINISHED_COPY_TO:
+		return lpatch_copy_to(pointer, &answer, sizeof(answer));
+	case FINISHED_COPY_FROM:
+		return lpatch_copy_from(&answer, pointer, sizeof(answer)) ?: answer + 1;
+	case FINISHED_EXCHANGE:
+		return lpatch_exchange(pointer, answer);
 	case FINISHED_CALL:
 		/* What is done with the result keeps it from being a tail call. */
 		return lpatch_add[1](regs->si + 1) - 1;

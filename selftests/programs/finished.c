@@ -47,11 +47,22 @@ int main(void)
 	wrong += word != FINISHED_ANSWER;
 	word = 17;
 	expect("get_user", FINISHED_GET_USER, at, 18);
+	expect("an inline copy to user space", FINISHED_COPY_TO, at, 0);
+	right += word == FINISHED_ANSWER;
+	wrong += word != FINISHED_ANSWER;
+	word = 18;
+	expect("an inline copy from user space", FINISHED_COPY_FROM, at, 19);
+	expect("an exchange", FINISHED_EXCHANGE, at, 18);
+	right += word == FINISHED_ANSWER;
+	wrong += word != FINISHED_ANSWER;
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		expect("copy_to_user of a bad pointer", FINISHED_TO_USER, bad[i], -EFAULT);
 		expect("copy_from_user of a bad pointer", FINISHED_FROM_USER, bad[i], -EFAULT);
 		expect("put_user of a bad pointer", FINISHED_PUT_USER, bad[i], -EFAULT);
 		expect("get_user of a bad pointer", FINISHED_GET_USER, bad[i], -EFAULT);
+		expect("an inline copy to a bad pointer", FINISHED_COPY_TO, bad[i], -EFAULT);
+		expect("an inline copy from a bad pointer", FINISHED_COPY_FROM, bad[i], -EFAULT);
+		expect("an exchange at a bad pointer", FINISHED_EXCHANGE, bad[i], -EFAULT);
 	}
 	/* Over the end of the page. */
 	expect("copy_to_user over an end", FINISHED_TO_USER, (unsigned long)page + 4092, -EFAULT);

@@ -18,6 +18,9 @@
 #define FINISHED_IRQS		-109	/* interrupts off, and on again: 3 */
 #define FINISHED_CLEAR		-110	/* bytes of a cleared page that are not zero: 0 */
 #define FINISHED_RESCHED	-111	/* static calls: 0 */
+#define FINISHED_COPY_TO	-112	/* as the first two, inline */
+#define FINISHED_COPY_FROM	-113
+#define FINISHED_EXCHANGE	-114	/* FINISHED_ANSWER to *pointer, which is the result, or -EFAULT */
 #define FINISHED_ANSWER		0x6c70617463680001UL
 #define FINISHED_CALLS		64
 
