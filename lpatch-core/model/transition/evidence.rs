@@ -64,10 +64,40 @@ impl Ended {
     }
 }
 
+/// A task that may begin to run at any time, and did not run while its stack was looked at.
+///
+/// That is less than a right to move it. It leaves the set only if it has not asked the handler since before
+/// the look: then it is in no function that it was not in at the look, and whatever it asks next is answered by where it
+/// lives then.
+pub struct Stopped<'a>(Task, PhantomData<&'a ()>);
+
+impl Stopped<'_> {
+    /// For a task that is watched. Whoever uses it sees to it that the look comes later, and counts only if the task did not
+    /// run from its beginning to its end.
+    pub(super) fn watched(task: Task) -> Self {
+        Self(task, PhantomData)
+    }
+}
+
 /// The right to look at the stack of a task and to move it.
 pub trait Evidence: sealed::Sealed {
     /// The task.
     fn task(&self) -> Task;
+
+    /// Whether the task stays where it is until it is moved.
+    fn holds(&self) -> bool {
+        true
+    }
+}
+
+impl Evidence for Stopped<'_> {
+    fn task(&self) -> Task {
+        self.0
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
 }
 
 impl Evidence for Asleep<'_> {
@@ -87,4 +117,5 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Asleep<'_> {}
     impl Sealed for super::Current<'_> {}
+    impl Sealed for super::Stopped<'_> {}
 }

@@ -51,7 +51,7 @@ pub use task::Task;
 use super::num::wide;
 use atomic::{fence, AtomicIsize, AtomicUsize, Ordering};
 use core::ops::Deref;
-use evidence::{Ended, Unborn};
+use evidence::{Ended, Stopped, Unborn};
 use gate::{Gate, Inside, Word};
 use set::{FromSet, Insert};
 use stack::Clean;
@@ -130,7 +130,7 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
     #[inline]
     pub fn side(&self, current: Task) -> Side {
         match self.gate.read().phase().mode() {
-            Mode::BySet if self.set.contains(current) => Side::From,
+            Mode::BySet if self.set.ask(current) => Side::From,
             Mode::AllFrom => Side::From,
             Mode::BySet | Mode::AllTo => Side::To,
         }
@@ -241,6 +241,12 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
         (lives == direction.leaves()).then_some(lives)
     }
 
+    /// Watches a task that is pending forward, and does not run but could begin to.
+    pub fn watch(&self, task: Task) -> Option<Stopped<'_>> {
+        let forward = self.phase() == Phase::Live(Direction::Forward);
+        (forward && self.set.watch(task)).then(|| Stopped::watched(task))
+    }
+
     /// Moves a task away from the side that its stack is clean of, if that is still the direction.
     ///
     /// To leave *to*, the caller brings a reference.
@@ -253,8 +259,13 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
             return Shift::Stays;
         };
         let shift = match direction {
-            Direction::Forward if self.set.remove(clean.task) => Shift::ToTo,
+            Direction::Forward if clean.holds && self.set.remove(clean.task) => Shift::ToTo,
+            Direction::Forward if !clean.holds && self.set.remove_unasked(clean.task) => {
+                Shift::ToTo
+            }
             Direction::Forward => Shift::Stays,
+            // Nobody can tell of a task outside of the set whether it has asked.
+            Direction::Reverse if !clean.holds => Shift::Stays,
             Direction::Reverse => match self.admit(&inside, clean.task) {
                 Insert::New => Shift::ToFrom,
                 Insert::Already => Shift::Stays,

@@ -29,6 +29,9 @@ pub const PROBES: usize = 64;
 const EMPTY: usize = 0;
 /// In the slot of a task that has left.
 const LEFT: usize = 1;
+/// In the slot of a member that has asked the handler since it was last watched.
+const ASKED: usize = 2;
+const MARKS: usize = LEFT | ASKED;
 
 /// What became of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +88,8 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     fn find(&self, task: Task, load: impl Fn(&AtomicUsize) -> usize) -> bool {
         for slot in self.search(task) {
             let entry = load(slot);
-            if entry & !LEFT == task.addr() {
-                return entry == task.addr();
+            if entry & !MARKS == task.addr() {
+                return entry & LEFT == 0;
             }
             if entry == EMPTY {
                 return false;
@@ -129,7 +132,8 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     fn claim(&self, task: Task) -> Insert {
         for slot in self.search(task) {
             let mut entry = slot.load(Ordering::Relaxed);
-            while entry == EMPTY || entry == task.addr() | LEFT {
+            let has_left = |entry: usize| entry & !ASKED == task.addr() | LEFT;
+            while entry == EMPTY || has_left(entry) {
                 // INVARIANT: The slots before this one were not empty and will not be.
                 // Release pairs with Acquire in `observe()`.
                 match slot.compare_exchange(
@@ -142,7 +146,7 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
                     Err(now) => entry = now,
                 }
             }
-            if entry == task.addr() {
+            if entry & !ASKED == task.addr() {
                 return Insert::Already;
             }
         }
@@ -152,19 +156,80 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     /// Ends the membership of a task. `true` for the one caller who did it; the reference is that one's now.
     #[must_use = "it says who owns the reference"]
     pub fn remove(&self, task: Task) -> bool {
+        self.leave(task, true)
+    }
+
+    /// The same, unless the task has asked since [`FromSet::watch`].
+    #[must_use = "it says who owns the reference"]
+    pub fn remove_unasked(&self, task: Task) -> bool {
+        self.leave(task, false)
+    }
+
+    fn leave(&self, task: Task, even_if_asked: bool) -> bool {
         for slot in self.search(task) {
-            let entry = slot.load(Ordering::Relaxed);
-            if entry == task.addr() {
-                // Relaxed: only who moves the task next goes by it, and that one is ordered by its right.
-                let left = entry | LEFT;
-                let won = slot.compare_exchange(entry, left, Ordering::Relaxed, Ordering::Relaxed);
-                if won.is_ok() {
-                    // Release pairs with Acquire in `len()`.
-                    self.len.fetch_sub(1, Ordering::Release);
+            let mut entry = slot.load(Ordering::Relaxed);
+            while entry == task.addr() || (even_if_asked && entry == task.addr() | ASKED) {
+                // Relaxed: only who moves the task next goes by it, and that one is ordered by its right; and the
+                // task itself, which asks by a read-modify-write, or has to be seen asking.
+                let left = task.addr() | LEFT;
+                match slot.compare_exchange(entry, left, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => {
+                        // Release pairs with Acquire in `len()`.
+                        self.len.fetch_sub(1, Ordering::Release);
+                        return true;
+                    }
+                    Err(now) => entry = now,
                 }
-                return won.is_ok();
             }
-            if entry == EMPTY || entry == task.addr() | LEFT {
+            if entry == EMPTY || entry & !MARKS == task.addr() {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Whether the current task is a member, and if so notes that it has asked.
+    ///
+    /// Relaxed: if it has asked before, then not since it was watched: who watches it looks at its stack afterwards, which
+    /// needs that it does not run, and a task that runs after that look sees that it is watched. If it has not, the
+    /// exchange finds the newest entry.
+    #[inline]
+    pub fn ask(&self, current: Task) -> bool {
+        for slot in self.search(current) {
+            let mut entry = slot.load(Ordering::Relaxed);
+            while entry == current.addr() {
+                let asked = entry | ASKED;
+                match slot.compare_exchange(entry, asked, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => return true,
+                    Err(now) => entry = now,
+                }
+            }
+            if entry & !MARKS == current.addr() {
+                return entry & LEFT == 0;
+            }
+            if entry == EMPTY {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Forgets that a task has asked. Whether it is a member.
+    pub fn watch(&self, task: Task) -> bool {
+        for slot in self.search(task) {
+            let mut entry = slot.load(Ordering::Relaxed);
+            while entry == task.addr() | ASKED {
+                // Release: the look at the stack comes after it.
+                let order = (Ordering::AcqRel, Ordering::Relaxed);
+                match slot.compare_exchange(entry, task.addr(), order.0, order.1) {
+                    Ok(_) => return true,
+                    Err(now) => entry = now,
+                }
+            }
+            if entry & !MARKS == task.addr() {
+                return entry & LEFT == 0;
+            }
+            if entry == EMPTY {
                 return false;
             }
         }
@@ -192,7 +257,7 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     pub fn members(&self) -> impl Iterator<Item = Task> + '_ {
         let entries = self.slots.iter().map(|slot| slot.load(Ordering::Relaxed));
         // An empty slot and one that was left are no address of a task.
-        entries.filter_map(Task::new)
+        entries.filter_map(|entry| Task::new(entry & !ASKED))
     }
 
     /// Forgets everybody, members and those who left. The references of the members are the caller's.
@@ -231,7 +296,7 @@ mod tests {
     fn probes(set: &FromSet<Vec<AtomicUsize>>, task: Task) -> usize {
         let ends = |slot: &AtomicUsize| {
             let entry = slot.load(Ordering::Relaxed);
-            entry == EMPTY || entry & !LEFT == task.addr()
+            entry == EMPTY || entry & !MARKS == task.addr()
         };
         let end = set.search(task).position(ends);
         end.map_or(PROBES, |i| i + 1)

@@ -93,6 +93,7 @@ pub enum Blocked {
 /// A look at the stack of one task, frame by frame.
 pub struct StackCheck<'e, 'r> {
     task: Task,
+    holds: bool,
     ranges: Ranges<'r>,
     hit: Option<usize>,
     reliable: bool,
@@ -103,6 +104,7 @@ pub struct StackCheck<'e, 'r> {
 #[must_use = "it is there to move the task with"]
 pub struct Clean<'e> {
     pub(super) task: Task,
+    pub(super) holds: bool,
     pub(super) leaves: Side,
     evidence: PhantomData<&'e ()>,
 }
@@ -112,6 +114,7 @@ impl<'e, 'r> StackCheck<'e, 'r> {
     pub fn new(evidence: &'e impl Evidence, ranges: Ranges<'r>) -> Self {
         Self {
             task: evidence.task(),
+            holds: evidence.holds(),
             ranges,
             hit: None,
             reliable: true,
@@ -138,6 +141,7 @@ impl<'e, 'r> StackCheck<'e, 'r> {
             Some(i) => Err(Blocked::By(i)),
             None if whole && self.reliable => Ok(Clean {
                 task: self.task,
+                holds: self.holds,
                 leaves: self.ranges.side,
                 evidence: PhantomData,
             }),

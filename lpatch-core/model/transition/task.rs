@@ -4,7 +4,7 @@
 
 use core::num::NonZeroUsize;
 
-/// The address of a task: not 0, and even, so that tables have a bit of their own beside it.
+/// The address of a task: not 0, and a multiple of 4, so that tables have two bits of their own beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Task(NonZeroUsize);
 
@@ -13,7 +13,7 @@ impl Task {
     #[inline]
     pub fn new(addr: usize) -> Option<Self> {
         NonZeroUsize::new(addr)
-            .filter(|addr| addr.get() & 1 == 0)
+            .filter(|addr| addr.get() & 3 == 0)
             .map(Self)
     }
 
@@ -29,9 +29,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn not_null_and_even() {
+    fn not_null_and_aligned() {
         assert_eq!(Task::new(0), None);
         assert_eq!(Task::new(0x1001), None);
+        assert_eq!(Task::new(0x1002), None);
         assert_eq!(Task::new(0x1000).map(Task::addr), Some(0x1000));
     }
 }

@@ -52,6 +52,46 @@ fn forward() {
     });
 }
 
+/// A task that can run is moved while it begins to, goes on, and stops again.
+#[test]
+fn stopped() {
+    explore(|| {
+        let world = live(1, 1, 2);
+        let other = Arc::clone(&world);
+        let runs = thread::spawn(move || {
+            let mut task = Running::new(&other, 0);
+            task.outer_and_inner(|task| task.sleep());
+            task.outer_and_inner(|_| ());
+        });
+        world.stopped(0);
+        let _ = world.complete_to();
+        runs.join().expect("it ends");
+        finish(world, &[0]);
+    });
+}
+
+/// The same with two who try, of whom one has the right to, and a reversal.
+#[test]
+fn stopped_and_turned() {
+    explore(|| {
+        let world = live(1, 1, 2);
+        let other = Arc::clone(&world);
+        let runs = thread::spawn(move || {
+            let mut task = Running::new(&other, 0);
+            task.outer_and_inner(|task| {
+                task.interrupted();
+            });
+            task.interrupted();
+        });
+        world.stopped(0);
+        let _ = world.transition.reverse();
+        world.stopped(0);
+        let _ = world.complete_from(0..1);
+        runs.join().expect("it ends");
+        finish(world, &[0]);
+    });
+}
+
 /// An interrupt between the answer of the handler and the function finds the task on its way.
 #[test]
 fn interrupted_on_the_way() {

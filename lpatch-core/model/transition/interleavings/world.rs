@@ -116,6 +116,15 @@ impl Everything {
         self.attempt(&Asleep::trust(task(i), &stack), &stack, Cause::Asleep)
     }
 
+    /// The trigger from outside for a task that could run, and may do so as soon as its stack was looked at.
+    pub(super) fn stopped(&self, i: usize) -> bool {
+        let Some(evidence) = self.transition.watch(task(i)) else {
+            return false;
+        };
+        let stack = self.stacks[i].lock().expect("nobody panics").clone();
+        self.attempt(&evidence, &stack, Cause::Asleep)
+    }
+
     /// Looks at a stack and moves the task if it may.
     fn attempt(&self, evidence: &impl Evidence, stack: &[Frame], cause: Cause) -> bool {
         let Some(leaves) = self.transition.pending(evidence.task()) else {
