@@ -76,6 +76,16 @@ pub(crate) fn asleep(book: &Book, motion: &Motion, task: Task) {
     });
 }
 
+/// A task that could run, does not, and may begin to. The caller holds a reference.
+pub(crate) fn stopped(book: &Book, motion: &Motion, task: Task) {
+    let Some(evidence) = motion.transition.watch(task) else {
+        return;
+    };
+    let _ = attempt(book, motion, task, Cause::Asleep, |ranges| {
+        walk::stopped(&evidence, ranges)
+    });
+}
+
 /// The current task, where nothing interrupts it. `skip`: see [`walk::check`].
 fn current(book: &Book, motion: &Motion, task: Task, cause: Cause, skip: u64) -> bool {
     let evidence = Current::trust(task, &());

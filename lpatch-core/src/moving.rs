@@ -142,7 +142,8 @@ impl Moving {
             match found {
                 Found::OnCpu => ask = true,
                 Found::Gone => movers::ended(&motion, held.task()),
-                Found::Asleep | Found::Runnable => {}
+                Found::Runnable => movers::stopped(book, &motion, held.task()),
+                Found::Asleep => {}
             }
         }
         if ask {

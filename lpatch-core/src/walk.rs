@@ -5,7 +5,7 @@
 use crate::{
     ffi,
     model::transition::{
-        evidence::{Asleep, Current, Evidence},
+        evidence::{Asleep, Current, Evidence, Stopped},
         stack::{Blocked, Clean, Ranges, StackCheck},
         Task,
     },
@@ -20,6 +20,8 @@ pub(crate) const FENTRY_CALL: u64 = 5;
 pub(crate) enum Stack {
     /// That of the task itself.
     Own(*mut c_void),
+    /// That of a task which does not run, and counts only if it does not begin to.
+    Stopped(*mut c_void),
     /// That of an idle task which does not run; all of them have the same.
     Idle,
 }
@@ -50,10 +52,12 @@ pub(crate) unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> bool {
     let whole = match stack {
         // SAFETY: As this function's; the callback gets what it needs.
         Stack::Own(task) => unsafe { ffi::lp_walk(task, Some(on_frame::<F>), arg) },
+        // SAFETY: As above.
+        Stack::Stopped(task) => unsafe { ffi::lp_walk_stopped(task, Some(on_frame::<F>), arg) },
         // SAFETY: The callback gets what it needs.
         Stack::Idle => unsafe { ffi::lp_walk_idle(Some(on_frame::<F>), arg) },
     };
-    whole != 0
+    whole > 0
 }
 
 /// Whether the task that the evidence is about can leave the side of the ranges. `skip`: the first frame with
@@ -72,7 +76,8 @@ pub(crate) fn check<'e>(
             check.frame(addr);
         }
     };
-    // SAFETY: The evidence says that it is the current task or cannot run; what it stands on keeps the struct.
+    // SAFETY: The evidence says that it is the current task or cannot run, or the stack is of the kind that finds out; what it
+    // stands on, or who asks, keeps the struct.
     let whole = unsafe { walk(stack, frame) };
     check.finish(whole)
 }
@@ -84,6 +89,15 @@ pub(crate) fn asleep<'e>(
     ranges: Ranges<'_>,
 ) -> Result<Clean<'e>, Blocked> {
     check(evidence, stack, ranges, 0)
+}
+
+/// For a task that is watched.
+pub(crate) fn stopped<'e>(
+    evidence: &'e Stopped<'_>,
+    ranges: Ranges<'_>,
+) -> Result<Clean<'e>, Blocked> {
+    let task = evidence.task().addr() as *mut c_void;
+    check(evidence, Stack::Stopped(task), ranges, 0)
 }
 
 /// For the current task.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What stands for a task: its address; for an idle task, which is in no list and whose address is nobody's
- * business, a small number made of its CPU. Even numbers that are not 0.
+ * business, a small number made of its CPU. Multiples of 4 that are not 0.
  */
 #ifndef _LPATCH_KEY_H
 #define _LPATCH_KEY_H
@@ -13,7 +13,7 @@
 
 static __always_inline unsigned long lp_idle_key(unsigned int cpu)
 {
-	return (cpu + 1UL) << 1;
+	return (cpu + 1UL) << 2;
 }
 
 static __always_inline unsigned long lp_key_of(struct task_struct *task)

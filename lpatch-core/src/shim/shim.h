@@ -318,6 +318,16 @@ typedef void (*lp_frame_fn)(void *arg, unsigned long addr);
  */
 int lp_walk(void *task, lp_frame_fn frame, void *arg);
 
+#define LP_WALK_RAN	(-1)
+
+/**
+ * lp_walk_stopped() - the same for a task that does not run, but may begin to at any time
+ * @task: struct task_struct of no idle task; the caller holds a reference or RCU
+ *
+ * Return: as lp_walk(), or LP_WALK_RAN if it did run: then what @frame heard says nothing.
+ */
+int lp_walk_stopped(void *task, lp_frame_fn frame, void *arg);
+
 /* The same for the idle task of a CPU that is running something else. */
 int lp_walk_idle(lp_frame_fn frame, void *arg);
 

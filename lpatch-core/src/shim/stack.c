@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Walking the stack of a task. */
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/workqueue.h>
@@ -31,6 +32,42 @@ notrace int lp_walk(void *task, lp_frame_fn frame, void *arg)
 		frame(arg, addr);
 	}
 	return !unwind_error(&state);
+}
+
+static unsigned long lp_switches(struct task_struct *task)
+{
+	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+}
+
+/*
+ * Nothing stops the task from being picked while its stack is read, so the answer counts only if it did not run
+ * meanwhile: on_cpu is set before a task runs and cleared after __schedule() has counted the switch away from it. A
+ * run in between therefore shows as on_cpu or as a changed count.
+ */
+int lp_walk_stopped(void *arg_task, lp_frame_fn frame, void *arg)
+{
+	struct task_struct *task = arg_task;
+	unsigned long switches;
+	int whole;
+
+	/* Who dies now has its stack until the end of this. */
+	guard(rcu)();
+	if (READ_ONCE(task->__state) == TASK_DEAD)
+		return LP_WALK_RAN;
+	switches = lp_switches(task);
+	/* Pairs with the release of on_cpu in finish_task(): the stack is as the task left it. */
+	if (smp_load_acquire(&task->on_cpu))
+		return LP_WALK_RAN;
+	whole = lp_walk(task, frame, arg);
+	/*
+	 * The reads of the stack come before the second look. If one of them saw a store of a new run, then
+	 * this look sees on_cpu set before that store, or, if it was cleared again, the count before that.
+	 */
+	smp_rmb();
+	if (smp_load_acquire(&task->on_cpu) || /* as above */
+	    lp_switches(task) != switches)
+		return LP_WALK_RAN;
+	return whole;
 }
 
 /*

@@ -65,35 +65,16 @@ static void lp_ask_current(void *info)
 	q->pid = current->pid;
 }
 
-static unsigned long lp_switches(struct task_struct *task)
-{
-	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
-}
-
-/*
- * Asks a task that does not run. Nothing stops it from being picked while its stack is read, so the
- * answer counts only if it did not run meanwhile: on_cpu is set before a task runs and cleared after
- * __schedule() has counted the switch away from it. A run in between therefore shows as on_cpu or as a
- * changed count.
- */
+/* Asks a task that does not run. */
 static enum lp_verdict lp_ask_stopped(struct task_struct *task, struct lp_question *q)
 {
-	unsigned long switches = lp_switches(task);
-	enum lp_verdict verdict;
+	int whole;
 
-	/* Pairs with the release of on_cpu in finish_task(): the stack is as the task left it. */
-	if (smp_load_acquire(&task->on_cpu))
+	q->hit = false;
+	whole = lp_walk_stopped(task, lp_text_frame, q);
+	if (whole == LP_WALK_RAN)
 		return LP_RAN;
-	verdict = lp_unwind(task, q);
-	/*
-	 * The reads of the stack come before the second look. If one of them saw a store of a new run, then
-	 * this look sees on_cpu set before that store, or, if it was cleared again, the count before that.
-	 */
-	smp_rmb();
-	if (smp_load_acquire(&task->on_cpu) || /* as above */
-	    lp_switches(task) != switches)
-		return LP_RAN;
-	return verdict;
+	return q->hit ? LP_INSIDE : whole ? LP_OUTSIDE : LP_UNRELIABLE;
 }
 
 /* Bounds the time in an RCU section. A task that keeps running away is asked again in the next pass. */
