@@ -59,6 +59,29 @@ test_target_not_loaded() {
     quiet rmmod binfmt_misc
 }
 
+# What a field of the patch refers to is not in the module: it must not be loaded unpatched.
+test_target_lacks_a_symbol() {
+    need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    is "what load says at the end" "$(lpatch load "$PATCHES/bad/lacks.lpo" | tail -n 1)" "1 function waits for module binfmt_misc"
+    # modprobe of busybox tries twice, by both system calls.
+    ! modprobe binfmt_misc 2>/dev/null || fail "a module that a patch cannot be applied to"
+    ! grep -q '^binfmt_misc ' /proc/modules || fail "it is there"
+    off lacks
+    quiet modprobe binfmt_misc
+    quiet rmmod binfmt_misc
+    core_log <<-E
+	lpatch_core: loaded patch 'lacks': 1 functions
+	lpatch_core: enabling patch 'lacks'
+	lpatch_core: enabled patch 'lacks'
+	lpatch_core: patch 'lacks' cannot be applied to module 'binfmt_misc' (reason 72, at 1, value 0x0)
+	lpatch_core: patch 'lacks' cannot be applied to module 'binfmt_misc' (reason 72, at 1, value 0x0)
+	lpatch_core: disabling patch 'lacks'
+	lpatch_core: disabled patch 'lacks'
+	lpatch_core: unloaded patch 'lacks'
+	E
+}
+
 test_target() {
     need_core
     quiet modprobe binfmt_misc
