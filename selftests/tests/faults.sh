@@ -246,7 +246,7 @@ start_witness() {
 # What a test that failed has left, so that the next one is not told the same.
 clean_up() {
     [ -e /proc/witness ] || return 0
-    echo stop >/proc/witness
+    stop_threads
     for patch in witness-2 witness-3; do
         lpatch disable $patch
         lpatch unload $patch
@@ -256,9 +256,23 @@ clean_up() {
 }
 
 finish_witness() {
-    echo stop >/proc/witness
+    stop_threads
     unload_witness
     finish
+}
+
+# Threads that sleep in the functions would not hear it, and those that are released before they hear it sleep again.
+stop_threads() {
+    rm -f "$KTAP_TEST/stopped"
+    {
+        echo stop >/proc/witness
+        : >"$KTAP_TEST/stopped"
+    } &
+    while [ ! -e "$KTAP_TEST/stopped" ]; do
+        echo release >/proc/witness
+        sleep 0.1
+    done
+    wait $!
 }
 
 # hold MS: a kernel thread that is in the functions in force all that time, and that nobody can move.
@@ -271,12 +285,12 @@ hold() {
 # With one in the old functions and one in the new ones, it is under way in either direction.
 test_reverse() {
     start_witness
-    hold 90000
-    quiet lpatch enable witness-2 --no-wait
-    hold 90000
+    hold 900000
+    quiet lpatch enable witness-2 --no-wait --timeout 0
+    hold 900000
     exhaust "reverse" '' 'request reverse witness-2' 'request reverse witness-2'
     exhaust "list of blockers" '' 'request blockers' true
-    echo stop >/proc/witness
+    stop_threads
     quiet lpatch disable witness-2
     finish_witness
 }
@@ -295,7 +309,7 @@ test_sleeper() {
 test_deadline() {
     uncounted=1
     start_witness
-    hold 120000
+    hold 900000
     exhaust "a transition that reverses itself" "blockers|Engine4step|$TIDYING" 'request enable witness-2 50 && request wait' true
     finish_witness
 }
