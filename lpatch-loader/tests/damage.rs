@@ -43,7 +43,7 @@ static ALLOCATOR: Counting = Counting;
 const SEED: u64 = 0x6c70_6174_6368_3031;
 const COPIES: usize = 1000;
 const MEMORY_MAX: usize = 64 << 20;
-const TIME_MAX: Duration = Duration::from_secs(5);
+const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Whether the file is linked into an image that the core's parser accepts.
 fn is_linked(file: &[u8], target: &Target) -> bool {
