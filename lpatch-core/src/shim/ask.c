@@ -167,7 +167,7 @@ int lp_if_running(unsigned long key, lp_task_fn f, void *arg)
 	struct lp_running r = { .key = key, .f = f, .arg = arg };
 	unsigned int cpu;
 
-	cpu = lp_is_idle_key(key) ? (key >> 1) - 1 : task_cpu((struct task_struct *)key);
+	cpu = lp_is_idle_key(key) ? lp_cpu_of_idle_key(key) : task_cpu((struct task_struct *)key);
 	if (smp_call_function_single(cpu, lp_interrupt, &r, 1))
 		return 0;
 	return r.called;
@@ -186,7 +186,7 @@ void lp_task_describe(unsigned long key, struct lp_task *d)
 
 	if (lp_is_idle_key(key)) {
 		memset(d, 0, sizeof(*d));
-		d->cpu = (key >> 1) - 1;
+		d->cpu = lp_cpu_of_idle_key(key);
 		d->state = 'I';
 		d->kthread = 1;
 		d->idle = 1;

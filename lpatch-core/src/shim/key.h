@@ -16,6 +16,11 @@ static __always_inline unsigned long lp_idle_key(unsigned int cpu)
 	return (cpu + 1UL) << 2;
 }
 
+static __always_inline unsigned int lp_cpu_of_idle_key(unsigned long key)
+{
+	return (key >> 2) - 1;
+}
+
 static __always_inline unsigned long lp_key_of(struct task_struct *task)
 {
 	return (unsigned long)task;
