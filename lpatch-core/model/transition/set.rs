@@ -19,7 +19,7 @@
 //! `remove` answers `true` gets it. [`FromSet::clear`] gives back what is left.
 
 use super::super::num::wide;
-use super::atomic::{AtomicUsize, Ordering};
+use super::atomic::{fence, AtomicUsize, Ordering};
 use super::task::Task;
 use core::ops::Deref;
 
@@ -219,10 +219,18 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         for slot in self.search(task) {
             let mut entry = slot.load(Ordering::Relaxed);
             while entry == task.addr() | ASKED {
-                // Release: the look at the stack comes after it.
-                let order = (Ordering::AcqRel, Ordering::Relaxed);
-                match slot.compare_exchange(entry, task.addr(), order.0, order.1) {
-                    Ok(_) => return true,
+                match slot.compare_exchange(
+                    entry,
+                    task.addr(),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => {
+                        // The look whether the task runs comes after it. Pairs with the full barrier in __schedule()
+                        // by which a task begins to run: if the look does not see that, the task sees the slot.
+                        fence(Ordering::SeqCst);
+                        return true;
+                    }
                     Err(now) => entry = now,
                 }
             }
