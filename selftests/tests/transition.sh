@@ -282,6 +282,26 @@ test_cpu_comes_and_goes() {
     finish
 }
 
+# They never leave the function, asleep or not, and are told from each other by their CPUs.
+test_idle_tasks() {
+    need_core
+    grep -q '^cpu_startup_entry$' $FUNCTIONS || skip "cpu_startup_entry has no fentry site"
+    cpus=$(sed -n 's/^processor[^:]*: //p' /proc/cpuinfo)
+    quiet lpatch load $PATCHES/idle.lpo --no-wait
+    # Those that run and those that do not: this shell is on one of the CPUs.
+    for _ in 1 2 3 4 5; do
+        lpatch status --blockers >"$KTAP_TEST/blockers"
+        is "the idle tasks' CPUs" "$(sed -nE 's/^0 +swapper.*in cpu_startup_entry\+.*/&/p' "$KTAP_TEST/blockers" |
+            sed -E 's/^0 +swapper\/([0-9]+) +[A-Z] +([0-9]+) +in .*/\1 \2/')" "$(for cpu in $cpus; do echo "$cpu $cpu"; done)"
+        for cpu in $cpus; do
+            like "its stack" "$(grep -A 100 "^stack of idle task of CPU $cpu:" "$KTAP_TEST/blockers")" '^    cpu_startup_entry\+'
+        done
+    done
+    ends 0 lpatch reverse idle
+    is "the state" "$(state idle)" loaded
+    quiet lpatch unload idle
+}
+
 # Killed in the old function: it dies when its sleep is over, and that is that.
 test_dying_task() {
     begin
