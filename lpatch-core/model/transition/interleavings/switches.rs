@@ -105,6 +105,27 @@ fn interrupted_on_the_way() {
     });
 }
 
+/// A task that has found a door open is not moved before it is through, and one that was moved finds it shut.
+#[test]
+fn through_a_door() {
+    explore(|| {
+        let world = world(1, 2);
+        let other = Arc::clone(&world);
+        let runs = thread::spawn(move || {
+            let mut task = Running::new(&other, 0);
+            task.call_by_door(|task| task.sleep());
+            task.interrupted();
+            task.call_by_door(|_| ());
+        });
+        world.shut();
+        world.fill(0);
+        world.transition.go_live().expect("it is filled");
+        world.asleep(0);
+        runs.join().expect("it ends");
+        finish(world, &[0]);
+    });
+}
+
 /// Code is not freed before a task has left it that was moved, by itself, as the last.
 #[test]
 fn freeing_from() {

@@ -8,25 +8,28 @@ use super::super::stack::{Ranges, Span, StackCheck};
 use super::super::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use core::sync::atomic::{AtomicIsize, Ordering};
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::AtomicBool;
 use loom::sync::{Arc, Mutex, MutexGuard};
 use std::vec::Vec;
 
 pub(super) type World = Arc<Everything>;
 
-/// What is on a stack: code of a version, or a site that a handler was called at.
+/// What is on a stack: code of a version, a site that a handler was called at, or a door that may have been open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     Code(Side),
     Site,
+    Door,
 }
 
 const FROM: u64 = 10;
 const TO: u64 = 20;
 const SITE: u64 = 30;
+const DOOR: u64 = 40;
 
-/// A place in the code, as long as a function and for each version. Sites count for both sides.
-const FROM_SPANS: [Span; 2] = [span(FROM), span(SITE)];
-const TO_SPANS: [Span; 2] = [span(TO), span(SITE)];
+/// A place in the code, as long as a function and for each version. Sites and doors count for both sides.
+const FROM_SPANS: [Span; 3] = [span(FROM), span(SITE), span(DOOR)];
+const TO_SPANS: [Span; 3] = [span(TO), span(SITE), span(DOOR)];
 
 const fn span(start: u64) -> Span {
     Span {
@@ -42,6 +45,8 @@ pub(super) struct Everything {
     refs: Vec<AtomicIsize>,
     from: UnsafeCell<()>,
     to: UnsafeCell<()>,
+    /// The door of the function, open to the version of before.
+    shut: AtomicBool,
 }
 
 pub(super) fn task(i: usize) -> Task {
@@ -59,6 +64,7 @@ pub(super) fn world(tasks: usize, slots: usize) -> World {
         refs: (0..tasks).map(|_| AtomicIsize::new(0)).collect(),
         from: UnsafeCell::new(()),
         to: UnsafeCell::new(()),
+        shut: AtomicBool::new(false),
     })
 }
 
@@ -91,6 +97,11 @@ impl Everything {
             Ok(Reference::Taken) => {}
             Ok(Reference::Yours) | Err(_) => self.get(i, -1),
         }
+    }
+
+    /// Shuts the door, as the first step of a transition.
+    pub(super) fn shut(&self) {
+        self.shut.store(true, Ordering::Relaxed);
     }
 
     /// What the parent does before the child may run.
@@ -140,6 +151,7 @@ impl Everything {
                 Frame::Code(Side::From) => FROM,
                 Frame::Code(Side::To) => TO,
                 Frame::Site => SITE,
+                Frame::Door => DOOR,
             });
         }
         let Ok(clean) = check.finish(true) else {
@@ -247,6 +259,25 @@ impl<'a> Running<'a> {
         self.stack().push(Frame::Code(side));
         self.world.code(side).with(|_| ());
         body(self);
+        self.world.code(side).with(|_| ());
+        self.stack().pop();
+    }
+
+    /// The same for a function whose site goes to a door. `preempted` comes between the look whether the door is open and
+    /// the jump.
+    pub(super) fn call_by_door(&mut self, preempted: impl FnOnce(&mut Self)) {
+        self.stack().push(Frame::Door);
+        let shut = self.world.shut.load(Ordering::Relaxed);
+        if !shut {
+            preempted(self);
+        }
+        self.stack().pop();
+        if shut {
+            return self.call(|_| (), |_| ());
+        }
+        let side = self.world.transition.side(task(self.i));
+        assert_eq!(side, Side::From, "it comes to the function of before");
+        self.stack().push(Frame::Code(side));
         self.world.code(side).with(|_| ());
         self.stack().pop();
     }
