@@ -17,6 +17,7 @@ const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 const CALL: u8 = 0xe8;
 const JMP: u8 = 0xe9;
 const SITE_LEN: usize = 5;
+const SITE_BYTES: u32 = 5;
 
 /// What is at a fentry site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,18 @@ pub fn site(start: &[u8]) -> Option<Fentry> {
     Some(Fentry { offset, form })
 }
 
+/// How many bytes at a function's start do nothing but keep a place for others: its landing pad, and its fentry site while
+/// nothing is attached there.
+pub fn unused(start: &[u8]) -> u32 {
+    match site(start) {
+        Some(Fentry {
+            offset,
+            form: Form::Nop,
+        }) => offset.saturating_add(SITE_BYTES),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +93,9 @@ mod tests {
             assert_eq!(site(&start(nop)), at(offset, Form::Nop));
             assert_eq!(site(&start(call)), at(offset, Form::Call(-4)));
             assert_eq!(site(&start(jmp)), at(offset, Form::Jmp(256)));
+            assert_eq!(unused(&start(nop)), offset + 5);
+            assert_eq!(unused(&start(call)), 0);
+            assert_eq!(unused(&start(jmp)), 0);
         }
     }
 

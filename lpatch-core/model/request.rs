@@ -42,7 +42,7 @@ impl Request for Reserve {
 impl Request for Load {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
-        zero(self.flags, offset_of!(Self, flags))
+        zero(self.flags & !uapi::LOAD_NO_PROMOTE, offset_of!(Self, flags))
     }
 }
 

@@ -13,11 +13,13 @@
 
 use crate::{
     blockers::{self, Blockers, KEPT},
-    book, ffi,
+    book,
+    doors::Doors,
+    facts, ffi,
     links::Links,
-    model::{refusal::Refusal, transition::Side},
+    model::{refusal::Refusal, routes, transition::Side},
     moving::{self, Kick, Moving, Remains},
-    patch::Patch,
+    patch::{Patch, Site},
     redirect::Active,
     uapi::{self, Reason},
 };
@@ -68,6 +70,10 @@ pub(crate) struct Engine {
     order: KVec<u64>,
     /// Sites whose calls come to the handler.
     groups: KVec<Active>,
+    /// Sites whose calls come to a door.
+    doors: Doors,
+    /// When the driver may go on with doors.
+    doors_ns: u64,
     state: State,
     /// The grace period that began when the last transition had ended.
     ticket: usize,
@@ -98,10 +104,12 @@ pub(crate) fn now() -> u64 {
 }
 
 impl Engine {
-    pub(crate) fn new() -> Self {
-        Self {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
             order: KVec::new(),
             groups: KVec::new(),
+            doors: Doors::new()?,
+            doors_ns: 0,
             state: State::Idle,
             ticket: 0,
             untidy: false,
@@ -109,7 +117,7 @@ impl Engine {
             report: uapi::Transition::default(),
             past: [uapi::Transition::default(); 4],
             last_blockers: Blockers::default(),
-        }
+        })
     }
 
     /// The enabled patches, the lowest first. A patch in transition is counted as before it.
@@ -158,7 +166,7 @@ impl Engine {
         }
         let links = Links::new(patches, &self.order, &wanted.after)?;
         let under = KBox::<Under>::new_uninit(GFP_KERNEL)?;
-        let begun = Moving::begin(&links, &mut self.groups);
+        let begun = Moving::begin(&links, &mut self.groups, &self.doors);
         if begun.is_err() {
             self.tidy_up();
         }
@@ -199,20 +207,20 @@ impl Engine {
     /// Takes over that functions of a module have come or gone: brings their sites to the handler, and replaces the
     /// book. The engine is not settling. On failure nothing has changed.
     pub(crate) fn refresh(&mut self, patches: &[Patch]) -> Result<(), Refusal> {
-        let groups = &mut self.groups;
+        let (groups, doors) = (&mut self.groups, &self.doors);
         let retired = match &mut self.state {
             State::Moving(under) => {
                 let Under { moving, wanted, .. } = &mut **under;
                 let links = Links::new(patches, &self.order, &wanted.after)?;
-                let group = moving::attach(&links.routes()?, groups)?;
-                let retired = moving.replace(&links)?;
+                let group = moving::attach(&links.routes()?, groups, doors)?;
+                let retired = moving.replace(&links, doors)?;
                 moving::keep(group, groups);
                 retired
             }
             _ => {
                 let links = Links::new(patches, &self.order, &self.order)?;
                 let routes = links.routes()?;
-                let group = moving::attach(&routes, groups)?;
+                let group = moving::attach(&routes, groups, doors)?;
                 let retired = book::replace(book::still(routes)?);
                 moving::keep(group, groups);
                 retired
@@ -227,6 +235,7 @@ impl Engine {
     /// Gives sites back to ftrace whose functions are about to be freed: it must not find them in a filter of ours when
     /// another module comes to the same place. They are in no book any more.
     pub(crate) fn forget_sites(&mut self, gone: impl Fn(u64) -> bool) {
+        self.doors.forget(&gone);
         let mut at = 0;
         while at < self.groups.len() {
             let group = &mut self.groups[at];
@@ -379,6 +388,30 @@ impl Engine {
         match &mut self.state {
             State::Moving(under) => blockers::pending(&mut under.moving, shown),
             _ => Ok(Blockers::default()),
+        }
+    }
+
+    /// `PATH_*` of a function, and why it is no better.
+    pub(crate) fn path(&self, patch: &Patch, site: Site) -> (u32, u32) {
+        // SAFETY: The registry is locked, and books are replaced under its lock only.
+        let book = unsafe { book::current() };
+        let route = book.and_then(|book| routes::find(&book.tables.routes, site.ip));
+        let in_force = route.is_some_and(|route| route.from == site.new || route.to == site.new);
+        if !in_force {
+            return (uapi::PATH_NONE, 0);
+        }
+        match self.doors.is_open(site.ip) {
+            Some(true) if facts::jumps_at(site.ip) => (uapi::PATH_JUMP, 0),
+            Some(true) => (uapi::PATH_TRACED, 0),
+            Some(false) => (uapi::PATH_ASK, 0),
+            None => {
+                let errno = match self.doors.refused(site.ip) {
+                    Some(error) => error.to_errno().unsigned_abs(),
+                    None if driver::may_promote(patch) => 0,
+                    None => bindings::ECANCELED,
+                };
+                (uapi::PATH_HANDLER, errno)
+            }
         }
     }
 

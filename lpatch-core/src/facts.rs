@@ -47,6 +47,15 @@ pub(crate) fn word(addr: u64) -> Option<u64> {
     read(addr, &mut bytes).then(|| u64::from_ne_bytes(bytes))
 }
 
+/// Whether a fentry site is a jump now.
+pub(crate) fn jumps_at(ip: u64) -> bool {
+    let mut site = [0; 5];
+    let found = read(ip, &mut site).then(|| fentry::site(&site));
+    found
+        .flatten()
+        .is_some_and(|found| matches!(found.form, fentry::Form::Jmp(_)))
+}
+
 /// Whether this kernel takes patches that nobody signed.
 pub(crate) fn unsigned_allowed() -> bool {
     // SAFETY: No requirements.

@@ -3,6 +3,7 @@
 //! From two stacks of patches to the tables of a transition: routes, and the spans of both sides.
 
 use crate::{
+    doors::Doors,
     model::{
         refusal::Refusal,
         routes::{self, Link, Route},
@@ -93,12 +94,21 @@ impl<'a> Links<'a> {
     /// - all text of a patch whose function the other side does not have, and of one that is on that side only: what such a
     ///   function has jumped to is part of it
     /// - the address behind a fentry call, where a task is between the handler's answer and the function
-    pub(crate) fn spans(&self, routes: &[Route], side: Side) -> Result<KVVec<Span>, Refusal> {
+    /// - the door of the site, where a task may be that has found it open
+    pub(crate) fn spans(
+        &self,
+        routes: &[Route],
+        doors: &Doors,
+        side: Side,
+    ) -> Result<KVVec<Span>, Refusal> {
         let mut spans = KVVec::new();
         let mut push = |start: u64, end: u64| spans.push(Span { start, end }, GFP_KERNEL);
         for route in routes.iter().filter(|route| route.changes()) {
             let behind = route.ip + FENTRY_CALL;
             push(behind, behind + 1)?;
+            if let Some(door) = doors.span(route.ip) {
+                push(door.start, door.end)?;
+            }
             let version = match side {
                 Side::From => route.from,
                 Side::To => route.to,

@@ -16,6 +16,7 @@ mod blockers;
 mod book;
 mod callbacks;
 mod device;
+mod doors;
 mod engine;
 mod errno;
 mod facts;

@@ -28,6 +28,16 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Pages of the module that are nobody's but the caller's.
+    pub(crate) fn pages(addr: usize, len: usize) -> Self {
+        // INVARIANT: It never comes to a pool.
+        Self {
+            first: 0,
+            units: len.div_ceil(PAGE_SIZE),
+            addr,
+        }
+    }
+
     /// The addresses of a run of pages.
     pub(crate) fn range(&self) -> Range<usize> {
         self.addr..self.addr + self.units * PAGE_SIZE
@@ -52,7 +62,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    fn new(base: usize, units: usize, unit_size: usize) -> Result<Self> {
+    pub(crate) fn new(base: usize, units: usize, unit_size: usize) -> Result<Self> {
         let used = KVec::from_elem(0, units.div_ceil(64), GFP_KERNEL)?;
         Ok(Self {
             base,
@@ -194,6 +204,14 @@ impl Alias {
         // patch that is being installed or removed, under the registry's lock, so that nobody uses them
         // through their other mapping either.
         unsafe { core::slice::from_raw_parts_mut(self.map, self.len) }
+    }
+
+    /// Writes a field that nothing uses, of pages that are in use otherwise.
+    pub(crate) fn put(&mut self, offset: usize, field: &[u8]) {
+        if offset.saturating_add(field.len()) <= self.len {
+            // SAFETY: It is inside the mapping, which is live, and nobody else reads or writes the field.
+            unsafe { self.map.add(offset).copy_from(field.as_ptr(), field.len()) };
+        }
     }
 
     /// Writes `contents` to the start and `fill` to the rest.

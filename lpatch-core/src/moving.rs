@@ -4,6 +4,7 @@
 
 use crate::{
     book::{self, Afterwards, Book, Motion, Retired, Tables},
+    doors::Doors,
     ffi,
     links::Links,
     model::{
@@ -51,14 +52,18 @@ fn count_tasks() -> usize {
 impl Moving {
     /// Prepares the tables, brings the sites of functions that are not redirected yet to the handler, and begins to
     /// move tasks. On failure everything is as before.
-    pub(crate) fn begin(links: &Links<'_>, groups: &mut KVec<Active>) -> Result<Self, Refusal> {
+    pub(crate) fn begin(
+        links: &Links<'_>,
+        groups: &mut KVec<Active>,
+        doors: &Doors,
+    ) -> Result<Self, Refusal> {
         let mut tasks = count_tasks();
-        let group = attach(&links.routes()?, groups)?;
+        let group = attach(&links.routes()?, groups, doors)?;
         // If something fails below, they stay with the handler until ftrace can let go of them.
         keep(group, groups);
         let mut attempts = 0;
         loop {
-            match Self::try_begin(links, tasks) {
+            match Self::try_begin(links, doors, tasks) {
                 Ok(moving) => return Ok(moving),
                 // Many tasks were born meanwhile.
                 Err(NotBegun::Full) if attempts < 4 => {
@@ -71,11 +76,12 @@ impl Moving {
         }
     }
 
-    fn try_begin(links: &Links<'_>, tasks: usize) -> Result<Self, NotBegun> {
+    fn try_begin(links: &Links<'_>, doors: &Doors, tasks: usize) -> Result<Self, NotBegun> {
         let motion = Arc::new(Motion::new(tasks)?, GFP_KERNEL)?;
         let pending = KVVec::with_capacity(book::with_room(tasks), GFP_KERNEL)?;
-        let tables = tables(links)?;
+        let tables = tables(links, doors)?;
         let afterwards = Afterwards::new(&tables)?;
+        doors.shut(&tables.routes);
         let book = KBox::new(
             Book {
                 tables: Arc::new(tables, GFP_KERNEL)?,
@@ -106,8 +112,8 @@ impl Moving {
     }
 
     /// Replaces the tables, because a module has come or gone.
-    pub(crate) fn replace(&mut self, links: &Links<'_>) -> Result<Retired, Refusal> {
-        let tables = tables(links)?;
+    pub(crate) fn replace(&mut self, links: &Links<'_>, doors: &Doors) -> Result<Retired, Refusal> {
+        let tables = tables(links, doors)?;
         let afterwards = Afterwards::new(&tables)?;
         let book = Book {
             tables: Arc::new(tables, GFP_KERNEL)?,
@@ -285,22 +291,25 @@ impl<E: Into<Refusal>> From<E> for NotBegun {
     }
 }
 
-fn tables(links: &Links<'_>) -> Result<Tables, Refusal> {
+fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     let routes = links.routes()?;
     Ok(Tables {
-        from_spans: links.spans(&routes, Side::From)?,
-        to_spans: links.spans(&routes, Side::To)?,
+        from_spans: links.spans(&routes, doors, Side::From)?,
+        to_spans: links.spans(&routes, doors, Side::To)?,
         routes,
     })
 }
 
-/// Brings the sites of the routes to the handler that are not there yet. There is room for the result in `groups`
-/// then.
+/// Brings the sites of the routes to the handler that are not there yet and have no door. There is room for the result in
+/// `groups` then.
 pub(crate) fn attach(
     routes: &[Route],
     groups: &mut KVec<Active>,
+    doors: &Doors,
 ) -> Result<Option<Active>, Refusal> {
-    let new = Links::ips(routes, |ip| !groups.iter().any(|group| group.has(ip)))?;
+    let new = Links::ips(routes, |ip| {
+        !doors.has(ip) && !groups.iter().any(|group| group.has(ip))
+    })?;
     if new.is_empty() {
         return Ok(None);
     }

@@ -102,6 +102,8 @@ pub(crate) struct Patch {
     sites: KVVec<Site>,
     /// Whether it stays for ever.
     pinned: bool,
+    /// Whether its functions may be entered by a jump.
+    promoted: bool,
     // Given back when the patch is dropped, after everything that refers to them.
     _modules: Modules,
     _own: OwnModule,
@@ -139,6 +141,7 @@ impl Patch {
             enabled_ns: 0,
             sites,
             pinned: false,
+            promoted: true,
             _modules: Modules::default(),
             _own: own,
         })
@@ -236,6 +239,16 @@ impl Patch {
     /// Keeps it for ever: tasks may be executing in it, and nobody knows which.
     pub(crate) fn pin(&mut self) {
         self.pinned = true;
+    }
+
+    /// Whether its functions may be entered by a jump.
+    pub(crate) fn set_promoted(&mut self, promoted: bool) {
+        self.promoted = promoted;
+    }
+
+    /// Whether its functions may be entered by a jump.
+    pub(crate) fn is_promoted(&self) -> bool {
+        self.promoted
     }
 
     /// Whether it stays for ever.

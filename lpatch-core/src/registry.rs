@@ -111,7 +111,7 @@ impl Registry {
             kallsyms: unsafe { Kallsyms::new(module.as_ptr()) },
             facts: facts::learn(),
             patches: KVec::new(),
-            engine: Engine::new(),
+            engine: Engine::new()?,
             others: Others::default(),
             next_id: 1,
         })
@@ -180,8 +180,10 @@ impl Registry {
         let patch = &self.patches[self.position(name)?];
         let len = patch.funcs().len().min(limit);
         let mut funcs = KVVec::with_capacity(len, GFP_KERNEL)?;
-        for func in &patch.funcs()[..len] {
-            funcs.push(patch.func_info(func), GFP_KERNEL)?;
+        for (func, site) in patch.funcs()[..len].iter().zip(patch.sites()) {
+            let mut info = patch.func_info(func);
+            (info.path, info.path_errno) = self.engine.path(patch, *site);
+            funcs.push(info, GFP_KERNEL)?;
         }
         Ok((self.info(patch), funcs))
     }

@@ -212,12 +212,15 @@ struct lpatch_reserve {
 	__u64 data_addr;
 };
 
+/* lpatch_load.flags: calls of its functions always come through the ftrace handler, so that others can have their jumps there */
+#define LPATCH_LOAD_NO_PROMOTE	1
+
 /**
  * struct lpatch_load - verify and install a linked image into this file's reservation
  * @hdr: head
  * @image: in: user address of the image
  * @image_len: in: its length
- * @flags: in: zero
+ * @flags: in: LPATCH_LOAD_*
  *
  * Consumes the reservation on success; on failure the reservation stays and load can be tried again.
  */
@@ -315,6 +318,20 @@ struct lpatch_list {
 	__u32 count;
 };
 
+/* enum lpatch_path - how calls of a function come to its replacement */
+enum lpatch_path {
+	/* they do not: the patch is not enabled, or another one above it replaces the function */
+	LPATCH_PATH_NONE	= 0,
+	/* through the ftrace handler */
+	LPATCH_PATH_HANDLER	= 1,
+	/* by a jump that asks first, because the function is in transition or has just been */
+	LPATCH_PATH_ASK		= 2,
+	/* by a jump: the function is promoted */
+	LPATCH_PATH_JUMP	= 3,
+	/* by a jump, and behind what somebody else who uses ftrace has there */
+	LPATCH_PATH_TRACED	= 4,
+};
+
 /**
  * struct lpatch_func_info - one function of a patch
  * @name: name of the replaced function
@@ -323,6 +340,10 @@ struct lpatch_list {
  * @new_addr: address of its replacement
  * @old_len: bytes, or 0 while its module is not loaded
  * @new_len: bytes
+ * @path: enum lpatch_path
+ * @path_errno: with LPATCH_PATH_HANDLER, why the function is not promoted: EBUSY: somebody else has direct calls there, such as a
+ *	BPF program; ENOSPC: as many functions are promoted as can be; ECANCELED: it was loaded with LPATCH_LOAD_NO_PROMOTE, or
+ *	the parameter promote of the module is 0; or another errno; 0: it is about to be
  */
 struct lpatch_func_info {
 	__u8 name[LPATCH_SYM_LEN];
@@ -331,6 +352,8 @@ struct lpatch_func_info {
 	__u64 new_addr;
 	__u32 old_len;
 	__u32 new_len;
+	__u32 path;
+	__u32 path_errno;
 };
 
 /**

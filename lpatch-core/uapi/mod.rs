@@ -307,6 +307,9 @@ wire! {
     }
 }
 
+/// `lpatch_load.flags`: calls of its functions always come through the ftrace handler.
+pub const LOAD_NO_PROMOTE: u64 = 1;
+
 wire! {
     /// `struct lpatch_load`: verify and install a linked image into this file's reservation.
     pub struct Load {
@@ -316,7 +319,7 @@ wire! {
         pub image: u64,
         /// in: its length
         pub image_len: u64,
-        /// in: zero
+        /// in: `LOAD_*`
         pub flags: u64,
     }
 }
@@ -403,8 +406,23 @@ wire! {
         pub old_len: u32,
         /// bytes
         pub new_len: u32,
+        /// `PATH_*`
+        pub path: u32,
+        /// with [`PATH_HANDLER`], why it is not promoted: an errno; 0: it is about to be
+        pub path_errno: u32,
     }
 }
+
+/// `enum lpatch_path`: calls do not come to the replacement.
+pub const PATH_NONE: u32 = 0;
+/// Through the ftrace handler.
+pub const PATH_HANDLER: u32 = 1;
+/// By a jump that asks first, because the function is in transition or has just been.
+pub const PATH_ASK: u32 = 2;
+/// By a jump: the function is promoted.
+pub const PATH_JUMP: u32 = 3;
+/// By a jump, and behind what somebody else who uses ftrace has there.
+pub const PATH_TRACED: u32 = 4;
 
 wire! {
     /// `struct lpatch_status`: one patch with its functions.

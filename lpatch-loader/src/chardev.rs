@@ -161,10 +161,11 @@ impl Device for Core {
         self.call("reserve", uapi::IOC_RESERVE, request)
     }
 
-    fn load(&mut self, image: &[u8]) -> Result<(), DeviceError> {
+    fn load(&mut self, image: &[u8], flags: u64) -> Result<(), DeviceError> {
         let mut request = Load {
             image: address(image),
             image_len: u64::try_from(image.len()).unwrap_or(u64::MAX),
+            flags,
             ..Load::default()
         };
         self.call("load", uapi::IOC_LOAD, &mut request)

@@ -116,6 +116,10 @@ pub(crate) struct Load {
     /// Load nothing; tell whether it could be loaded, and which tasks would block its transition now.
     #[arg(long, conflicts_with_all = ["timeout", "no_wait", "keep", "no_enable"])]
     pub(crate) dry_run: bool,
+    /// Never enter its functions by one jump, but through ftrace's handler: slower, and it leaves room for others who want
+    /// their own jumps there, such as BPF programs.
+    #[arg(long)]
+    pub(crate) no_promote: bool,
     /// How to wait.
     #[command(flatten)]
     pub(crate) waiting: Waiting,

@@ -113,7 +113,7 @@ pub trait Device {
     /// Takes room; fills in the addresses.
     fn reserve(&mut self, request: &mut Reserve) -> Result<(), DeviceError>;
     /// Verifies and installs an image; consumes the reservation.
-    fn load(&mut self, image: &[u8]) -> Result<(), DeviceError>;
+    fn load(&mut self, image: &[u8], flags: u64) -> Result<(), DeviceError>;
     /// Begins to redirect the functions of a patch; reversed if not complete after `timeout_ms`, unless that is 0.
     fn enable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError>;
     /// Begins to take the redirection back; `timeout_ms` as for enable.

@@ -151,11 +151,16 @@ fn open_ended(linked: &Linked<'_>, error: &DeviceError) -> Option<(usize, u64)> 
 
 /// Builds and loads. The length of the last function or cold part of a module's text is not in kallsyms: it ends with a page,
 /// and only the kernel knows which. The core, asked once, tells.
-fn load(core: &mut dyn Device, linked: &Linked<'_>, bases: &Bases) -> Result<Built, InstallError> {
+fn load(
+    core: &mut dyn Device,
+    linked: &Linked<'_>,
+    bases: &Bases,
+    flags: u64,
+) -> Result<Built, InstallError> {
     let mut extra_pages = vec![0; linked.resolved.funcs.len() + linked.resolved.colds.len()];
     loop {
         let built = build(linked, bases, &extra_pages)?;
-        let error = match core.load(&built.bytes) {
+        let error = match core.load(&built.bytes, flags) {
             Ok(()) => return Ok(built),
             Err(error) => error,
         };
@@ -205,7 +210,7 @@ fn clean_up(core: &mut dyn Device, name: &str, keep: bool) -> (bool, String) {
 }
 
 /// Installs a linked patch and, if told so, enables it. The device is closed when this returns, so that no
-/// reservation outlives an error.
+/// reservation outlives an error. `flags`: `LOAD_*`.
 ///
 /// # Errors
 ///
@@ -213,6 +218,7 @@ fn clean_up(core: &mut dyn Device, name: &str, keep: bool) -> (bool, String) {
 pub fn install(
     core: Box<dyn Device + '_>,
     linked: &Linked<'_>,
+    flags: u64,
     enable: Option<Enable>,
     watch: &mut dyn Observe,
 ) -> Result<Installed, InstallError> {
@@ -229,7 +235,7 @@ pub fn install(
             after: NOTHING.into(),
         });
     }
-    let built = load(core, linked, &bases(&room))?;
+    let built = load(core, linked, &bases(&room), flags)?;
     watch.step(Step::Loaded(built.bytes.len()));
     let mut installed = Installed {
         room,

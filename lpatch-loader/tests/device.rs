@@ -59,7 +59,7 @@ fn run_for(
         wait: true,
         keep: false,
     });
-    let result = install(core, &linked, enable, &mut steps);
+    let result = install(core, &linked, 0, enable, &mut steps);
     let state = Rc::into_inner(state)
         .expect("the device was closed")
         .into_inner();

@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2154
 #
 # Patches beside BPF programs at the same function, whoever comes first and whoever goes first. An fentry program runs before the
-# function; an fexit program puts a trampoline between the function and its caller.
+# function; an fexit program puts a trampoline between the function and its caller. Both take the place of the jump by which a
+# settled function is entered, so patches that are there first are not promoted; promote.sh has what comes of it if they are.
 
 # attach TYPE FUNCTION [MODULE]: as $program. detach. calls N: so many have come by the program.
 attach() {
@@ -44,7 +45,7 @@ first() {
 # second TYPE: the patch is there first; it goes first, and in the second round after the program.
 second() {
     need_core
-    load cmdline
+    load cmdline --no-promote
     attach "$1" cmdline_proc_show
     patched
     quiet lpatch disable cmdline
@@ -109,7 +110,7 @@ test_fexit_in_a_transition() { in_a_transition fexit 1; }
 # ftrace refuses a patch for the moment in which the programs at the function change; that is waited for.
 comes_and_goes() {
     need_core
-    load cmdline --no-enable
+    load cmdline --no-enable --no-promote
     spawn bpf -l "$1" cmdline_proc_show >"$KTAP_TEST/bpf" 2>&1
     program=$spawned
     wait_for "program" grep -q . "$KTAP_TEST/bpf"

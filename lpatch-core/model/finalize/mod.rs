@@ -95,7 +95,7 @@ pub fn finalize(
 }
 
 /// The displacement of a branch that ends at `end`, or `None` if the target is out of reach.
-fn displacement(end: u64, target: u64) -> Option<[u8; 4]> {
+pub(super) fn displacement(end: u64, target: u64) -> Option<[u8; 4]> {
     let distance = i64::from_ne_bytes(target.wrapping_sub(end).to_ne_bytes());
     Some(i32::try_from(distance).ok()?.to_le_bytes())
 }

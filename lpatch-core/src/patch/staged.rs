@@ -159,6 +159,7 @@ impl Staged {
             enabled_ns: 0,
             sites,
             pinned: false,
+            promoted: true,
             _modules: modules,
             _own: own,
         }

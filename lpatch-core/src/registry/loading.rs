@@ -68,6 +68,7 @@ impl Registry {
         &mut self,
         slot: &mut Option<Reserved>,
         bytes: &[u8],
+        flags: u64,
     ) -> Result<(), Refusal> {
         if !self.kallsyms.is_ready() {
             return Err(Reason::NotReady.into());
@@ -88,7 +89,8 @@ impl Registry {
         let Some(reserved) = slot.take() else {
             return Err(Reason::NoReservation.into());
         };
-        let patch = staged.install(&image, reserved, self.next_id, now());
+        let mut patch = staged.install(&image, reserved, self.next_id, now());
+        patch.set_promoted(flags & uapi::LOAD_NO_PROMOTE == 0);
         self.next_id += 1;
         if let Some(runs) = patch.runs() {
             self.fill_tables(&image, runs);

@@ -178,7 +178,9 @@ void __wrap_kvfree_call_rcu(struct rcu_head *head, void *p)
 MAY_FAIL(ftrace_set_filter_ips,
 	 (struct ftrace_ops *ops, unsigned long *ips, unsigned int count, int remove, int reset),
 	 (ops, ips, count, remove, reset))
+MAY_FAIL(ftrace_set_filter_ip, (struct ftrace_ops *ops, unsigned long ip, int remove, int reset), (ops, ip, remove, reset))
 MAY_FAIL(register_ftrace_function, (struct ftrace_ops *ops), (ops))
+MAY_FAIL(register_ftrace_direct, (struct ftrace_ops *ops, unsigned long addr), (ops, addr))
 MAY_FAIL(tracepoint_probe_register, (struct tracepoint *tp, void *probe, void *data), (tp, probe, data))
 MAY_FAIL(misc_register, (struct miscdevice *misc), (misc))
 MAY_FAIL(__cpuhp_setup_state,

@@ -13,9 +13,16 @@
 #define LP_BUG_SLOTS		1024
 
 /* Room for the module's own entries in front of the slots; checked when the module is loaded. */
-#define LP_CORE_ORCS		8192
+#define LP_CORE_ORCS		16384
 #define LP_CORE_EXS		64
 #define LP_CORE_BUGS		64
+
+/* Doors (doors.S): so many, of so many bytes */
+#define LP_DOORS		2048
+#define LP_DOOR_SHIFT		5
+#define LP_DOOR_SIZE		(1 << LP_DOOR_SHIFT)
+/* Length of the call at a fentry site */
+#define LP_FENTRY_CALL		5
 
 /* Sizes of the kernel's structs; checked against its bindings at compile time. */
 #define LP_ORC_SIZE		6

@@ -307,6 +307,40 @@ unsigned long lpatch_redirect(unsigned long ip, unsigned long key);
 void lp_synchronize(void);
 void lp_synchronize_tasks(void);
 
+/* doors.S, direct.c */
+struct lp_door;
+
+extern unsigned char lp_doors[];
+/* Whether a door is shut, and the fentry site that it belongs to. Both are read whenever somebody comes by. */
+extern unsigned char lp_door_shut[LP_DOORS];
+extern unsigned long lp_door_sites[LP_DOORS];
+/* The module's parameter. */
+extern _Bool lp_promote;
+
+/* For doors.S only. */
+unsigned long lp_door_answer(unsigned long ip);
+
+/**
+ * lp_door_new() - prepare to send a site to a door
+ * @ip: the fentry site
+ * @err: 0, or why there is none: -EINVAL if it is no fentry site, or -ENOMEM
+ */
+struct lp_door *lp_door_new(unsigned long ip, int *err);
+
+/**
+ * lp_door_attach() - have the site jump to a door
+ * Return: 0, -EBUSY if somebody else has direct calls there or ftrace is off, or another errno; then nothing changed.
+ */
+int lp_door_attach(struct lp_door *door, unsigned int index);
+
+/**
+ * lp_door_detach() - undo lp_door_attach()
+ *
+ * Tasks may still be on their way through the door, and @door may be in use, until a grace period of RCU tasks is over.
+ */
+int lp_door_detach(struct lp_door *door, unsigned int index);
+void lp_door_free(struct lp_door *door);
+
 /* stack.c */
 typedef void (*lp_frame_fn)(void *arg, unsigned long addr);
 

@@ -12,7 +12,7 @@ use crate::system::System;
 use lpatch_loader::install::{install, Enable, Installed, Observe, Step};
 use lpatch_loader::link::{self, Linked};
 use lpatch_loader::wait::{End, Outcome, Verb, Watch};
-use lpatch_model::uapi::Transition;
+use lpatch_model::uapi::{Transition, LOAD_NO_PROMOTE};
 use serde_json::{json, Value};
 use std::time::{Duration, Instant};
 
@@ -118,7 +118,8 @@ pub(crate) fn run(
         start: Instant::now(),
         relocations: linked.fields.list.len(),
     };
-    let done = install(core, &linked, enable, &mut loading).map_err(installed(path))?;
+    let flags = if args.no_promote { LOAD_NO_PROMOTE } else { 0 };
+    let done = install(core, &linked, flags, enable, &mut loading).map_err(installed(path))?;
     report(args, &linked, &done, all.elapsed())
 }
 

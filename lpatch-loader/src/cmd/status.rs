@@ -10,7 +10,8 @@ use crate::output::{table, Report};
 use lpatch_loader::device::{name_of, Ask, Blocking, Device};
 use lpatch_loader::wait::ended;
 use lpatch_model::uapi::{
-    PatchInfo, Reason, F_CONSISTENCY, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE, PHASE_NONE,
+    FuncInfo, PatchInfo, Reason, F_CONSISTENCY, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE,
+    PATH_ASK, PATH_HANDLER, PATH_JUMP, PATH_NONE, PATH_TRACED, PHASE_NONE,
 };
 use serde_json::{json, Value};
 
@@ -41,9 +42,44 @@ fn flags(info: &PatchInfo) -> String {
     set.map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
 }
 
+/// How calls come to the replacement: a word for programs.
+fn path_word(func: &FuncInfo) -> &'static str {
+    match func.path {
+        PATH_NONE => "none",
+        PATH_HANDLER => "handler",
+        PATH_ASK => "ask",
+        PATH_JUMP => "jump",
+        PATH_TRACED => "traced",
+        _ => "unknown",
+    }
+}
+
+/// The same for a person.
+fn path_text(func: &FuncInfo) -> String {
+    let why = |why: &str| format!("through the handler ({why})");
+    match func.path {
+        PATH_NONE => "-".into(),
+        PATH_HANDLER => match i32::try_from(func.path_errno) {
+            Ok(0) => why("a jump soon"),
+            Ok(libc::EBUSY) => why("another owner, such as a BPF program, has its jump"),
+            Ok(libc::ECANCELED) => {
+                why("jumps are switched off: --no-promote, or lpatch_core's parameter")
+            }
+            Ok(libc::ENOSPC) => why("there are as many jumps as can be"),
+            Ok(libc::ENOMEM) => why("no memory for a jump"),
+            Ok(errno) => why(&std::io::Error::from_raw_os_error(errno).to_string()),
+            Err(_) => why("unknown reason"),
+        },
+        PATH_ASK => "by a jump that asks".into(),
+        PATH_JUMP => "by a jump".into(),
+        PATH_TRACED => "by a jump, behind a tracer".into(),
+        other => format!("unknown ({other})"),
+    }
+}
+
 fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
     let (info, funcs) = core.status(name)?;
-    let heading = ["FUNCTION", "OBJECT", "OLD", "LEN", "NEW", "LEN"];
+    let heading = ["FUNCTION", "OBJECT", "OLD", "LEN", "NEW", "LEN", "CALLS GO"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(funcs.iter().map(|f| {
         let (old, len) = match f.old_addr {
@@ -57,6 +93,7 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
             len,
             format!("{:#x}", f.new_addr),
             f.new_len.to_string(),
+            path_text(f),
         ]
     }));
     let funcs: Vec<Value> = funcs
@@ -70,6 +107,8 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
                 "old_len": f.old_len,
                 "new_addr": f.new_addr,
                 "new_len": f.new_len,
+                "path": path_word(f),
+                "path_errno": f.path_errno,
             })
         })
         .collect();

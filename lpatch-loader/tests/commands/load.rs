@@ -7,7 +7,7 @@ use super::common::{object, MODULE, TEXT};
 use super::{run, Ran};
 use lpatch_loader::device::name_field;
 use lpatch_model::refusal::Refusal;
-use lpatch_model::uapi::{FuncInfo, PatchInfo, Range, Reason};
+use lpatch_model::uapi::{FuncInfo, PatchInfo, Range, Reason, LOAD_NO_PROMOTE};
 use std::path::PathBuf;
 use Look::*;
 
@@ -48,6 +48,10 @@ fn load_waits() {
     let ran = load(empty(&[]), &["--no-enable"]);
     ran.succeeds(&["good loaded in "]);
     assert_eq!(ran.state.calls, ["reserve", "load"]);
+    assert_eq!(ran.state.load_flags, 0);
+    let ran = load(empty(&[]), &["--no-enable", "--no-promote"]);
+    ran.succeeds(&["good loaded in "]);
+    assert_eq!(ran.state.load_flags, LOAD_NO_PROMOTE);
 }
 
 fn late() -> State {

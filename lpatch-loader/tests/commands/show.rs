@@ -67,8 +67,10 @@ fn the_status_of_a_patch() {
 
 #[test]
 fn the_status_of_functions_that_wait() {
-    let func = |objname: &str, old_addr: u64, old_len: u32| {
+    let func = |objname: &str, old_addr: u64, old_len: u32, path: u32, path_errno: u32| {
         let mut func = FuncInfo {
+            path,
+            path_errno,
             old_addr,
             old_len,
             new_addr: 0x2000,
@@ -81,7 +83,12 @@ fn the_status_of_functions_that_wait() {
     };
     let state = || {
         let (info, _) = patch("one", STATE_ENABLED, 0);
-        let funcs = vec![func("tinyfs", 0, 0), func("otherfs", 0x1000, 64)];
+        let funcs = vec![
+            func("tinyfs", 0, 0, PATH_NONE, 0),
+            func("otherfs", 0x1000, 64, PATH_JUMP, 0),
+            func("thirdfs", 0x1100, 64, PATH_HANDLER, 16),
+            func("lastfs", 0x1200, 64, PATH_HANDLER, 0),
+        ];
         State {
             others: vec![(info, funcs)],
             ..State::default()
@@ -90,7 +97,16 @@ fn the_status_of_functions_that_wait() {
     let ran = run(state(), &["status", "one"]);
     ran.succeeds(&["read      tinyfs   waits for its module  -    0x2000  7"]);
     ran.succeeds(&["read      otherfs  0x1000                64   0x2000  7"]);
+    ran.succeeds(&["0x2000  7    by a jump\n"]);
+    ran.succeeds(&["through the handler (another owner, such as a BPF program"]);
+    ran.succeeds(&["through the handler (a jump soon)"]);
     let json = run(state(), &["status", "one", "--json"]).json();
+    let paths: Vec<_> = (0..4)
+        .map(|i| json["function_list"][i]["path"].as_str())
+        .collect();
+    let words = ["none", "jump", "handler", "handler"];
+    assert_eq!(paths, words.map(Some));
+    assert_eq!(json["function_list"][2]["path_errno"], 16);
     let [waits, is_there] = [&json["function_list"][0], &json["function_list"][1]];
     assert_eq!(
         (&waits["waiting"], &waits["old_addr"]),

@@ -104,8 +104,9 @@ impl Device for Fake {
         Ok(())
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
+    fn load(&mut self, bytes: &[u8], flags: u64) -> Result<(), DeviceError> {
         self.call("load")?;
+        self.state.borrow_mut().load_flags = flags;
         let room = self.room.expect("something is reserved");
         let image = Image::parse(bytes, CRC).map_err(|refusal| error("load", refusal))?;
         verify(&image, &room, &kernel()).map_err(|refusal| error("load", refusal))?;

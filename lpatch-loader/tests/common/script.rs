@@ -53,6 +53,8 @@ pub(crate) struct State {
     pub(crate) ranges: Vec<Range>,
     /// More patches, for lists.
     pub(crate) others: Vec<(PatchInfo, Vec<FuncInfo>)>,
+    /// The flags of a load that came.
+    pub(crate) load_flags: u64,
     /// The timeout that came.
     pub(crate) timeout_ms: u32,
     /// What ftrace lists.
@@ -85,6 +87,7 @@ impl Default for State {
             blockers: Vec::new(),
             ranges: Vec::new(),
             others: Vec::new(),
+            load_flags: 0,
             timeout_ms: 0,
             clock_ns: 5_000_000_000,
             signal: None,

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Doors: where sites that are settled go to the new function by one jump; see `shim/doors.S`.
+//!
+//! A site that has a door needs no handler: while the door is shut, whoever comes by asks the book. So a transition shuts the
+//! doors of the functions that it changes and begins, and nothing of ftrace is touched. When it is over, and everybody
+//! who may have seen a door open before it is gone, the doors are turned to where the calls go now, and opened.
+//!
+//! Attaching a site to its door takes ftrace some milliseconds, and is done behind finished transitions, one site at a time.
+
+use crate::{
+    facts, ffi,
+    memory::{Alias, Pool, Run},
+    model::{
+        doors, fentry,
+        routes::{self, Route},
+        transition::stack::Span,
+    },
+};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
+};
+use kernel::{
+    error::{to_result, Result},
+    prelude::*,
+};
+
+const SIZE: usize = ffi::LP_DOOR_SIZE as usize;
+
+/// A door, and the site that has it.
+///
+/// # Invariants
+///
+/// `run` is one unit of the pool of doors. `ops` was made by `lp_door_new()` for `ip`, and is attached to this door if and
+/// only if the value is in [`Doors::all`].
+pub(crate) struct Door {
+    ip: u64,
+    run: Run,
+    ops: NonNull<ffi::lp_door>,
+    /// The new function to which its jump goes; 0: it has not been turned to one.
+    to: u64,
+}
+
+// SAFETY: The C struct is heap memory without ties to a thread.
+unsafe impl Send for Door {}
+
+impl Door {
+    fn index(&self) -> usize {
+        self.run.first
+    }
+
+    fn shut(&self) -> &AtomicU8 {
+        // SAFETY: The array has that many bytes, and they are only used as atomics, or by doors.S.
+        unsafe { AtomicU8::from_ptr((&raw mut ffi::lp_door_shut).cast::<u8>().add(self.index())) }
+    }
+
+    fn is_open(&self) -> bool {
+        self.shut().load(Ordering::Relaxed) == 0
+    }
+
+    /// Where it is that calls of the site go by: [`ffi::lp_door_sites`] of it.
+    fn set_site(&self, ip: u64) {
+        let sites = (&raw mut ffi::lp_door_sites).cast::<usize>();
+        // SAFETY: The array has that many words, and they are only used as atomics, or by doors.S.
+        let site = unsafe { AtomicUsize::from_ptr(sites.add(self.index())) };
+        site.store(ip as usize, Ordering::Relaxed);
+    }
+}
+
+/// A site that ftrace did not take.
+struct Refused {
+    ip: u64,
+    error: Error,
+}
+
+/// All doors.
+pub(crate) struct Doors {
+    pool: Pool,
+    /// Those whose sites are attached, sorted by site.
+    all: KVec<Door>,
+    /// Those whose sites no longer are, with the grace period after which nobody is in them. There is always room for
+    /// all that are attached.
+    left: KVec<(Door, usize)>,
+    refused: KVec<Refused>,
+}
+
+/// What the driver does about doors next, with the registry unlocked.
+pub(crate) enum Work {
+    Attach(Door),
+    Detach(Door),
+}
+
+/// What came of it.
+pub(crate) enum Done {
+    Attached(Door),
+    Refused(Door, Error),
+    Detached(Door),
+    /// ftrace is out of order; the site still goes to the door.
+    Stuck(Door),
+}
+
+impl Work {
+    pub(crate) fn run(self) -> Done {
+        match self {
+            Self::Attach(door) => {
+                // SAFETY: It was made by `lp_door_new()` and is not attached.
+                match to_result(unsafe {
+                    ffi::lp_door_attach(door.ops.as_ptr(), door.index() as u32)
+                }) {
+                    Ok(()) => Done::Attached(door),
+                    Err(error) => Done::Refused(door, error),
+                }
+            }
+            Self::Detach(door) => detach(door),
+        }
+    }
+}
+
+fn detach(door: Door) -> Done {
+    // SAFETY: It is attached to this door.
+    let error = unsafe { ffi::lp_door_detach(door.ops.as_ptr(), door.index() as u32) };
+    if error == 0 {
+        Done::Detached(door)
+    } else {
+        pr_err!("ftrace keeps a direct call (errno {error})\n");
+        Done::Stuck(door)
+    }
+}
+
+/// Where the jump of a door goes for a function: in the arena behind what only tracers need of its beginning.
+fn behind_entry(to: u64) -> u64 {
+    let arena = &raw const ffi::lp_arena_text as u64..&raw const ffi::lp_arena_text_end as u64;
+    let mut start = [0; 16];
+    if arena.contains(&to) && facts::read(to, &mut start) {
+        to + u64::from(fentry::unused(&start))
+    } else {
+        to
+    }
+}
+
+impl Doors {
+    pub(crate) fn new() -> Result<Self> {
+        let base = &raw const ffi::lp_doors as usize;
+        Ok(Self {
+            pool: Pool::new(base, ffi::LP_DOORS as usize, SIZE)?,
+            all: KVec::new(),
+            left: KVec::new(),
+            refused: KVec::new(),
+        })
+    }
+
+    fn find(&self, ip: u64) -> Option<&Door> {
+        let at = self.all.binary_search_by_key(&ip, |door| door.ip).ok()?;
+        self.all.get(at)
+    }
+
+    /// Whether calls at this site come to a door.
+    pub(crate) fn has(&self, ip: u64) -> bool {
+        self.find(ip).is_some()
+    }
+
+    /// Whether its door is open, if it has one.
+    pub(crate) fn is_open(&self, ip: u64) -> Option<bool> {
+        self.find(ip).map(Door::is_open)
+    }
+
+    /// Why ftrace did not take a site.
+    pub(crate) fn refused(&self, ip: u64) -> Option<Error> {
+        let refused = self.refused.iter().find(|refused| refused.ip == ip);
+        refused.map(|refused| refused.error)
+    }
+
+    /// Where somebody is who is on the way through the door of this site.
+    pub(crate) fn span(&self, ip: u64) -> Option<Span> {
+        let start = self.find(ip)?.run.addr as u64;
+        let end = start + SIZE as u64;
+        Some(Span { start, end })
+    }
+
+    /// Shuts the doors of the functions that change, before anybody moves.
+    pub(crate) fn shut(&self, routes: &[Route]) {
+        for route in routes.iter().filter(|route| route.changes()) {
+            if let Some(door) = self.find(route.ip) {
+                // The book that is published next is published with Release: who reads it finds the door shut. Who does
+                // not, and finds the door open, is in the spans of both sides until he is behind it.
+                door.shut().store(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Turns all doors to where calls go by these routes, and opens them. Nothing moves, and nobody has been in a shut door
+    /// for longer than from asking to the answer. Without memory doors stay shut, which costs time only.
+    pub(crate) fn settle(&mut self, routes: &[Route]) -> Result {
+        let mut alias = None;
+        let base = &raw const ffi::lp_doors as usize;
+        let turned = |door: &Door| match routes::find(routes, door.ip) {
+            Some(route) if route.to != 0 && !door.is_open() => Some(route.to),
+            _ => None,
+        };
+        for door in self.all.iter_mut() {
+            let Some(to) = turned(door).filter(|to| *to != door.to) else {
+                continue;
+            };
+            let Some(jump) = doors::jump(door.run.addr as u64, behind_entry(to)) else {
+                continue;
+            };
+            let alias = match &mut alias {
+                Some(alias) => alias,
+                none => none.insert(Alias::map(&Run::pages(
+                    base,
+                    ffi::LP_DOORS as usize * SIZE,
+                ))?),
+            };
+            door.to = 0;
+            alias.put(door.run.addr - base + doors::OPERAND, &jump);
+            door.to = to;
+        }
+        if alias.take().is_some() {
+            // SAFETY: The driver may sleep.
+            unsafe { ffi::lp_sync_cores() };
+        }
+        for door in self.all.iter() {
+            if turned(door).is_some_and(|to| to == door.to) {
+                // Release: who finds it open finds what was written. All cores have been synchronized since.
+                door.shut().store(0, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what nobody is in any more.
+    pub(crate) fn release(&mut self) {
+        let mut at = 0;
+        while let Some((_, ticket)) = self.left.get(at) {
+            // SAFETY: No requirements.
+            if unsafe { ffi::lp_grace_is_over(*ticket) } == 0 {
+                at += 1;
+            } else if let Ok((door, _)) = self.left.remove(at) {
+                self.free(door);
+            }
+        }
+    }
+
+    fn free(&mut self, door: Door) {
+        door.set_site(0);
+        // SAFETY: It is not attached, and a grace period has passed since it was, if ever.
+        unsafe { ffi::lp_door_free(door.ops.as_ptr()) };
+        self.pool.give(door.run);
+    }
+
+    /// The next thing to be done, if nothing moves: a site that is in no route any more is detached; of `wanted` the first is
+    /// attached that has no door.
+    pub(crate) fn next(
+        &mut self,
+        routes: &[Route],
+        mut wanted: impl Iterator<Item = u64>,
+    ) -> Option<Work> {
+        let unused = |door: &Door| routes::find(routes, door.ip).is_none();
+        if let Some(at) = self.all.iter().position(unused) {
+            return self.all.remove(at).ok().map(Work::Detach);
+        }
+        let ip = wanted.find(|ip| !self.has(*ip) && self.refused(*ip).is_none())?;
+        match self.prepare(ip) {
+            Ok(door) => Some(Work::Attach(door)),
+            Err(error) => {
+                self.refuse(ip, error);
+                None
+            }
+        }
+    }
+
+    fn prepare(&mut self, ip: u64) -> Result<Door> {
+        // So that it can be taken in, and left, without memory.
+        self.all.reserve(1, GFP_KERNEL)?;
+        self.left.reserve(self.all.len() + 1, GFP_KERNEL)?;
+        self.refused.reserve(1, GFP_KERNEL)?;
+        let run = self.pool.take(1).map_err(|_| ENOSPC)?;
+        let mut error = 0;
+        // SAFETY: The pointer is to a local variable.
+        let ops = unsafe { ffi::lp_door_new(ip as usize, &mut error) };
+        let Some(ops) = NonNull::new(ops) else {
+            self.pool.give(run);
+            return Err(Error::from_errno(error));
+        };
+        let door = Door {
+            ip,
+            run,
+            ops,
+            to: 0,
+        };
+        door.shut().store(1, Ordering::Relaxed);
+        door.set_site(ip);
+        Ok(door)
+    }
+
+    fn refuse(&mut self, ip: u64, error: Error) {
+        // Without memory for that it is tried again.
+        let _ = self.refused.push(Refused { ip, error }, GFP_KERNEL);
+    }
+
+    /// Takes over what came of [`Work`]. `true`: a site has come to a door.
+    pub(crate) fn done(&mut self, done: Done) -> bool {
+        match done {
+            Done::Attached(door) => {
+                self.put_back(door);
+                true
+            }
+            Done::Refused(door, error) => {
+                self.refuse(door.ip, error);
+                self.free(door);
+                false
+            }
+            Done::Detached(door) => {
+                self.leave(door);
+                false
+            }
+            Done::Stuck(door) => {
+                // It stays shut, and asks for ever.
+                self.put_back(door);
+                false
+            }
+        }
+    }
+
+    fn put_back(&mut self, door: Door) {
+        let at = self.all.partition_point(|other| other.ip < door.ip);
+        if self.all.insert_within_capacity(at, door).is_err() {
+            unreachable!("room was reserved");
+        }
+    }
+
+    fn leave(&mut self, door: Door) {
+        // SAFETY: No requirements.
+        let ticket = unsafe { ffi::lp_grace_begin() };
+        if self.left.push_within_capacity((door, ticket)).is_err() {
+            unreachable!("room was reserved");
+        }
+    }
+
+    /// Tries again what was refused.
+    pub(crate) fn retry(&mut self) {
+        self.refused.clear();
+    }
+
+    /// Detaches sites that are about to be freed.
+    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) {
+        let mut at = 0;
+        while let Some(door) = self.all.get(at) {
+            if !gone(door.ip) {
+                at += 1;
+            } else if let Ok(door) = self.all.remove(at) {
+                match detach(door) {
+                    Done::Stuck(door) => {
+                        self.put_back(door);
+                        at += 1;
+                    }
+                    done => {
+                        self.done(done);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        self.forget(|_| true);
+        if !self.left.is_empty() {
+            // SAFETY: The module's exit may sleep.
+            unsafe { ffi::lp_synchronize_tasks() };
+        }
+        while let Some((door, _)) = self.left.pop() {
+            self.free(door);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Attaching fentry sites to doors; see doors.S. */
+#include <linux/ftrace.h>
+#include <linux/moduleparam.h>
+#include <linux/preempt.h>
+#include <linux/slab.h>
+
+#include "key.h"
+#include "shim.h"
+
+/* Read by doors.S. A door that nobody has is shut, and its site 0. */
+unsigned char lp_door_shut[LP_DOORS] __read_mostly = { [0 ... LP_DOORS - 1] = 1 };
+unsigned long lp_door_sites[LP_DOORS] __read_mostly;
+
+bool lp_promote = true;
+module_param_named(promote, lp_promote, bool, 0644);
+MODULE_PARM_DESC(promote, "whether functions are entered by a jump when all tasks have moved; a change is for what is enabled later");
+
+/*
+ * How many questions of doors this CPU is in the middle of: a task's, and those of a softirq, an interrupt and an NMI, and as
+ * many again if what they call to find the answer is patched itself. With more of them it is going round in circles.
+ */
+static DEFINE_PER_CPU(unsigned int, lp_door_depth);
+#define LP_DOOR_DEPTH	8
+
+/* Where a call goes that came in at @ip; 0: nowhere else. In the same contexts as the ftrace handler, see redirect.c. */
+asmlinkage unsigned long notrace lp_door_answer(unsigned long ip)
+{
+	unsigned long to = 0;
+
+	preempt_disable_notrace();
+	if (__this_cpu_inc_return(lp_door_depth) <= LP_DOOR_DEPTH)
+		to = lpatch_redirect(ip, lp_key());
+	__this_cpu_dec(lp_door_depth);
+	preempt_enable_notrace();
+	return to;
+}
+
+/* The direct calls of one site. */
+struct lp_door {
+	struct ftrace_ops ops;
+};
+
+static unsigned long lp_door_addr(unsigned int index)
+{
+	/* With bit 0 set, ftrace jumps there. */
+	return ((unsigned long)lp_doors + index * LP_DOOR_SIZE) | 1;
+}
+
+/*
+ * Only our own redirection may change where the calls of the site go as well: while both are there, the door decides, and says the
+ * same. It is always there before, so somebody who comes later is somebody else.
+ */
+static int lp_door_share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd cmd)
+{
+	return cmd == FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_PEER ? -EBUSY : 0;
+}
+
+struct lp_door *lp_door_new(unsigned long ip, int *err)
+{
+	struct lp_door *door = kzalloc(sizeof(*door), GFP_KERNEL);
+
+	*err = -ENOMEM;
+	if (!door)
+		return NULL;
+	/* As for redirections: kernel.ftrace_enabled=0 must not take a patch out of force. */
+	door->ops.flags = FTRACE_OPS_FL_PERMANENT;
+	door->ops.ops_func = lp_door_share;
+	*err = ftrace_set_filter_ip(&door->ops, ip, 0, 1);
+	if (*err) {
+		lp_door_free(door);
+		return NULL;
+	}
+	return door;
+}
+
+int lp_door_attach(struct lp_door *door, unsigned int index)
+{
+	return register_ftrace_direct(&door->ops, lp_door_addr(index));
+}
+
+int lp_door_detach(struct lp_door *door, unsigned int index)
+{
+	/*
+	 * ftrace would wait for a grace period of RCU tasks, each time, so that the ops can be freed. We free it after one of our
+	 * own, which is one for all of them.
+	 */
+	door->ops.flags &= ~FTRACE_OPS_FL_DYNAMIC;
+	return unregister_ftrace_direct(&door->ops, lp_door_addr(index), false);
+}
+
+void lp_door_free(struct lp_door *door)
+{
+	ftrace_free_filter(&door->ops);
+	kfree(door);
+}
