@@ -19,10 +19,13 @@ use crate::{
     },
     uapi::Reason,
 };
+use core::fmt::{self, Write};
 use kernel::prelude::*;
 
 /// Longest text that the kernel makes of an address: name, offset, size and module.
 const SYMBOL_TEXT: usize = 1024;
+/// More than the text of facts takes.
+const FACTS_TEXT: usize = ffi::LP_FACTS_TEXT as usize - 1;
 
 /// The running kernel.
 pub(crate) struct Running {
@@ -204,6 +207,41 @@ pub(crate) fn learn() -> Result<Facts, Refusal> {
         // SAFETY: No requirements.
         nop_func: unsafe { ffi::lp_nop_func() as u64 },
     })
+}
+
+/// Shows what was learned in the module's parameter "facts".
+pub(crate) fn publish(facts: Result<Facts, Refusal>) -> Result<Facts, Refusal> {
+    let mut text = Text {
+        bytes: [0; FACTS_TEXT],
+        len: 0,
+    };
+    // What does not fit is not shown; it all fits.
+    let _ = match &facts {
+        Ok(facts) => facts.show(&mut text),
+        Err(refusal) => {
+            let (reason, value) = (refusal.reason.code(), refusal.value);
+            writeln!(text, "refused {reason} {value:x}")
+        }
+    };
+    // SAFETY: The pointer and the length are of one array.
+    unsafe { ffi::lp_show_facts(text.bytes.as_ptr().cast(), text.len) };
+    facts
+}
+
+/// Text in the making.
+struct Text {
+    bytes: [u8; FACTS_TEXT],
+    len: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let place = room.get_mut(..more.len()).ok_or(fmt::Error)?;
+        place.copy_from_slice(more.as_bytes());
+        self.len += more.len();
+        Ok(())
+    }
 }
 
 fn features() -> Option<Features> {

@@ -109,7 +109,7 @@ impl Registry {
             tables,
             // SAFETY: As this function's.
             kallsyms: unsafe { Kallsyms::new(module.as_ptr()) },
-            facts: facts::learn(),
+            facts: facts::publish(facts::learn()),
             patches: KVec::new(),
             engine: Engine::new()?,
             others: Others::default(),

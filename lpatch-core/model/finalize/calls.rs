@@ -42,8 +42,13 @@ impl Counting {
         (!example.is_empty() && counting.at(at)? == counting.bytes).then_some(counting)
     }
 
-    /// The instruction as it is at this address; behind it are zeros.
-    fn at(&self, at: u64) -> Option<[u8; PADDING]> {
+    /// What it was made from: the bytes, and where they were.
+    pub fn example(&self) -> (&[u8], u64) {
+        (self.bytes.get(..self.len).unwrap_or(&[]), self.at)
+    }
+
+    /// The instruction as it is at this address; behind it are zeros. `None` if what it refers to is out of reach.
+    pub fn at(&self, at: u64) -> Option<[u8; PADDING]> {
         let moved = i64::from_ne_bytes(self.at.wrapping_sub(at).to_ne_bytes());
         let mut bytes = self.bytes;
         let mut start: usize = 0;

@@ -55,6 +55,11 @@ impl Features {
         Some(features)
     }
 
+    /// The words that this kernel has.
+    pub fn words(&self) -> &[u32] {
+        self.words.get(..self.count).unwrap_or(&[])
+    }
+
     /// Whether the CPU has a feature, or `None` if this kernel has no such number.
     pub fn has(&self, feature: u16) -> Option<bool> {
         let word = usize::from(feature / 32);

@@ -17,6 +17,7 @@ mod nops;
 pub mod retpolines;
 pub mod returns;
 mod seals;
+mod show;
 #[cfg(test)]
 mod tests;
 

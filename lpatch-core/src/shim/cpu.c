@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the kernel decided about code, for the CPU and the mitigations of this boot. */
 #include <linux/cpumask.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
 #include <asm/alternative.h>
 #include <asm/cpufeature.h>
 #include <asm/nospec-branch.h>
@@ -80,4 +82,19 @@ unsigned long lp_nop_func(void)
 int lp_one_cpu(void)
 {
 	return num_possible_cpus() == 1;
+}
+
+/*
+ * Read by root only, since it has addresses. Given when the module is loaded, it means nothing: the initialization
+ * writes over it.
+ */
+static char lp_facts[LP_FACTS_TEXT];
+module_param_string(facts, lp_facts, sizeof(lp_facts), 0400);
+
+void lp_show_facts(const char *text, unsigned long len)
+{
+	if (len >= sizeof(lp_facts))
+		len = sizeof(lp_facts) - 1;
+	memcpy(lp_facts, text, len);
+	lp_facts[len] = '\0';
 }

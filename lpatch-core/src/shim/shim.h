@@ -95,6 +95,9 @@ unsigned long lp_bug_func(void);
 unsigned long lp_nop_func(void);
 /* There is one CPU, and no other can ever come. */
 int lp_one_cpu(void);
+#define LP_FACTS_TEXT		1024
+/* Makes a text, shorter than LP_FACTS_TEXT, what the module's parameter "facts" reads as. */
+void lp_show_facts(const char *text, unsigned long len);
 
 /* facts.c */
 
