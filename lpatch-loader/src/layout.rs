@@ -9,6 +9,7 @@ use crate::class::Class;
 use crate::elf::{Home, Section};
 use crate::object::Object;
 use crate::problem::Problems;
+use crate::relocate::Bases;
 use lpatch_model::uapi;
 use thiserror::Error;
 
@@ -229,6 +230,45 @@ impl Layout {
             return Err(LayoutError::NoText);
         }
         Ok(layout)
+    }
+
+    /// The layout of what is in memory already: `place` gives region and address of a section. The regions reach from
+    /// their first section to their last one, whatever is in between.
+    ///
+    /// `None` if a region is longer than 4 GiB.
+    pub fn found(
+        object: &Object<'_>,
+        place: impl Fn(&Section<'_>) -> Option<(Region, u64)>,
+    ) -> Option<(Self, Bases)> {
+        let sections = object.elf.sections();
+        let found: Vec<_> = sections
+            .iter()
+            .filter_map(|s| place(s).map(|(region, addr)| (s, region, addr)))
+            .collect();
+        let of = |region| found.iter().filter(move |(_, r, _)| *r == region);
+        let base = |region| of(region).map(|(_, _, addr)| *addr).min().unwrap_or(0);
+        let bases = Bases {
+            text: base(Region::Text),
+            rodata: base(Region::Rodata),
+            data: base(Region::Data),
+        };
+        let len = |region| {
+            let ends = of(region).map(|(s, _, addr)| addr.saturating_add(s.size));
+            u32::try_from(ends.max().unwrap_or(0).saturating_sub(base(region))).ok()
+        };
+        let mut layout = Self {
+            places: vec![None; sections.len()],
+            text_len: len(Region::Text)?,
+            rodata_len: len(Region::Rodata)?,
+            data_init_len: len(Region::Data)?,
+            data_len: len(Region::Data)?,
+        };
+        for (section, region, addr) in &found {
+            let offset = u32::try_from(addr.checked_sub(base(*region))?).ok()?;
+            let region = *region;
+            *layout.places.get_mut(section.index)? = Some(Place { region, offset });
+        }
+        Some((layout, bases))
     }
 
     /// Where a section starts, or `None` if it does not become memory.

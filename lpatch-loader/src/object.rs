@@ -45,6 +45,14 @@ pub struct Object<'d> {
 impl<'d> Object<'d> {
     /// Parses and classifies; the refused sections are found by [`Self::check`].
     pub fn parse(file: &'d [u8]) -> Result<Self, ElfError> {
+        Self::parse_as(file, classify)
+    }
+
+    /// Parses what is no patch, with classes of the caller's.
+    pub fn parse_as(
+        file: &'d [u8],
+        classify: impl Fn(&Section<'d>) -> Class,
+    ) -> Result<Self, ElfError> {
         let elf = Elf::parse(file)?;
         let classes = elf.sections().iter().map(classify).collect();
         Ok(Self { file, elf, classes })
