@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest bench stress install patch patch-module kernels shell clean
+.PHONY: help demo check module loader selftest oracle oracle-breaks bench stress install patch patch-module kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -22,6 +22,8 @@ help:
 	@echo 'make module           build lpatch_core.ko for the target kernel (KDIR=DIR: for your own tree)'
 	@echo 'make loader           build the command lpatch, static'
 	@echo 'make selftest         the tests in the guest only (KTAP)'
+	@echo 'make oracle           what lpatch makes of stock modules, beside what the kernel made of them, on many machines'
+	@echo 'make oracle-breaks    the same comparison with a deliberate bug in each step: each has to be found'
 	@echo 'make bench            how long transitions take, beside upstream livepatch in the same guest'
 	@echo 'make stress           transitions while everything happens at once, for STRESS_SECONDS (300)'
 	@echo 'make patch SRC=fix.c OUT=fix.lpo'
@@ -51,6 +53,15 @@ loader:
 selftest: module loader
 	$(call have,selftests/run,guest test)
 	@selftests/run
+
+oracle: module loader
+	$(call have,selftests/oracle,oracle)
+	@selftests/oracle
+
+# Of the memory that make oracle has read.
+oracle-breaks:
+	$(call have,selftests/oracle,oracle)
+	@selftests/oracle breaks
 
 bench: module loader
 	$(call have,selftests/bench,benchmark)
