@@ -5,9 +5,12 @@
 mod common;
 
 use common::*;
+use lpatch_loader::elf::Section;
 use lpatch_loader::image::{self, CRC};
 use lpatch_loader::kallsyms::Length;
+use lpatch_loader::layout::{Layout, Region};
 use lpatch_loader::link::link;
+use lpatch_loader::object::Object;
 use lpatch_loader::relocate::Bases;
 use lpatch_model::image::Image;
 use lpatch_model::uapi;
@@ -270,4 +273,39 @@ fn other_addresses_change_only_what_depends_on_them() {
     }
     let image = Image::parse(&a.bytes, CRC).expect("it is well-formed");
     assert!(verify(&image, &second, &kernel()).is_err());
+}
+
+#[test]
+fn sections_that_are_somewhere_already_stay_there() {
+    let file = object(&[]);
+    let object = Object::parse(&file).expect("it is an object");
+    let text = |s: &Section<'_>| s.name == ".text";
+    // Code in two places, the second in front of the first; constants; no data.
+    let place = |s: &Section<'_>| match s.name {
+        ".text" => Some((Region::Text, 0xffff_ffff_c010_0000)),
+        ".text.unlikely" => Some((Region::Text, 0xffff_ffff_c000_0000)),
+        ".rodata" => Some((Region::Rodata, 0xffff_ffff_c020_0040)),
+        _ => None,
+    };
+    let (layout, bases) = Layout::found(&object, place).expect("they are near");
+    assert_eq!(bases.text, 0xffff_ffff_c000_0000);
+    assert_eq!(bases.rodata, 0xffff_ffff_c020_0040);
+    let section = object.elf.sections().iter().find(|s| text(s));
+    let section = section.expect("it has code");
+    let start = layout.section(section.index).expect("it has a place");
+    assert_eq!(bases.address(start), 0xffff_ffff_c010_0000);
+    assert_eq!(u64::from(layout.text_len), 0x10_0000 + section.size);
+    assert_eq!((layout.data_init_len, layout.data_len), (0, 0));
+    let others = object.elf.sections().iter();
+    for other in others.filter(|s| place(s).is_none()) {
+        assert_eq!(layout.section(other.index), None, "{}", other.name);
+    }
+
+    // Too far apart for offsets of 32 bits.
+    let far = |s: &Section<'_>| match s.name {
+        ".text" => Some((Region::Text, 0)),
+        ".text.unlikely" => Some((Region::Text, 1 << 33)),
+        _ => None,
+    };
+    assert!(Layout::found(&object, far).is_none());
 }

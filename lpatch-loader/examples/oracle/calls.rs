@@ -10,6 +10,7 @@ use crate::dump::{relative, Dump};
 use crate::link::Linked;
 use crate::meaning::{branch, KEY_FLAGS};
 use lpatch_loader::elf::Home;
+use lpatch_loader::kallsyms::Kallsyms;
 use lpatch_loader::relocate::NOP5;
 use lpatch_model::finalize::{finalize, Facts, Records};
 use lpatch_model::image::Table;
@@ -51,22 +52,32 @@ pub(crate) fn call_sites(addr: u64, table: &[u8]) -> Vec<CallSite> {
         .collect()
 }
 
-/// The addresses of what has a name with one of the prefixes, by the rest of the name.
-fn named<'k>(dump: &'k Dump, prefix: &str) -> HashMap<u64, &'k str> {
-    dump.kallsyms
-        .iter()
-        .filter_map(|f| Some((f.addr, f.name.strip_prefix(prefix)?)))
-        .collect()
+/// Names of trampolines and of keys by address, without what all of them begin with.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    trampolines: HashMap<u64, String>,
+    keys: HashMap<u64, String>,
 }
 
-/// Whether the kernel's key is the one that a module's table means: a module that may not change it names the trampoline.
-pub(crate) fn is_key_of(dump: &Dump, meant: u64, key: u64) -> bool {
-    let trampolines = named(dump, "__SCT__");
-    let keys = named(dump, "__SCK__");
-    meant == key
-        || trampolines
-            .get(&meant)
-            .is_some_and(|name| keys.get(&key) == Some(name))
+impl Names {
+    pub(crate) fn new(kallsyms: &Kallsyms) -> Self {
+        let named = |prefix: &str| {
+            let all = kallsyms.iter();
+            all.filter_map(|f| Some((f.addr, f.name.strip_prefix(prefix)?.to_owned())))
+                .collect()
+        };
+        Self {
+            trampolines: named("__SCT__"),
+            keys: named("__SCK__"),
+        }
+    }
+
+    /// Whether the kernel's key is the one that a module's table means: a module that may not change it names the
+    /// trampoline.
+    pub(crate) fn is_key_of(&self, meant: u64, key: u64) -> bool {
+        let name = self.trampolines.get(&meant);
+        meant == key || name.is_some_and(|name| self.keys.get(&key) == Some(name))
+    }
 }
 
 /// `ret`, as this boot has it at this address.

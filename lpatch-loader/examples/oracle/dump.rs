@@ -2,6 +2,7 @@
 
 //! What was read in the guest: see `selftests/programs/oracle.c` for the files.
 
+use crate::calls::Names;
 use crate::facts;
 use crate::Result;
 use lpatch_loader::kallsyms::Kallsyms;
@@ -24,6 +25,8 @@ pub(crate) struct Dump {
     ranges: BTreeMap<u64, (usize, usize)>,
     words: HashMap<u64, u64>,
     pub(crate) kallsyms: Kallsyms,
+    /// Of static calls.
+    pub(crate) names: Names,
     pub(crate) facts: Facts,
     /// Name and contents of the files about the boot.
     pub(crate) boot: BTreeMap<String, String>,
@@ -44,13 +47,15 @@ impl Dump {
                 .map_err(|error| format!("{}: {error}", dir.join(name).display()))
         };
         let text = |name: &str| -> Result<String> { Ok(String::from_utf8(file(name)?)?) };
+        let kallsyms = Kallsyms::parse(text("kallsyms")?)?;
         let mut dump = Self {
             modules: Vec::new(),
             failed: Vec::new(),
             memory: file("memory")?,
             ranges: BTreeMap::new(),
             words: HashMap::new(),
-            kallsyms: Kallsyms::parse(text("kallsyms")?)?,
+            names: Names::new(&kallsyms),
+            kallsyms,
             facts: facts::parse(&text("facts")?)?,
             boot: BTreeMap::new(),
         };

@@ -134,7 +134,11 @@ impl<'d> Linked<'d> {
         let mut problems = Problems::default();
         let mcount = tables::mcount(&object, &layout, &mut problems);
         let mut fields = relocate::collect(&object, &layout, &mcount, &mut problems);
-        let mut tables = Tables::read(&object, &layout, &fields.nops, &mut problems);
+        let mut tables = match layout.text_len {
+            // It has data only.
+            0 => Tables::default(),
+            _ => Tables::read(&object, &layout, &fields.nops, &mut problems),
+        };
         let mut facts = dump.facts;
         if let Some(bug) = bug {
             bug.apply(&mut facts, &mut fields, &mut tables);

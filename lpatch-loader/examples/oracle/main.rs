@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! --config NAME     what the boot is called in the report
+//! --commit TEXT     whose code it is
 //! --json FILE       where to write the report
 //! --objdump COMMAND prints differences as instructions, too
 //! --break NAME      with a deliberate bug; "list" prints the names
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: oracle plan DIR MODULE.ko... | compare DUMP MODULES [--config NAME] \
-    [--json FILE] [--objdump COMMAND] [--break NAME] [--least N]";
+    [--commit TEXT] [--json FILE] [--objdump COMMAND] [--break NAME] [--least N]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
 #[derive(Default)]
 struct Options {
     config: String,
+    commit: String,
     json: Option<PathBuf>,
     objdump: Option<String>,
     bug: Option<Break>,
@@ -74,6 +76,7 @@ impl Options {
         for pair in args.chunks(2) {
             match pair {
                 ["--config", name] => options.config = (*name).into(),
+                ["--commit", text] => options.commit = (*text).into(),
                 ["--json", file] => options.json = Some(file.into()),
                 ["--objdump", command] => options.objdump = Some((*command).into()),
                 ["--break", "list"] => {
@@ -103,7 +106,7 @@ fn run(dump: &Path, modules: &Path, options: &Options) -> Result<bool> {
         totals.add(name, outcome, options.objdump.as_deref());
     }
     let enough = totals.modules() >= options.least;
-    let config = Config::new(&options.config, &dump);
+    let config = Config::new(&options.config, &options.commit, &dump);
     println!("{}", totals.summary());
     if !enough {
         println!("fewer modules than {}", options.least);

@@ -18,6 +18,7 @@ const SHOWN_IN_ALL: usize = 40;
 #[derive(Serialize)]
 pub(crate) struct Config<'d> {
     name: &'d str,
+    commit: &'d str,
     #[serde(flatten)]
     boot: &'d BTreeMap<String, String>,
     /// What lpatch_core learned about the boot.
@@ -27,12 +28,13 @@ pub(crate) struct Config<'d> {
 }
 
 impl<'d> Config<'d> {
-    pub(crate) fn new(name: &'d str, dump: &'d Dump) -> Self {
+    pub(crate) fn new(name: &'d str, commit: &'d str, dump: &'d Dump) -> Self {
         let mut facts = String::new();
         // A string takes all.
         let _ = dump.facts.show(&mut facts);
         Self {
             name,
+            commit,
             boot: &dump.boot,
             facts: facts.lines().map(str::to_owned).collect(),
             not_loaded: &dump.failed,

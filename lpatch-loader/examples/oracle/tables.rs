@@ -5,7 +5,7 @@
 //! What they have to hold are the records that the loader makes of the object. For ORC and exceptions they are written down as the core
 //! writes them, at the addresses of the kernel's table, and compared byte for byte.
 
-use crate::calls::{self, call_sites, CallSite, CALL_INIT, CALL_SITE};
+use crate::calls::{call_sites, CallSite, CALL_INIT, CALL_SITE};
 use crate::compare::{Difference, Outcome};
 use crate::dump::{relative, Dump};
 use crate::link::Linked;
@@ -83,8 +83,7 @@ pub(crate) fn compare(
 /// The field of 32 bits at `at` that leads to an address.
 fn pointer(at: u64, to: u64) -> Vec<u8> {
     let distance = i64::from_ne_bytes(to.wrapping_sub(at).to_ne_bytes());
-    let field = i32::try_from(distance).map_or(vec![], |field| field.to_le_bytes().to_vec());
-    field
+    i32::try_from(distance).map_or(vec![], |field| field.to_le_bytes().to_vec())
 }
 
 fn orc_bytes(orc: &Orc) -> Vec<u8> {
@@ -304,7 +303,7 @@ fn static_calls(linked: &Linked<'_>, dump: &Dump, outcome: &mut Outcome) -> Resu
     found.sort_unstable();
     // Addresses and flags first; then the keys, one by one.
     for ((_, key), (_, theirs)) in meant.iter_mut().zip(&found) {
-        if key != theirs && calls::is_key_of(dump, *key & !3, theirs & !3) {
+        if key != theirs && dump.names.is_key_of(*key & !3, theirs & !3) {
             *key = (*theirs & !3) | (*key & 3);
         }
     }
