@@ -160,15 +160,18 @@ fn forms(
     let tail = site.key & TAIL != 0;
     let list = match (code, function) {
         ([CALL, ..], 0) if !tail => vec![NOP5.to_vec()],
-        ([CALL, ..], _) if !tail && is("__WARN_trap") => vec![WARN.into()],
         ([CALL, ..], _) if !tail => {
             let counted = linked.facts.calls.map_or(0, |c| wide(c.example().0.len()));
+            // The kernel looks for those that are no calls after it has moved the call to the padding.
             let mut forms = vec![branch(CALL, at, function)?.to_vec()];
             if counted > 0 {
                 forms.push(branch(CALL, at, function.wrapping_sub(counted))?.to_vec());
             }
             if is("__static_call_return0") {
                 forms.insert(0, RETURN_0.into());
+            }
+            if is("__WARN_trap") {
+                forms.insert(0, WARN.into());
             }
             forms
         }

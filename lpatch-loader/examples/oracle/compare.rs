@@ -12,6 +12,14 @@ use lpatch_model::num::wide;
 use serde::Serialize;
 use std::ops::AddAssign;
 
+/// What the kernel's loader reads, and does not keep in memory.
+const READ_ONCE: [&str; 4] = [
+    ".modinfo",
+    "__versions",
+    "__version_ext_crcs",
+    "__version_ext_names",
+];
+
 /// Bytes that are the same between two that differ, and that are shown as one place all the same.
 const NEAR: usize = 8;
 /// Bytes in front of and behind what differs that are shown.
@@ -131,8 +139,11 @@ fn compare(
     calls::settle(&mut linked, dump, bug, counts)?;
     let linked = &linked;
     for section in linked.object.elf.sections() {
-        if !is_compared(section) || !sections.contains_key(section.name) {
+        if !is_compared(section) || READ_ONCE.contains(&section.name) {
             continue;
+        }
+        if !sections.contains_key(section.name) {
+            return Err(format!("the kernel does not say where {} is", section.name));
         }
         if WRITABLE_TABLES.contains(&section.name) || tables::SORTED.contains(&section.name) {
             continue;
