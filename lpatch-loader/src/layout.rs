@@ -258,11 +258,12 @@ impl Layout {
         };
         let mut layout = Self {
             places: vec![None; sections.len()],
-            text_len: len(Region::Text)?,
-            rodata_len: len(Region::Rodata)?,
-            data_init_len: len(Region::Data)?,
-            data_len: len(Region::Data)?,
+            ..Self::default()
         };
+        layout.text_len = len(Region::Text)?;
+        layout.rodata_len = len(Region::Rodata)?;
+        layout.data_init_len = len(Region::Data)?;
+        layout.data_len = layout.data_init_len;
         for (section, region, addr) in &found {
             let offset = u32::try_from(addr.checked_sub(base(*region))?).ok()?;
             let region = *region;
