@@ -7,6 +7,7 @@
 //! doubtful frame (`? name+0x0/…`) between the function and its caller. The room of the fentry call, which
 //! has no other use in a patch, holds an instruction that puts something else there.
 
+use crate::relocate::Fields;
 use lpatch_model::fentry::{self, Form};
 use lpatch_model::uapi;
 
@@ -14,8 +15,8 @@ use lpatch_model::uapi;
 /// for the nop in its place holds for it.
 pub const COVER: [u8; 5] = [0x48, 0x89, 0x64, 0x24, 0xf8];
 
-/// Replaces the nop at the fentry site of each replacement function.
-pub fn cover(text: &mut [u8], funcs: &[uapi::Func]) {
+/// Replaces the nop at the fentry site of each replacement function, unless it has a relocated field.
+pub fn cover(text: &mut [u8], funcs: &[uapi::Func], fields: &Fields) {
     for func in funcs {
         let start = usize::try_from(func.new_off).ok();
         let Some(code) = start.and_then(|start| text.get_mut(start..)) else {
@@ -24,6 +25,10 @@ pub fn cover(text: &mut [u8], funcs: &[uapi::Func]) {
         let Some(site) = fentry::site(code).filter(|site| site.form == Form::Nop) else {
             continue;
         };
+        let place = func.new_off.checked_add(site.offset);
+        if place.is_none_or(|at| fields.in_text(at, COVER.len()).is_some()) {
+            continue;
+        }
         let offset = usize::try_from(site.offset).ok();
         let insn = offset.and_then(|offset| code.get_mut(offset..)?.first_chunk_mut());
         if let Some(insn) = insn {
@@ -56,6 +61,7 @@ mod tests {
         cover(
             &mut text,
             &[func(0), func(16), func(48), func(62), func(100)],
+            &Fields::default(),
         );
         assert_eq!(text[4..9], COVER);
         assert_eq!(text[16..21], COVER);

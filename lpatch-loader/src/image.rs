@@ -146,7 +146,7 @@ fn sections(
         &mut problems,
     );
     if let Some(text) = out.bytes.get_mut(text_range) {
-        entry::cover(text, funcs);
+        entry::cover(text, funcs, &linked.fields);
     }
     problems.or([text, rodata, data])
 }

@@ -190,7 +190,29 @@ pub fn collect(
             }
         }
     }
-    Fields { list, nops }
+    let fields = Fields { list, nops };
+    for nop in &fields.nops {
+        if !problems.is_full() {
+            if let Some(field) = fields.in_text(*nop, NOP5.len()) {
+                problems.push(RelocError::Overlap {
+                    place: object.place(field.section, field.offset),
+                });
+            }
+        }
+    }
+    fields
+}
+
+impl Fields {
+    /// A field of the text that has bytes of the `len` bytes from `start` on.
+    pub fn in_text(&self, start: u32, len: usize) -> Option<&Field> {
+        let end = u64::from(start).saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        let is_before =
+            |f: &Field| f.place.region == Region::Text && u64::from(f.place.offset) < end;
+        let last = self.list.partition_point(is_before).checked_sub(1)?;
+        let field = self.list.get(last)?;
+        (u64::from(field.place.offset) + field.size() > u64::from(start)).then_some(field)
+    }
 }
 
 impl Collector<'_, '_> {

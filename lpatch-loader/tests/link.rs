@@ -75,6 +75,25 @@ fn every_section_lies_where_it_belongs() {
     });
 }
 
+/// The nop of a replacement stays as it is where it has a relocated field: the core compares fields with relocations.
+#[test]
+fn a_field_in_a_nop_is_not_covered() {
+    let nop = "\t.byte 0x0f, 0x1f, 0x44, 0\n\t.reloc ., R_X86_64_32S, jiffies\n\t.long 0\n\tjmp new_show\n";
+    let file = object(&[
+        ("\tsite\t.ibt_endbr_seal\n\tendbr64\n\tfentry\n", nop),
+        (
+            "\tmov\tjiffies(%rip), %rax\n\tcall\tmod_helper\n",
+            "\tcall\tmod_helper\n",
+        ),
+    ]);
+    accepted(&file, |image, _| {
+        let mut funcs = image.funcs.iter();
+        let new_read = funcs.find(|f| f.new_off != 0).expect("it is the other one");
+        let start = usize::try_from(new_read.new_off).expect("it is small");
+        assert_eq!(image.text[start..start + 5], [0x0f, 0x1f, 0x44, 0, 0]);
+    });
+}
+
 #[test]
 fn fentry_calls_become_nops_and_are_no_call_sites() {
     accepted(&object(&[]), |image, _| {

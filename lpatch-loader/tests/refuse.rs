@@ -232,6 +232,11 @@ fn relocations() {
             ".section __mcount_loc\n.quad helper\n",
             ["neither a call of __fentry__ nor a nop", "text+0x", "-pg"],
         ),
+        // It becomes a nop, and no relocation may write into that.
+        (
+            ".text\n.reloc new_show + 3, R_X86_64_32S, jiffies\n",
+            ["two relocations overlap", ".text+0x3", "new_show"],
+        ),
     ] {
         refused(&object_with(more), &words);
     }
