@@ -172,7 +172,7 @@ impl<'d> Kmod<'d> {
             return Err(KmodError::NotFunction(name.into()));
         }
         // Behind an ENDBR or not.
-        let has_fentry = [offset, offset + 4]
+        let has_fentry = [offset, offset.wrapping_add(4)]
             .iter()
             .any(|site| self.fentry.binary_search(&(section, *site)).is_ok());
         if !has_fentry {

@@ -92,7 +92,9 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Hex in bytes.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || text.is_empty() || !text.is_ascii() {
+    // from_str_radix() alone would take a sign.
+    let is_hex = text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if text.len() % 2 != 0 || text.is_empty() || !is_hex {
         return None;
     }
     let pairs = (0..text.len()).step_by(2);
@@ -136,6 +138,19 @@ impl Target {
                 found: hex(found),
             }),
             Some(_) => (),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_has_no_signs() {
+        assert_eq!(unhex("01fF"), Some(vec![1, 0xff]));
+        for bad in ["", "0", "+1", "-1", "0x", " 1", "é"] {
+            assert_eq!(unhex(bad), None, "{bad}");
         }
     }
 }

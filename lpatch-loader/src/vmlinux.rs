@@ -250,7 +250,7 @@ fn bounds(image: &Image<'_>, symbols: &Symbols, table: &Table) -> Option<(u64, u
             .sections
             .iter()
             .find(|(name, ..)| *name == table.section)
-            .map(|(_, addr, size)| (*addr, addr + size)),
+            .map(|(_, addr, size)| (*addr, addr.saturating_add(*size))),
     }
 }
 
@@ -269,7 +269,8 @@ fn sites<'d>(
     };
     let mut list = Vec::with_capacity(bytes.len() / record);
     for (index, record_bytes) in bytes.chunks_exact(record).enumerate() {
-        let here = u64::try_from(index * record).map_err(|_| bad())? + start;
+        let offset = u64::try_from(index * record).map_err(|_| bad())?;
+        let here = start.wrapping_add(offset);
         let site = if absolute {
             u64::from_le_bytes(*record_bytes.first_chunk().ok_or_else(bad)?)
         } else {
@@ -355,7 +356,7 @@ impl<'d> Vmlinux<'d> {
             let room = u64::try_from(PADDING).unwrap_or(0);
             if let Some(before) = image.bytes(addr.wrapping_sub(room), room) {
                 let len = padding(before);
-                volatile.push((addr - len, len));
+                volatile.push((addr.wrapping_sub(len), len));
             }
         }
 
@@ -443,7 +444,7 @@ impl<'d> Vmlinux<'d> {
     /// Whether a function begins with a call of __fentry__, behind an ENDBR or not.
     pub fn has_fentry(&self, function: &Found<'_>) -> bool {
         let addr = self.symbols.link_addr(function);
-        [addr, addr + 4]
+        [addr, addr.wrapping_add(4)]
             .iter()
             .any(|site| self.fentry.binary_search(site).is_ok())
     }
@@ -470,7 +471,7 @@ fn runtime_consts(image: &Image<'_>, symbols: &Symbols) -> Result<Vec<(u64, u64)
         };
         let stop = symbols
             .unique(&format!("__stop_{name}"))
-            .unwrap_or(addr + size);
+            .unwrap_or(addr.saturating_add(*size));
         for (site, _) in sites(image, name, (*addr, stop.max(*addr)), 4, false)? {
             volatile.push((site, *len));
         }
