@@ -65,6 +65,8 @@ struct Prefixes {
     short: bool,
     /// f3.
     rep: bool,
+    /// f2.
+    repne: bool,
     /// All of them are 3e.
     only_ds: bool,
     rex: u8,
@@ -192,7 +194,8 @@ fn prefixes(cursor: &mut Cursor<'_>) -> Option<Prefixes> {
             0x66 => found.word = true,
             0x67 => found.short = true,
             0xf3 => found.rep = true,
-            0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0xf0 | 0xf2 => {}
+            0xf2 => found.repne = true,
+            0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0xf0 => {}
             byte => {
                 if byte & 0xf0 == 0x40 {
                     found.rex = byte & 0xf;
@@ -257,6 +260,8 @@ fn operands(map: Map, opcode: u8, prefixes: &Prefixes) -> Option<(bool, Imm)> {
             0x70..=0x73 | 0xc2 | 0xc4..=0xc6 => (true, Imm::Bytes(1)),
             _ => (true, Imm::None),
         }),
+        // extrq and insertq of SSE4a, which have two immediates; kernels have no such code.
+        Map::Two if opcode == 0x78 && (prefixes.word || prefixes.repne) => None,
         Map::Two => two_bytes(opcode),
         Map::Three | Map::Half => Some((true, Imm::None)),
         Map::ThreeByte => Some((true, Imm::Bytes(1))),

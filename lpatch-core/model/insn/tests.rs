@@ -33,6 +33,7 @@ fn lengths() {
         "0f ae e8",
         "0f 31",
         "0f 01 f9",
+        "0f 78 c1",
         "0f 05",
         "f3 a4",
         "f3 48 ab",
@@ -264,6 +265,10 @@ fn what_is_not_known() {
         "48 66 90",
         // 16 bytes.
         "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90",
+        // Of SSE4a, with two immediates.
+        "66 0f 78 c1 02 03",
+        "f2 0f 78 c1 02 03",
+        "26 66 2e 0f 78 c5 5f 78",
     ] {
         assert_eq!(insn(hex), None, "{hex}");
     }
