@@ -5,6 +5,7 @@
 //! Nothing is copied: names and contents borrow from the file. After [`Elf::parse`] every range lies in
 //! the file and no two sections share bytes, so work and memory are bounded by the file's size.
 
+use crate::limits::{FILE_MAX, NAME_MAX};
 use object::elf::{FileHeader64, Rela64, SectionHeader64};
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::read::{SectionIndex, SymbolIndex};
@@ -13,9 +14,6 @@ use thiserror::Error;
 
 type Header = FileHeader64<LittleEndian>;
 const LE: LittleEndian = LittleEndian;
-
-/// Longest file that is looked at. An image is at most 32 MiB; the rest may be debug information.
-pub const FILE_MAX: usize = 256 << 20;
 
 /// Why a file is not a relocatable object that lpatch can read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -47,6 +45,14 @@ pub enum ElfError {
         what: String,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// Longer than [`NAME_MAX`].
+    #[error("{what} has {len} bytes, more than the limit of {NAME_MAX}; build the object again")]
+    LongName {
+        /// The name of what.
+        what: String,
+        /// Bytes.
+        len: usize,
     },
     /// Two sections share bytes of the file.
     #[error("sections {first} and {second} overlap in the file; build the object again")]
@@ -148,10 +154,9 @@ pub struct Elf<'d> {
     relas: Vec<Vec<&'d [Rela64<LittleEndian>]>>,
 }
 
-fn malformed(what: impl Into<String>) -> impl FnOnce(object::Error) -> ElfError {
-    let what = what.into();
-    |_| ElfError::Truncated {
-        what,
+fn misfit(what: impl Into<String>) -> ElfError {
+    ElfError::Truncated {
+        what: what.into(),
         why: "it does not fit the file",
     }
 }
@@ -171,7 +176,7 @@ fn check_identity(data: &[u8]) -> Result<&Header, ElfError> {
     if ident(5) != elf::ELFDATA2LSB {
         return Err(ElfError::Endian(ident(5)));
     }
-    let header = Header::parse(data).map_err(malformed("the ELF header"))?;
+    let header = Header::parse(data).map_err(|_| misfit("the ELF header"))?;
     if header.e_machine(LE) != elf::EM_X86_64 {
         return Err(ElfError::Machine(header.e_machine(LE)));
     }
@@ -181,9 +186,16 @@ fn check_identity(data: &[u8]) -> Result<&Header, ElfError> {
     Ok(header)
 }
 
-fn text<'d>(bytes: &'d [u8], what: &str) -> Result<&'d str, ElfError> {
+/// A name; `what` says of what.
+fn text(bytes: &[u8], what: impl Fn() -> String) -> Result<&str, ElfError> {
+    if bytes.len() > NAME_MAX {
+        return Err(ElfError::LongName {
+            what: format!("the name of {}", what()),
+            len: bytes.len(),
+        });
+    }
     std::str::from_utf8(bytes).map_err(|_| ElfError::Truncated {
-        what: what.into(),
+        what: what(),
         why: "a name is not UTF-8",
     })
 }
@@ -218,7 +230,7 @@ impl<'d> Elf<'d> {
         let header = check_identity(data)?;
         let table = header
             .sections(LE, data)
-            .map_err(malformed("the section header table"))?;
+            .map_err(|_| misfit("the section header table"))?;
         if table.is_empty() {
             return Err(ElfError::Truncated {
                 what: "the section header table".into(),
@@ -230,8 +242,8 @@ impl<'d> Elf<'d> {
         for (index, raw) in table.enumerate() {
             let name = table
                 .section_name(LE, raw)
-                .map_err(malformed(format!("the name of section {}", index.0)))?;
-            let name = text(name, "the section header table")?;
+                .map_err(|_| misfit(format!("the name of section {}", index.0)))?;
+            let name = text(name, || format!("section {}", index.0))?;
             sections.push(Self::section(index.0, name, raw, data)?);
         }
         check_overlap(&sections)?;
@@ -247,7 +259,7 @@ impl<'d> Elf<'d> {
             }
             if let Some((list, _)) = raw
                 .rela(LE, data)
-                .map_err(malformed(format!("section {}", section.name)))?
+                .map_err(|_| misfit(format!("section {}", section.name)))?
             {
                 let target = to_usize(u64::from(raw.sh_info(LE)), section.name)?;
                 relas
@@ -273,7 +285,7 @@ impl<'d> Elf<'d> {
         data: &'d [u8],
     ) -> Result<Section<'d>, ElfError> {
         let what = || format!("section {name}");
-        let contents = raw.data(LE, data).map_err(malformed(what()))?;
+        let contents = raw.data(LE, data).map_err(|_| misfit(what()))?;
         let align = raw.sh_addralign(LE);
         if align != 0 && !align.is_power_of_two() {
             return Err(ElfError::Truncated {
@@ -305,15 +317,13 @@ impl<'d> Elf<'d> {
     ) -> Result<Vec<Symbol<'d>>, ElfError> {
         let raw = table
             .symbols(LE, data, elf::SHT_SYMTAB)
-            .map_err(malformed("the symbol table"))?;
+            .map_err(|_| misfit("the symbol table"))?;
         let mut symbols = Vec::with_capacity(raw.len());
         for (index, symbol) in raw.symbols().iter().enumerate() {
             let index = SymbolIndex(index);
-            let what = format!("symbol {}", index.0);
-            let name = raw
-                .symbol_name(LE, symbol)
-                .map_err(malformed(what.as_str()))?;
-            let name = text(name, &what)?;
+            let what = || format!("symbol {}", index.0);
+            let name = raw.symbol_name(LE, symbol).map_err(|_| misfit(what()))?;
+            let name = text(name, what)?;
             let home = match symbol.st_shndx(LE) {
                 elf::SHN_UNDEF => Home::Undefined,
                 elf::SHN_ABS => Home::Absolute,
@@ -321,12 +331,12 @@ impl<'d> Elf<'d> {
                 _ => {
                     let section = raw
                         .symbol_section(LE, symbol, index)
-                        .map_err(malformed(what.as_str()))?;
+                        .map_err(|_| misfit(what()))?;
                     match section {
                         Some(SectionIndex(at)) if at < table.len() => Home::Section(at),
                         _ => {
                             return Err(ElfError::Truncated {
-                                what,
+                                what: what(),
                                 why: "it is in a section that does not exist",
                             })
                         }

@@ -4,15 +4,13 @@
 
 use crate::dormant;
 use crate::kallsyms::{Found, Kallsyms, Length};
+use crate::limits::PREIMAGE_MAX;
 use crate::meta::{FuncEntry, Meta, CORE, VMLINUX};
 use crate::notes::Preimage;
 use crate::problem::Problems;
 use crate::resolve::{Advice, ColdPart, OldFunc, ResolveError, Resolved, Resolver};
 use crate::target::Target;
 use lpatch_model::{cold, fentry};
-
-/// Longest function whose bytes are read.
-const FUNCTION_MAX: u32 = 1 << 20;
 
 /// Why a found symbol cannot be replaced, as far as its name and address tell.
 fn check_kind(found: &Found<'_>, kallsyms: &Kallsyms) -> Result<(), ResolveError> {
@@ -87,7 +85,14 @@ fn check_preimage(
         // Whole pages may follow.
         Length::AtLeast(_) => false,
     };
-    if too_long || preimage.len > FUNCTION_MAX {
+    if preimage.len > PREIMAGE_MAX {
+        return Err(ResolveError::LongPreimage {
+            name: found.name.into(),
+            objname: found.objname.into(),
+            sealed: preimage.len,
+        });
+    }
+    if too_long {
         let (Length::Exact(bytes) | Length::AtLeast(bytes)) = len;
         return Err(ResolveError::PreimageLength {
             name: found.name.into(),

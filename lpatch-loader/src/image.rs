@@ -70,6 +70,20 @@ impl Writer {
         }
     }
 
+    /// Appends strings, each with its NUL.
+    fn strings(&mut self, list: &[&str]) -> Extent {
+        let offset = self.align();
+        let start = self.bytes.len();
+        for text in list {
+            self.bytes.extend_from_slice(text.as_bytes());
+            self.bytes.push(0);
+        }
+        Extent {
+            offset,
+            count: to_u32(self.bytes.len() - start),
+        }
+    }
+
     /// Appends bytes.
     fn section(&mut self, len: u32, fill: u8) -> (Extent, Range<usize>) {
         let offset = self.align();
@@ -191,7 +205,7 @@ pub fn build(linked: &Linked<'_>, bases: &Bases, extra_pages: &[u64]) -> Result<
         text,
         rodata,
         data,
-        strings: out.table(&lists.strings.bytes),
+        strings: out.strings(&lists.strings.list),
         funcs: out.table(&lists.funcs),
         masks: out.table(&lists.masks),
         symbols: out.table(&lists.symbols),

@@ -6,6 +6,7 @@
 //! by address, then modules in the order of their symbol tables (kernel/kallsyms.c, kernel/module/kallsyms.c).
 
 use crate::layout::PAGE;
+use crate::limits::{KALLSYMS_MAX, KALLSYMS_NAME_MAX, MODULES_MAX};
 use crate::meta::VMLINUX;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,9 +24,23 @@ pub enum KallsymsError {
     /// No symbols.
     #[error("kallsyms has no symbols; the kernel needs CONFIG_KALLSYMS")]
     Empty,
-    /// Too long for 32-bit positions.
-    #[error("kallsyms has more than 1 GiB; give a copy of /proc/kallsyms")]
-    TooLong,
+    /// A symbol of vmlinux behind those of modules.
+    #[error("line {0} of kallsyms is of vmlinux, behind lines of modules; give a copy of /proc/kallsyms as it is")]
+    Order(usize),
+    /// Longer than [`KALLSYMS_MAX`].
+    #[error("kallsyms has {0} bytes, more than the limit of {KALLSYMS_MAX}; give a copy of /proc/kallsyms")]
+    TooLong(usize),
+    /// A name longer than [`KALLSYMS_NAME_MAX`].
+    #[error("line {line} of kallsyms has a name of {len} bytes, more than the limit of {KALLSYMS_NAME_MAX}; give a copy of /proc/kallsyms")]
+    LongName {
+        /// The line, from 1.
+        line: usize,
+        /// Bytes.
+        len: usize,
+    },
+    /// More than [`MODULES_MAX`].
+    #[error("kallsyms has more than {MODULES_MAX} changes of module, the limit; give a copy of /proc/kallsyms")]
+    Modules,
 }
 
 /// A line.
@@ -114,8 +129,8 @@ fn is_mapping(name: &str) -> bool {
 impl Kallsyms {
     /// Reads the text of /proc/kallsyms.
     pub fn parse(text: String) -> Result<Self, KallsymsError> {
-        if text.len() > 1 << 30 {
-            return Err(KallsymsError::TooLong);
+        if text.len() > KALLSYMS_MAX {
+            return Err(KallsymsError::TooLong(text.len()));
         }
         let mut lines: Vec<Line> = Vec::with_capacity(text.len() / 40);
         // The first stands for vmlinux, which has no brackets.
@@ -147,6 +162,7 @@ impl Kallsyms {
             }
             any_address |= addr != 0;
             let object = match object {
+                None if objects.len() > 1 => return Err(KallsymsError::Order(number + 1)),
                 None => 0,
                 Some(object) if is_pseudo(object) => continue,
                 Some(object) => {
@@ -157,7 +173,7 @@ impl Kallsyms {
                         let from = start + line.len() - object.len() - 1;
                         objects.push(from..from + object.len());
                     }
-                    u16::try_from(objects.len() - 1).map_err(|_| bad())?
+                    u16::try_from(objects.len() - 1).map_err(|_| KallsymsError::Modules)?
                 }
             };
             // Undefined symbols of a module that is being loaded.
@@ -167,8 +183,11 @@ impl Kallsyms {
             let name_at = start + (name.as_ptr().addr() - line.as_ptr().addr());
             lines.push(Line {
                 addr,
-                name_at: u32::try_from(name_at).map_err(|_| KallsymsError::TooLong)?,
-                name_len: u16::try_from(name.len()).map_err(|_| bad())?,
+                name_at: u32::try_from(name_at).map_err(|_| KallsymsError::TooLong(name_at))?,
+                name_len: u16::try_from(name.len()).map_err(|_| KallsymsError::LongName {
+                    line: number + 1,
+                    len: name.len(),
+                })?,
                 object,
                 letter,
             });

@@ -141,6 +141,18 @@ fn what_is_not_kallsyms_is_refused() {
     }
 }
 
+#[test]
+fn vmlinux_comes_first() {
+    let text = "ffffffff81000000 T a\nffffffffc1000000 t b\t[m]\nffffffff81000010 T c\n";
+    assert_eq!(
+        Kallsyms::parse(text.into()).err(),
+        Some(KallsymsError::Order(3))
+    );
+    // What is in brackets and no module may be anywhere.
+    let text = "ffffffffc0000000 t p\t[bpf]\nffffffff81000000 T a\nffffffffc1000000 t b\t[m]\n";
+    assert_eq!(Kallsyms::parse(text.into()).map(|list| list.len()), Ok(2));
+}
+
 /// A list that `nm` made is not sorted.
 #[test]
 fn unsorted_lists_are_sorted() {

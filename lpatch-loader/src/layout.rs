@@ -7,6 +7,7 @@
 
 use crate::class::Class;
 use crate::elf::{Home, Section};
+use crate::limits::MEMORY_MAX;
 use crate::object::Object;
 use crate::problem::Problems;
 use crate::relocate::Bases;
@@ -15,8 +16,6 @@ use thiserror::Error;
 
 /// What the arena is aligned to, in bytes.
 pub const PAGE: u64 = 4096;
-/// Longest section of a patch with its zeros: 32-bit relocations must reach across it.
-const MEMORY_MAX: u64 = 1 << 30;
 
 /// Why the sections cannot be laid out.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub mod kernel;
 pub mod kmod;
 pub mod ksyms;
 pub mod layout;
+pub mod limits;
 pub mod link;
 pub mod meta;
 mod near;

@@ -9,6 +9,7 @@
 
 use crate::class::Class;
 use crate::elf::{Rela, Section, Symbol};
+use crate::limits::{OBJNAME_MAX, SYMBOL_MAX};
 use crate::object::Object;
 use crate::problem::Problems;
 use lpatch_model::uapi::{State, Wire};
@@ -54,6 +55,26 @@ pub enum MetaError {
         index: usize,
         /// What is wrong.
         what: &'static str,
+    },
+    /// A name that is longer than the kernel's names are.
+    #[error("entry {index} of {section}: a name has more than {max} bytes, the limit of the kernel; see /proc/kallsyms for the name")]
+    LongName {
+        /// The section.
+        section: String,
+        /// Index of the entry.
+        index: usize,
+        /// Longest allowed.
+        max: usize,
+    },
+    /// A position that no symbol has.
+    #[error("entry {index} of {section}: sympos is {sympos}, more than the limit of {}; count the symbols of that name in /proc/kallsyms", u32::MAX)]
+    Sympos {
+        /// The section.
+        section: String,
+        /// Index of the entry.
+        index: usize,
+        /// The position.
+        sympos: u64,
     },
     /// Two entries replace the same function.
     #[error("{name} of {objname} is replaced twice, by entries {first} and {second} of .lpatch.funcs; remove one")]
@@ -201,34 +222,44 @@ impl<'o, 'd> Table<'o, 'd> {
         }
     }
 
-    fn string(&self, index: usize, field: usize) -> Result<Option<&'d str>, MetaError> {
+    /// The string of at most `max` bytes that a pointer field names, `None` if the field is zero.
+    fn string(&self, index: usize, field: usize, max: usize) -> Result<Option<&'d str>, MetaError> {
         match self.pointer(index, field)? {
             None => Ok(None),
-            Some((section, offset)) => match self.object.string_at(section, offset) {
-                Some("") | None => {
-                    Err(self.bad(index, "a name is empty, too long or not a string"))
+            Some((section, offset)) => {
+                let bytes = self.object.string_at(section, offset, max);
+                let bytes = bytes.unwrap_or_default();
+                if bytes.len() > max {
+                    return Err(MetaError::LongName {
+                        section: self.section.name.into(),
+                        index,
+                        max,
+                    });
                 }
-                name => Ok(name),
-            },
+                match std::str::from_utf8(bytes) {
+                    Ok("") | Err(_) => Err(self.bad(index, "a name is empty or not a string")),
+                    Ok(name) => Ok(Some(name)),
+                }
+            }
         }
     }
 
     fn objname(&self, index: usize, field: usize) -> Result<&'d str, MetaError> {
-        let name = self.string(index, field)?.unwrap_or(VMLINUX);
-        if name.len() >= lpatch_model::uapi::NAME_LEN {
-            return Err(self.bad(index, "the object's name is too long"));
-        }
-        Ok(name)
+        Ok(self.string(index, field, OBJNAME_MAX)?.unwrap_or(VMLINUX))
     }
 
     fn name(&self, index: usize, field: usize) -> Result<&'d str, MetaError> {
-        self.string(index, field)?
+        self.string(index, field, SYMBOL_MAX)?
             .ok_or_else(|| self.bad(index, "it has no name"))
     }
 
     fn sympos(&self, index: usize, field: usize) -> Result<Sympos, MetaError> {
         let number = self.number(index, field).unwrap_or(0);
-        let number = u32::try_from(number).map_err(|_| self.bad(index, "sympos is too large"))?;
+        let number = u32::try_from(number).map_err(|_| MetaError::Sympos {
+            section: self.section.name.into(),
+            index,
+            sympos: number,
+        })?;
         Ok((number != 0).then_some(number))
     }
 

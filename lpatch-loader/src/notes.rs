@@ -7,6 +7,7 @@
 //! padded to 4 bytes (System V ABI, "Note Section").
 
 use crate::class::Class;
+use crate::limits::{BUILD_ID_MAX, PATCH_NAME_MAX, VERSION_MAX};
 use crate::object::Object;
 use lpatch_model::uapi::{Mask, Wire};
 use thiserror::Error;
@@ -54,17 +55,26 @@ pub enum NoteError {
     #[error("the patch has no name; add LPATCH_NAME(\"…\")")]
     NoName,
     /// A name that the core would refuse.
-    #[error(
-        "the patch's {key} {value:?} is not allowed: 1 to {max} characters of A-Z a-z 0-9 . _ + -"
-    )]
+    #[error("the patch's {key} {value:?} is not allowed; write it with A-Z a-z 0-9 . _ + -")]
     BadName {
         /// Which string.
         key: &'static str,
         /// Its value.
         value: String,
+    },
+    /// A name that is longer than the core takes.
+    #[error("the patch's {key} has {len} bytes, more than the limit of {max}; shorten it")]
+    LongName {
+        /// Which string.
+        key: &'static str,
+        /// Bytes.
+        len: usize,
         /// Longest allowed.
         max: usize,
     },
+    /// A build-id that no linker makes.
+    #[error("the build-id in the seal has {0} bytes, more than the limit of {BUILD_ID_MAX}; seal the object again")]
+    LongBuildId(usize),
     /// The CRC does not match.
     #[error("the file is damaged: its CRC-32 is {found:#010x}, sealed as {sealed:#010x}; copy it again, or seal it again if you changed it")]
     Crc {
@@ -264,21 +274,22 @@ fn once<T>(slot: &mut Option<T>, value: T, what: &'static str) -> Result<(), Not
 /// Checks a string that the core takes only with [A-Za-z0-9._+-].
 fn check_name(key: &'static str, value: &str, max: usize) -> Result<(), NoteError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._+-".contains(&b);
-    if value.len() <= max && value.bytes().all(allowed) {
+    if value.len() > max {
+        let len = value.len();
+        return Err(NoteError::LongName { key, len, max });
+    }
+    if value.bytes().all(allowed) {
         return Ok(());
     }
     Err(NoteError::BadName {
         key,
-        value: value.chars().take(100).collect(),
-        max,
+        value: value.into(),
     })
 }
 
 impl Notes {
     /// Reads all notes of an object.
     pub fn read(object: &Object<'_>) -> Result<Self, NoteError> {
-        use lpatch_model::uapi::{NAME_LEN, VERSION_LEN};
-
         let mut notes = Self::default();
         let (mut name, mut version, mut description, mut set) = (None, None, None, None);
         let mut cumulative = None;
@@ -313,10 +324,13 @@ impl Notes {
                     note.string("RELEASE")?.to_owned(),
                     "RELEASE",
                 )?,
-                NOTE_BUILD_ID if (1..=64).contains(&note.desc.len()) => {
-                    once(&mut notes.build_id, note.desc.to_vec(), "BUILD_ID")?
+                NOTE_BUILD_ID if note.desc.is_empty() => {
+                    return Err(note.malformed("BUILD_ID", "it is empty"))
                 }
-                NOTE_BUILD_ID => return Err(note.malformed("BUILD_ID", "it has not 1 to 64 bytes")),
+                NOTE_BUILD_ID if note.desc.len() > BUILD_ID_MAX => {
+                    return Err(NoteError::LongBuildId(note.desc.len()))
+                }
+                NOTE_BUILD_ID => once(&mut notes.build_id, note.desc.to_vec(), "BUILD_ID")?,
                 NOTE_PREIMAGE => notes.preimages.push(note.preimage()?),
                 NOTE_CRC if note.desc.len() == 4 => once(
                     &mut notes.crc,
@@ -335,9 +349,9 @@ impl Notes {
         if notes.info.name.is_empty() {
             return Err(NoteError::NoName);
         }
-        check_name("name", &notes.info.name, NAME_LEN - 1)?;
-        check_name("version", &notes.info.version, VERSION_LEN - 1)?;
-        check_name("set", &notes.info.set, NAME_LEN - 1)?;
+        check_name("name", &notes.info.name, PATCH_NAME_MAX)?;
+        check_name("version", &notes.info.version, VERSION_MAX)?;
+        check_name("set", &notes.info.set, PATCH_NAME_MAX)?;
         Ok(notes)
     }
 

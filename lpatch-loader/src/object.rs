@@ -118,14 +118,16 @@ impl<'d> Object<'d> {
         }
     }
 
-    /// The string at an offset in a section, without its NUL.
-    pub fn string_at(&self, section: usize, offset: u64) -> Option<&'d str> {
+    /// The string at an offset in a section, without its NUL: of more than `max` bytes, `max` and one.
+    pub fn string_at(&self, section: usize, offset: u64, max: usize) -> Option<&'d [u8]> {
         let section = self.elf.sections().get(section)?;
         let bytes = section.data.get(usize::try_from(offset).ok()?..)?;
-        // Longer than any symbol name is no name.
-        let bytes = bytes.get(..bytes.len().min(lpatch_model::uapi::SYM_LEN))?;
-        let len = bytes.iter().position(|b| *b == 0)?;
-        std::str::from_utf8(bytes.get(..len)?).ok()
+        // No further: any number of names may share the bytes of one.
+        let bytes = bytes.get(..max.saturating_add(1)).unwrap_or(bytes);
+        match bytes.iter().position(|b| *b == 0) {
+            Some(len) => bytes.get(..len),
+            None => (bytes.len() > max).then_some(bytes),
+        }
     }
 
     /// Where a message says that something is: "function+0x.. (section+0x..)".

@@ -4,6 +4,7 @@
 
 use crate::elf::ElfError;
 use crate::layout::LayoutError;
+use crate::limits::PROBLEMS_MAX;
 use crate::meta::MetaError;
 use crate::notes::NoteError;
 use crate::object::ObjectError;
@@ -13,9 +14,6 @@ use crate::tables::TableError;
 use crate::target::TargetError;
 use std::fmt;
 use thiserror::Error;
-
-/// Problems that are kept; a damaged file may have as many as it has bytes.
-const MAX: usize = 100;
 
 /// One thing that is wrong: what, where, and what to do next. By the step that found it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -76,7 +74,7 @@ pub struct Problems {
 impl Problems {
     /// Adds one.
     pub fn push(&mut self, problem: impl Into<Problem>) {
-        if self.list.len() < MAX {
+        if self.list.len() < PROBLEMS_MAX {
             self.list.push(problem.into());
         } else {
             self.more = true;
@@ -90,7 +88,7 @@ impl Problems {
 
     /// Whether no more are kept: a step that finds more need not go on, as each message takes time.
     pub fn is_full(&self) -> bool {
-        self.list.len() >= MAX
+        self.list.len() >= PROBLEMS_MAX
     }
 
     /// Whether nothing was found.

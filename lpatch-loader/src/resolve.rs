@@ -9,6 +9,7 @@ use crate::dormant::{self, Waiting};
 use crate::elf::Symbol;
 use crate::funcs;
 use crate::kallsyms::{Found, Kallsyms, Length};
+use crate::limits::PREIMAGE_MAX;
 use crate::meta::{Meta, SymEntry, Sympos, VMLINUX};
 use crate::near;
 use crate::notes::Preimage;
@@ -121,6 +122,16 @@ pub enum ResolveError {
         objname: String,
         /// Of the kernel's function.
         found: u64,
+        /// In the seal.
+        sealed: u32,
+    },
+    /// More than [`PREIMAGE_MAX`].
+    #[error("{name} in {objname} has a pre-image of {sealed} bytes, more than the limit of {PREIMAGE_MAX}; replace the callers of {name} instead")]
+    LongPreimage {
+        /// The function.
+        name: String,
+        /// Its object.
+        objname: String,
         /// In the seal.
         sealed: u32,
     },

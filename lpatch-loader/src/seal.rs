@@ -176,7 +176,10 @@ pub fn seal(file: &[u8], stock: &Stock<'_>, force: bool) -> Result<Sealed, Vec<S
     let mut problems = Problems::default();
     let meta = Meta::read(&object, &mut problems);
     // An old seal may be of an older form, and is replaced; what the author wrote must be right.
-    if let Err(error @ (NoteError::NoName | NoteError::BadName { .. })) = Notes::read(&object) {
+    if let Err(
+        error @ (NoteError::NoName | NoteError::BadName { .. } | NoteError::LongName { .. }),
+    ) = Notes::read(&object)
+    {
         problems.push(error);
     }
     problems

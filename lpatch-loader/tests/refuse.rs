@@ -545,7 +545,7 @@ fn notes() {
         (note(1, ".ascii \"version=\\377\""), "UTF-8"),
         (note(2, ".asciz \"7\""), "two RELEASE notes"),
         (note(3, ".byte 1"), "two BUILD_ID notes"),
-        (note(3, ""), "not 1 to 64 bytes"),
+        (note(3, ""), "it is empty"),
         (note(4, ".long 0, 16, 0, 0"), "two PREIMAGE notes"),
         (note(4, ".long 7, 16, 0, 0"), "two PREIMAGE notes"),
         (note(4, ".long 0, 16, 0"), "too short"),
@@ -572,10 +572,10 @@ fn notes() {
             "{words} not in {list:#?}"
         );
     }
-    for name in ["name=a b", "name=a/b", &format!("name={}", "x".repeat(64))] {
+    for name in ["name=a b", "name=a/b"] {
         refused(
             &object(&[("name=good", name)]),
-            &["the patch's name", "1 to 63 characters"],
+            &["the patch's name", "not allowed"],
         );
     }
     assert!(matches!(

@@ -10,28 +10,32 @@ use crate::relocate::{Field, Target};
 use lpatch_model::uapi::{self, Wire};
 use std::collections::HashMap;
 
-/// Strings of the image, each once.
-pub(super) struct Strings {
-    pub(super) bytes: Vec<u8>,
-    known: HashMap<String, u32>,
+/// Strings of the image, each once. They stay where they are until the image is written: symbols of an object can
+/// share the bytes of their names, so that all names are much longer than the object.
+pub(super) struct Strings<'s> {
+    pub(super) list: Vec<&'s str>,
+    /// Bytes of all, with their NULs.
+    pub(super) len: usize,
+    known: HashMap<&'s str, u32>,
 }
 
-impl Strings {
+impl<'s> Strings<'s> {
     fn new() -> Self {
         Self {
-            bytes: vec![0],
-            known: HashMap::from([(String::new(), 0)]),
+            list: vec![""],
+            len: 1,
+            known: HashMap::from([("", 0)]),
         }
     }
 
-    fn add(&mut self, text: &str) -> u32 {
+    fn add(&mut self, text: &'s str) -> u32 {
         if let Some(offset) = self.known.get(text) {
             return *offset;
         }
-        let offset = to_u32(self.bytes.len());
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.push(0);
-        self.known.insert(text.into(), offset);
+        let offset = to_u32(self.len);
+        self.len = self.len.saturating_add(text.len()).saturating_add(1);
+        self.list.push(text);
+        self.known.insert(text, offset);
         offset
     }
 }
@@ -68,9 +72,9 @@ fn length(len: Length, extra_pages: Option<&u64>) -> u32 {
 }
 
 /// The functions with their masks.
-fn funcs(
-    linked: &Linked<'_>,
-    strings: &mut Strings,
+fn funcs<'s>(
+    linked: &'s Linked<'_>,
+    strings: &mut Strings<'s>,
     extra_pages: &[u64],
 ) -> (Vec<uapi::Func>, Vec<uapi::Mask>) {
     let (mut list, mut masks) = (Vec::new(), Vec::new());
@@ -101,7 +105,11 @@ fn funcs(
     (list, masks)
 }
 
-fn colds(linked: &Linked<'_>, strings: &mut Strings, extra_pages: &[u64]) -> Vec<uapi::Cold> {
+fn colds<'s>(
+    linked: &'s Linked<'_>,
+    strings: &mut Strings<'s>,
+    extra_pages: &[u64],
+) -> Vec<uapi::Cold> {
     let extra = extra_pages.get(linked.resolved.funcs.len()..);
     let extra = extra.unwrap_or_default();
     let parts = linked.resolved.colds.iter().enumerate();
@@ -116,7 +124,7 @@ fn colds(linked: &Linked<'_>, strings: &mut Strings, extra_pages: &[u64]) -> Vec
         .collect()
 }
 
-fn callbacks(linked: &Linked<'_>, strings: &mut Strings) -> Vec<uapi::Callback> {
+fn callbacks<'s>(linked: &'s Linked<'_>, strings: &mut Strings<'s>) -> Vec<uapi::Callback> {
     let entries = linked.meta.callbacks.iter();
     entries
         .map(|entry| {
@@ -133,8 +141,8 @@ fn callbacks(linked: &Linked<'_>, strings: &mut Strings) -> Vec<uapi::Callback> 
 }
 
 /// The tables that are made of what was resolved, with the strings of all.
-pub(super) struct Lists {
-    pub(super) strings: Strings,
+pub(super) struct Lists<'s> {
+    pub(super) strings: Strings<'s>,
     pub(super) release: u32,
     pub(super) funcs: Vec<uapi::Func>,
     pub(super) masks: Vec<uapi::Mask>,
@@ -145,8 +153,8 @@ pub(super) struct Lists {
     pub(super) callbacks: Vec<uapi::Callback>,
 }
 
-impl Lists {
-    pub(super) fn new(linked: &Linked<'_>, extra_pages: &[u64]) -> Self {
+impl<'s> Lists<'s> {
+    pub(super) fn new(linked: &'s Linked<'_>, extra_pages: &[u64]) -> Self {
         let mut strings = Strings::new();
         let (funcs, masks) = funcs(linked, &mut strings, extra_pages);
         let colds = colds(linked, &mut strings, extra_pages);
@@ -197,7 +205,7 @@ impl Lists {
             to_usize(layout.text_len),
             to_usize(layout.rodata_len),
             to_usize(layout.data_init_len),
-            self.strings.bytes.len(),
+            self.strings.len,
             bytes(&self.funcs),
             bytes(&self.masks),
             bytes(&self.symbols),
