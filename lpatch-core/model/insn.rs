@@ -152,6 +152,9 @@ pub fn decode(bytes: &[u8]) -> Option<Insn> {
         // 8f is pop with the number 0, else XOP.
         let pop = map == Map::One && opcode == 0x8f && !prefixes.vex;
         (!pop || operand.reg & 7 == 0).then_some(())?;
+        // c7 is mov with the number 0. With 7 and a register it is xbegin, whose immediate leads to code.
+        let mov = map == Map::One && opcode == 0xc7 && !prefixes.vex;
+        (!mov || operand.reg & 7 == 0).then_some(())?;
     }
     let size = match imm {
         Imm::None => 0,

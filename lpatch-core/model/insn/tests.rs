@@ -265,6 +265,8 @@ fn what_is_not_known() {
         "48 66 90",
         // 16 bytes.
         "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90",
+        // xbegin.
+        "c7 f8 00 00 01 00",
         // Of SSE4a, with two immediates.
         "66 0f 78 c1 02 03",
         "f2 0f 78 c1 02 03",
