@@ -162,6 +162,18 @@ fn damaged_copies() {
     }
     let linked = measured(&object_with(&many), &target, "many aligned sections");
     assert!(!linked, "80 MB of padding are more than an image carries");
+    // Names that are the ends of others share their bytes in the file, but not in an image.
+    let mut many = String::from(".section .rodata.x, \"a\"\n");
+    for group in 0..75_u8 {
+        let last = [b'a' + group / 26, b'a' + group % 26].map(char::from);
+        let name = format!("{}{}{}", "n".repeat(509), last[0], last[1]);
+        for start in 0..500 {
+            many += &format!(".type {0}, @object\n{0}:\n", &name[start..]);
+        }
+    }
+    let file = object_with(&many);
+    assert!(file.len() < 1 << 20, "{}", file.len());
+    assert!(measured(&file, &target, "many names"));
     // Each message looks for the function that it is about.
     let mut many = String::from(".text\n");
     for number in 0..60_000 {
