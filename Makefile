@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest oracle oracle-breaks bench stress install patch patch-module kernels shell clean
+.PHONY: help demo check module loader selftest oracle oracle-breaks bench stress fuzz install patch patch-module kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -26,6 +26,7 @@ help:
 	@echo 'make oracle-breaks    the same comparison with a deliberate bug in each step: each has to be found'
 	@echo 'make bench            how long transitions take, beside upstream livepatch in the same guest'
 	@echo 'make stress           transitions while everything happens at once, for STRESS_SECONDS (300)'
+	@echo 'make fuzz             what reads objects, images and kernels, with inputs that libFuzzer makes, for SECONDS (140)'
 	@echo 'make patch SRC=fix.c OUT=fix.lpo'
 	@echo '                      compile a patch object for the target kernel (KDIR=DIR: for your own tree)'
 	@echo 'make patch-module SRC=fix.c OUT=fix.ko'
@@ -70,6 +71,9 @@ bench: module loader
 stress: module loader
 	$(call have,selftests/stress,stress test)
 	@selftests/stress
+
+fuzz:
+	@SECONDS_TOTAL=$(or $(SECONDS),140) lpatch-loader/fuzz/run $(T)
 
 patch:
 	$(call have,qemu/build-patch,way to compile a patch)
