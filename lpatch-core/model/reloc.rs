@@ -61,11 +61,14 @@ pub const PC32: u32 = 2;
 /// R_X86_64_PLT32, the same as compilers write it today.
 pub const PLT32: u32 = 4;
 
+/// PC32, for a linker that makes code of its own.
+pub const DISPLACEMENT: Kind = kind(PC32, "R_X86_64_PC32", 4, true, Range::Signed);
+
 /// Every kind that lpatch knows, sorted by number.
 pub const KINDS: &[Kind] = &[
     kind(0, "R_X86_64_NONE", 0, false, Range::Any),
     kind(1, "R_X86_64_64", 8, false, Range::Any),
-    kind(PC32, "R_X86_64_PC32", 4, true, Range::Signed),
+    DISPLACEMENT,
     kind(PLT32, "R_X86_64_PLT32", 4, true, Range::Signed),
     kind(10, "R_X86_64_32", 4, false, Range::Unsigned),
     kind(11, "R_X86_64_32S", 4, false, Range::Signed),

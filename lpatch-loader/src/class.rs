@@ -34,6 +34,8 @@ pub enum Class {
     Mcount,
     /// Instructions that are replaced on some CPUs; the replacements are code.
     Alternatives,
+    /// Branches that depend on static keys.
+    Jumps,
     /// Instructions that the kernel finishes, LPATCH_SITE_*.
     Sites(u16),
     /// `.lpatch.funcs`.
@@ -77,6 +79,7 @@ const RULES: &[(&str, Class)] = &[
     (".retpoline_sites", Sites(uapi::SITE_RETPOLINE)),
     (".smp_locks", Sites(uapi::SITE_LOCK)),
     (".altinstructions", Class::Alternatives),
+    ("__jump_table", Class::Jumps),
     (".altinstr_replacement", Text),
     (".altinstr_aux", Text),
     (".lpatch.funcs", Class::Funcs),
@@ -97,7 +100,6 @@ const RULES: &[(&str, Class)] = &[
     (".debug_*", Ignored("debug information")),
     (".parainstructions", Refused("this kernel lists paravirt calls in a way that lpatch does not know; it is too old")),
     (".cfi_sites", Refused("FineIBT rewrites both sides of indirect calls, which lpatch cannot do")),
-    ("__jump_table", Refused("static keys are not supported yet; test the condition without static_branch_*()")),
     (".init.*", Refused("__init code and data are freed after boot; a patch has no init")),
     (".exit.*", Refused("__exit code belongs to modules; a patch has no exit")),
     (".initcall*", Refused("a patch has no initcalls")),

@@ -6,6 +6,7 @@
 //! is parsed again with the core's own parser.
 
 use crate::entry;
+use crate::keys;
 use crate::layout::{Layout, LayoutError, Region};
 use crate::link::Linked;
 use crate::problem::Problems;
@@ -150,6 +151,8 @@ fn sections(
     for (region, bytes) in Region::ALL.into_iter().zip(&mut parts) {
         copy(linked, layout, region, bytes);
     }
+    let [text_bytes, ..] = &mut parts;
+    keys::write(&linked.branches, text_bytes);
     let mut problems = Problems::default();
     relocate::apply(
         &linked.object,

@@ -3,18 +3,23 @@
 //! The symbols of the patch itself, which stack traces, perf and /proc/kallsyms show.
 
 use crate::elf::Home;
+use crate::keys::{self, Branch};
 use crate::layout::{Layout, Place, Region};
 use crate::object::Object;
 use crate::problem::Problems;
 use crate::tables::TableError;
 use lpatch_model::uapi;
 use object::elf;
+use std::borrow::Cow;
+
+/// Behind the name of a function: the stubs of its static branches.
+const STUBS: &str = ".static_keys";
 
 /// A symbol of the patch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatchSymbol<'d> {
     /// Its name.
-    pub name: &'d str,
+    pub name: Cow<'d, str>,
     /// Where it is.
     pub place: Place,
     /// Bytes.
@@ -23,10 +28,44 @@ pub struct PatchSymbol<'d> {
     pub letter: u8,
 }
 
+/// The stubs of each function, under its name.
+fn stubs<'d>(list: &[PatchSymbol<'_>], branches: &[Branch]) -> Vec<PatchSymbol<'d>> {
+    let function_at = |offset: u32| {
+        let behind = list.partition_point(|s| {
+            s.place
+                <= Place {
+                    region: Region::Text,
+                    offset,
+                }
+        });
+        let function = behind.checked_sub(1).and_then(|at| list.get(at))?;
+        let within = offset.checked_sub(function.place.offset)?;
+        (within < function.size).then_some(&*function.name)
+    };
+    let runs = keys::runs(branches, function_at).into_iter();
+    runs.map(|(function, offset, size)| {
+        let name = format!("{function}{STUBS}");
+        PatchSymbol {
+            name: match name.len() < uapi::SYM_LEN {
+                true => name.into(),
+                false => STUBS.into(),
+            },
+            place: Place {
+                region: Region::Text,
+                offset,
+            },
+            size,
+            letter: b't',
+        }
+    })
+    .collect()
+}
+
 /// The functions and objects of the patch, by place.
 pub(crate) fn symbols<'d>(
     object: &Object<'d>,
     layout: &Layout,
+    branches: &[Branch],
     problems: &mut Problems,
 ) -> Vec<PatchSymbol<'d>> {
     let mut list = Vec::new();
@@ -56,7 +95,7 @@ pub(crate) fn symbols<'d>(
         // A size that leaves its section is cut: it is for display only.
         let room = section.map_or(0, |s| s.size.saturating_sub(symbol.value));
         list.push(PatchSymbol {
-            name: symbol.name,
+            name: symbol.name.into(),
             place,
             size: u32::try_from(symbol.size.min(room)).unwrap_or(0),
             letter: if local {
@@ -67,5 +106,9 @@ pub(crate) fn symbols<'d>(
         });
     }
     list.sort_by_key(|s| s.place);
+    // Behind all text, and so between text and the rest.
+    let stubs = stubs(&list, branches);
+    let at = list.partition_point(|s| s.place.region == Region::Text);
+    list.splice(at..at, stubs);
     list
 }

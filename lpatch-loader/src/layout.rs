@@ -7,6 +7,7 @@
 
 use crate::class::Class;
 use crate::elf::{Home, Section};
+use crate::keys;
 use crate::limits::MEMORY_MAX;
 use crate::object::Object;
 use crate::problem::Problems;
@@ -82,6 +83,8 @@ pub struct Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     places: Vec<Option<Place>>,
+    /// Text offset of the stubs of static branches, behind all code of the object.
+    pub stubs: u32,
     /// Bytes of text.
     pub text_len: u32,
     /// Bytes of rodata.
@@ -186,6 +189,12 @@ impl Layout {
         };
         for section in text {
             cursor.put(section)?;
+        }
+        let stubs = keys::room(object);
+        if stubs > 0 && cursor.len > 0 {
+            cursor.len = cursor.len.next_multiple_of(u64::from(keys::STUB));
+            layout.stubs = cursor.in_image()?;
+            cursor.len = cursor.len.saturating_add(stubs);
         }
         layout.text_len = cursor.in_image()?;
 

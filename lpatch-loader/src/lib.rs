@@ -3,7 +3,7 @@
 //! The loader of lpatch: links a patch object for a kernel and hands the image to lpatch_core.
 //!
 //! The files are the steps: `file` → `elf`, `class`, `object` → `notes`, `meta` → `layout` → `relocate`,
-//! `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`, which `chardev` is. `link`
+//! `keys`, `tables` → `kallsyms`, `target`, `resolve` → `image` → `device`, which `chardev` is. `link`
 //! and `install` run them, `wait` sees a transition to its end. Input and output
 //! are in `file`, `kernel` and `chardev` only.
 //!
@@ -26,6 +26,7 @@ pub mod image;
 pub mod install;
 pub mod kallsyms;
 pub mod kernel;
+pub mod keys;
 pub mod kmod;
 pub mod ksyms;
 pub mod layout;

@@ -4,6 +4,7 @@
 //! core has given addresses, → image.
 
 use crate::elf::ElfError;
+use crate::keys::{self, Branch};
 use crate::layout::Layout;
 use crate::meta::Meta;
 use crate::notes::{Info, Notes, Preimage};
@@ -43,6 +44,8 @@ pub struct Linked<'d> {
     pub layout: Layout,
     /// What depends on addresses.
     pub fields: Fields,
+    /// Branches that depend on static keys, by place.
+    pub branches: Vec<Branch>,
     /// What the kernel's tables get.
     pub tables: Tables<'d>,
     /// What names mean.
@@ -93,8 +96,10 @@ pub fn link_opened<'d>(opened: Opened<'d>, target: &Target) -> Result<Linked<'d>
 
     let layout = Layout::plan(&object)?;
     let mcount = tables::mcount(&object, &layout, &mut problems);
-    let fields = relocate::collect(&object, &layout, &mcount, &mut problems);
-    let tables = Tables::read(&object, &layout, &fields.nops, &mut problems);
+    let mut fields = relocate::collect(&object, &layout, &mcount, &mut problems);
+    let branches = keys::read(&object, &layout, &mut problems);
+    keys::redirect(&object, &branches, &mut fields, &mut problems);
+    let tables = Tables::read(&object, &layout, &fields.nops, &branches, &mut problems);
     let resolved = resolve::resolve(
         &object,
         &meta,
@@ -113,6 +118,7 @@ pub fn link_opened<'d>(opened: Opened<'d>, target: &Target) -> Result<Linked<'d>
         meta,
         layout,
         fields,
+        branches,
         tables,
         resolved,
     })

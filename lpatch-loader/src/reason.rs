@@ -87,7 +87,7 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
         | Reason::RelocValue
         | Reason::RelocOverlap => {
             let field = linked.fields.list.get(at)?;
-            let symbol = linked.object.elf.symbol_label(field.symbol);
+            let symbol = linked.object.elf.symbol_label(field.origin.symbol);
             let place = field.place;
             let (name, offset) = (place.region.name(), place.offset);
             Some(format!("at {name}+{offset:#x} against {symbol}"))
@@ -97,7 +97,7 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
         Reason::Bug => Some(code(linked, linked.tables.bugs.get(at)?.insn)),
         Reason::Site => Some(code(linked, linked.tables.sites.get(at)?.offset)),
         Reason::Alternative => Some(code(linked, linked.tables.alts.get(at)?.offset)),
-        Reason::Ksym => Some(linked.tables.symbols.get(at)?.name.to_owned()),
+        Reason::Ksym => Some(linked.tables.symbols.get(at)?.name.to_string()),
         Reason::Cold => Some(linked.resolved.colds.get(at)?.name.clone()),
         Reason::CallbackTable => {
             let entry = linked.meta.callbacks.get(at)?;

@@ -92,6 +92,32 @@ pub enum Target {
     Kernel(usize),
 }
 
+impl Target {
+    /// What a symbol of the object stands for, if that can be linked.
+    pub fn of(object: &Object<'_>, layout: &Layout, symbol: usize) -> Option<Self> {
+        let found = object.elf.symbols().get(symbol).filter(|_| symbol != 0)?;
+        match found.home {
+            Home::Undefined => Some(Self::Kernel(symbol)),
+            Home::Section(index) => {
+                let home = object.elf.sections().get(index)?;
+                layout.place(home, found.value).map(Self::Patch)
+            }
+            Home::Absolute | Home::Common => None,
+        }
+    }
+}
+
+/// Where in the object a field comes from, for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Index of the section.
+    pub section: usize,
+    /// In the section.
+    pub offset: u64,
+    /// Index of the symbol.
+    pub symbol: usize,
+}
+
 /// A field that depends on where things are.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -103,10 +129,8 @@ pub struct Field {
     pub target: Target,
     /// A.
     pub addend: i64,
-    /// Index of the symbol in the object, for messages.
-    pub symbol: usize,
-    section: usize,
-    offset: u64,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// What [`collect`] found.
@@ -185,7 +209,7 @@ pub fn collect(
             let same = first.place.region == second.place.region;
             if same && u64::from(second.place.offset) < end && !problems.is_full() {
                 problems.push(RelocError::Overlap {
-                    place: object.place(second.section, second.offset),
+                    place: object.place(second.origin.section, second.origin.offset),
                 });
             }
         }
@@ -195,7 +219,7 @@ pub fn collect(
         if !problems.is_full() {
             if let Some(field) = fields.in_text(*nop, NOP5.len()) {
                 problems.push(RelocError::Overlap {
-                    place: object.place(field.section, field.offset),
+                    place: object.place(field.origin.section, field.origin.offset),
                 });
             }
         }
@@ -289,9 +313,11 @@ impl Collector<'_, '_> {
             kind,
             target,
             addend: rela.addend,
-            symbol: rela.symbol,
-            section: section.index,
-            offset: rela.offset,
+            origin: Origin {
+                section: section.index,
+                offset: rela.offset,
+                symbol: rela.symbol,
+            },
         });
         Ok(())
     }
@@ -350,7 +376,20 @@ impl Collector<'_, '_> {
 }
 
 impl Field {
-    fn size(&self) -> u64 {
+    /// The displacement at the end of an instruction to what is `addend` bytes behind the target.
+    pub(crate) fn displacement(place: Place, target: Target, addend: i64, origin: Origin) -> Self {
+        // Field and instruction end together.
+        const BACK: i64 = 4;
+        Self {
+            place,
+            kind: &reloc::DISPLACEMENT,
+            target,
+            addend: addend.saturating_sub(BACK),
+            origin,
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
         // 0, 4 or 8.
         u64::try_from(self.kind.size).unwrap_or(8)
     }
@@ -375,8 +414,8 @@ pub fn apply(
             Target::Patch(place) => Some(bases.address(place)),
             Target::Kernel(symbol) => address_of(symbol),
         };
-        let place = || object.place(field.section, field.offset);
-        let symbol = || object.elf.symbol_label(field.symbol).to_owned();
+        let place = || object.place(field.origin.section, field.origin.offset);
+        let symbol = || object.elf.symbol_label(field.origin.symbol).to_owned();
         let p = bases.address(field.place);
         let value = match s.map_or(Ok(0), |s| field.kind.value(s, field.addend, p)) {
             Ok(value) => value,

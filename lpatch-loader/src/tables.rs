@@ -8,6 +8,7 @@
 
 use crate::class::Class;
 use crate::elf::{Rela, Section};
+use crate::keys::{self, Branch};
 use crate::ksyms::{self, PatchSymbol};
 use crate::layout::{Layout, Place, Region};
 use crate::object::Object;
@@ -45,6 +46,14 @@ pub enum TableError {
         /// Offset of the field.
         at: usize,
         /// What is wrong.
+        what: &'static str,
+    },
+    /// A static branch cannot be redirected.
+    #[error("{place}: {what}")]
+    Branch {
+        /// Where.
+        place: String,
+        /// What is wrong, and what to do.
         what: &'static str,
     },
     /// No unwind information.
@@ -88,9 +97,9 @@ pub struct Tables<'d> {
 }
 
 /// A table's section with its relocations by offset.
-struct Reader<'r, 'd> {
-    object: &'r Object<'d>,
-    layout: &'r Layout,
+pub(crate) struct Reader<'r, 'd> {
+    pub(crate) object: &'r Object<'d>,
+    pub(crate) layout: &'r Layout,
     section: &'r Section<'d>,
     relas: HashMap<u64, Rela>,
 }
@@ -122,7 +131,7 @@ impl<'r, 'd> Reader<'r, 'd> {
         })
     }
 
-    fn bad(&self, at: usize, what: &'static str) -> TableError {
+    pub(crate) fn bad(&self, at: usize, what: &'static str) -> TableError {
         TableError::Entry {
             section: self.section.name.into(),
             at,
@@ -133,6 +142,11 @@ impl<'r, 'd> Reader<'r, 'd> {
     fn word<T: Wire>(&self, at: usize) -> Result<T, TableError> {
         let bytes = self.section.data.get(at..).unwrap_or_default();
         T::read(bytes).ok_or_else(|| self.bad(at, "is cut off"))
+    }
+
+    /// The relocation of the field at `at`.
+    pub(crate) fn rela(&self, at: usize) -> Option<Rela> {
+        self.relas.get(&u64::try_from(at).ok()?).copied()
     }
 
     /// Where the pointer at `at` leads, or `None` if it is zero.
@@ -160,7 +174,8 @@ impl<'r, 'd> Reader<'r, 'd> {
         }
     }
 
-    fn text(&self, at: usize, kinds: &[u32]) -> Result<u32, TableError> {
+    /// The text offset that the pointer at `at` leads to.
+    pub(crate) fn text(&self, at: usize, kinds: &[u32]) -> Result<u32, TableError> {
         match self.pointer(at, kinds)? {
             Some(Place {
                 region: Region::Text,
@@ -212,11 +227,12 @@ impl<'r, 'd> Reader<'r, 'd> {
     }
 }
 
-const RELATIVE: &[u32] = &[elf::R_X86_64_PC32, elf::R_X86_64_PLT32];
+/// Kinds of 32-bit displacements.
+pub(crate) const RELATIVE: &[u32] = &[elf::R_X86_64_PC32, elf::R_X86_64_PLT32];
 const ABSOLUTE: &[u32] = &[elf::R_X86_64_64];
 
 /// Reads all entries of the sections of one class.
-fn read_all<T>(
+pub(crate) fn read_all<T>(
     object: &Object<'_>,
     layout: &Layout,
     class: Class,
@@ -360,11 +376,12 @@ fn alts(object: &Object<'_>, layout: &Layout, problems: &mut Problems) -> Vec<Al
 }
 
 impl<'d> Tables<'d> {
-    /// Reads all tables. `fentry` has the sorted text offsets that become nops.
+    /// Reads all tables. `fentry` has the sorted text offsets that become nops, `branches` those that get stubs.
     pub fn read(
         object: &Object<'d>,
         layout: &Layout,
         fentry: &[u32],
+        branches: &[Branch],
         problems: &mut Problems,
     ) -> Self {
         let orc_hash = orc_hash(object).unwrap_or_else(|error| {
@@ -389,14 +406,17 @@ impl<'d> Tables<'d> {
             })
         });
         bugs.sort_by_key(|b| b.insn);
+        let mut orcs = orcs(object, layout, problems);
+        // The stubs are behind all other code.
+        orcs.extend(keys::orcs(object, branches, &orcs, problems));
         Self {
             orc_hash,
-            orcs: orcs(object, layout, problems),
+            orcs,
             exs,
             bugs,
             sites: sites(object, layout, fentry, problems),
             alts: alts(object, layout, problems),
-            symbols: ksyms::symbols(object, layout, problems),
+            symbols: ksyms::symbols(object, layout, branches, problems),
         }
     }
 }

@@ -166,7 +166,7 @@ fn hidden_addresses_are_explained() {
 
 #[test]
 fn all_problems_in_one_object() {
-    let more = ".section __jump_table, \"a\"\n.long 1\n.section .init.text, \"ax\"\nnop\n";
+    let more = ".section .parainstructions, \"a\"\n.long 1\n.section .init.text, \"ax\"\nnop\n";
     let bad = file("bad.lpo", &object_with(more));
     let output = lpatch(&["info", &bad]);
     assert_eq!(output.status.code(), Some(2));

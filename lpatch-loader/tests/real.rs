@@ -138,7 +138,7 @@ fn callbacks_are_not_sealed() {
         let sealed = image.sites.iter().filter(|s| s.kind == uapi::SITE_SEAL);
         let sealed: Vec<&str> = sealed
             .filter_map(|site| symbols.iter().find(|s| s.place.offset == site.offset))
-            .map(|symbol| symbol.name)
+            .map(|symbol| &*symbol.name)
             .collect();
         assert_eq!(sealed, ["real_sealed"]);
     });

@@ -111,7 +111,6 @@ fn sections_are_refused_by_name() {
         (".cfi_sites", "FineIBT"),
         ("__kflagstab", "EXPORT_SYMBOL"),
         ("___kflagstab+foo", "EXPORT_SYMBOL"),
-        ("__jump_table", "static keys"),
         (".init.text", "freed after boot"),
         (".init.data", "freed after boot"),
         (".exit.text", "modules"),
@@ -171,7 +170,7 @@ fn sections_whose_flags_contradict_their_name() {
 
 #[test]
 fn all_problems_are_reported_at_once() {
-    let more = ".section __jump_table, \"a\"\n.long 1\n.section .init.text, \"ax\"\nnop\n";
+    let more = ".section .parainstructions, \"a\"\n.long 1\n.section .init.text, \"ax\"\nnop\n";
     let file = object_with(more);
     assert_eq!(problems(&file).len(), 2);
     let more =

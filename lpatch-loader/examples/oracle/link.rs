@@ -137,7 +137,7 @@ impl<'d> Linked<'d> {
         let mut tables = match layout.text_len {
             // It has data only.
             0 => Tables::default(),
-            _ => Tables::read(&object, &layout, &fields.nops, &mut problems),
+            _ => Tables::read(&object, &layout, &fields.nops, &[], &mut problems),
         };
         let mut facts = dump.facts;
         if let Some(bug) = bug {

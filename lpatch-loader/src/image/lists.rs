@@ -172,7 +172,7 @@ impl<'s> Lists<'s> {
         let ksyms = linked.tables.symbols.iter();
         let ksyms = ksyms
             .map(|symbol| uapi::Ksym {
-                name: strings.add(symbol.name),
+                name: strings.add(&symbol.name),
                 offset: symbol.place.offset,
                 size: symbol.size,
                 section: symbol.place.region.code(),

@@ -165,6 +165,7 @@ pub(crate) fn kernel() -> FakeKernel {
         ("fs_read", MODULE, 0x40),
         ("mod_helper", MODULE + 0x40, 0x40),
         ("fs_last", MODULE + 0x80, 0x2f80),
+        ("fs_data", MODULE + 0x3000, 0x1000),
     ] {
         kernel
             .symbols
