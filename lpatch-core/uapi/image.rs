@@ -15,7 +15,7 @@ pub const SEC_DATA: u8 = 2;
 pub const TARGET_SYMBOL: u8 = 3;
 /// `LPATCH_NO_OFFSET`.
 pub const NO_OFFSET: u32 = 0xffff_ffff;
-/// `LPATCH_SITE_RETURN`: 5 bytes: jmp __x86_return_thunk.
+/// `LPATCH_SITE_RETURN`: 5 bytes: jmp __x86_return_thunk; 6 with a cs prefix.
 pub const SITE_RETURN: u16 = 1;
 /// `LPATCH_SITE_SEAL`: 4 bytes: endbr64 of a function whose address is never taken.
 pub const SITE_SEAL: u16 = 2;

@@ -755,7 +755,7 @@ struct lpatch_bug {
 };
 
 /* lpatch_site.kind */
-#define LPATCH_SITE_RETURN	1	/* 5 bytes: jmp __x86_return_thunk */
+#define LPATCH_SITE_RETURN	1	/* 5 bytes: jmp __x86_return_thunk; 6 with a cs prefix */
 #define LPATCH_SITE_SEAL	2	/* 4 bytes: endbr64 of a function whose address is never taken */
 #define LPATCH_SITE_CALL	3	/* 5 bytes: call rel32, for call depth tracking */
 #define LPATCH_SITE_RETPOLINE	4	/* 5 or 6 bytes: a branch to __x86_indirect_thunk_REGISTER */

@@ -115,6 +115,16 @@ fn fentry_calls_become_nops_and_are_no_call_sites() {
     });
 }
 
+/// As clang writes returns.
+#[test]
+fn returns_may_have_a_prefix() {
+    let code = ".text\nfunc other\norc\nsite .return_sites\n.byte 0x2e\njmp __x86_return_thunk\nend other\n";
+    accepted(&object_with(code), |image, _| {
+        let count = image.sites.iter().filter(|s| s.kind == uapi::SITE_RETURN);
+        assert_eq!(count.count(), 7);
+    });
+}
+
 /// Two alternatives of one place, the outer one with more padding; a call through a pointer; a replacement that is empty,
 /// behind all others.
 const ALTERNATIVES: &str = r#"

@@ -34,6 +34,7 @@ const INT3: u8 = 0xcc;
 const CALL: u8 = 0xe8;
 const JMP: u8 = 0xe9;
 const JMP8: u8 = 0xeb;
+const CS: u8 = 0x2e;
 
 /// The places to finish in a text, as an image lists them.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@
 
 use super::super::num::wide;
 use super::returns::UPPER_HALF;
-use super::{displacement, nops, target, CALL, INT3, JMP};
+use super::{displacement, nops, target, CALL, CS, INT3, JMP};
 
 /// Bytes from one `__x86_indirect_thunk_*` to the next, in the order in which instructions number registers.
 pub const THUNK_SIZE: u64 = 32;
@@ -19,7 +19,6 @@ const REGISTERS: u64 = 16;
 /// The stack pointer: nobody branches to what it points to.
 const RSP: u8 = 4;
 
-const CS: u8 = 0x2e;
 const LFENCE: [u8; 3] = [0x0f, 0xae, 0xe8];
 /// Longest branch: cs and a call, or a conditional jump.
 const LONGEST: usize = 6;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Returns, which compilers write as `jmp __x86_return_thunk`.
+//! Returns, which compilers write as `jmp __x86_return_thunk`, clang with a `cs` prefix in front.
 //!
 //! What the kernel makes of them depends on the CPU and on mitigations, and where the new target is depends on a variable
 //! that is not exported. But it has finished lpatch_core too, so examples in there show it. The forms are those of
@@ -8,12 +8,14 @@
 
 use super::super::num::wide;
 use super::super::refusal::{ensure, Refusal};
-use super::{displacement, target, INT3, JMP};
+use super::{displacement, target, CS, INT3, JMP};
 use crate::uapi::Reason;
 
 const LEN: usize = 5;
 /// `ret`, padded with `int3` to the length of the jump that it replaces.
 const RET: [u8; LEN] = [0xc3, INT3, INT3, INT3, INT3];
+/// With the prefix.
+const LONGER: usize = LEN + 1;
 /// The half of a cache line in which ITS lets a branch be; in the lower half it needs a thunk.
 pub(super) const UPPER_HALF: u64 = 0x20;
 
@@ -64,7 +66,8 @@ impl Returns {
     /// Writes the return at the start of `code`, whose address is `at`; `None` if there is no room, or the thunk is out of
     /// reach.
     pub(super) fn finish(&self, code: &mut [u8], at: u64) -> Option<()> {
-        let site: &mut [u8; LEN] = code.first_chunk_mut()?;
+        let len = length(code)?;
+        let (site, rest) = code.get_mut(..len)?.split_first_chunk_mut::<LEN>()?;
         let to = match *self {
             Self::Thunk(to) => Some(to),
             Self::ThunkInLowerHalf(to) if at & UPPER_HALF == 0 => Some(to),
@@ -77,7 +80,17 @@ impl Returns {
             }
             None => RET,
         };
+        rest.fill(INT3);
         Some(())
+    }
+}
+
+/// The length of the return that `code` begins with, as the compiler left it.
+pub fn length(code: &[u8]) -> Option<usize> {
+    match *code {
+        [JMP, ..] => Some(LEN),
+        [CS, JMP, ..] => Some(LONGER),
+        _ => None,
     }
 }
 
@@ -123,7 +136,7 @@ mod tests {
 
     /// The return at this address.
     fn at(returns: Returns, at: u64) -> Option<[u8; 5]> {
-        let mut code = [0x90; 6];
+        let mut code = [JMP, 0, 0, 0, 0, 0x90];
         returns.finish(&mut code, at)?;
         assert_eq!(code[5], 0x90);
         code.first_chunk().copied()
@@ -135,6 +148,25 @@ mod tests {
         for place in [CORE + 3, CORE + 0x20] {
             assert_eq!(at(returns, place), Some(RET));
         }
+    }
+
+    /// As the kernel does it: the prefix goes, and what is left of the instruction traps.
+    #[test]
+    fn with_a_prefix() {
+        for (returns, expected) in [
+            (Returns::Inline, RET),
+            (Returns::Thunk(OTHER), jmp(CORE, OTHER)),
+        ] {
+            let mut code = [CS, JMP, 1, 2, 3, 4, 0x90];
+            assert_eq!(length(&code), Some(6));
+            assert_eq!(returns.finish(&mut code, CORE), Some(()));
+            assert_eq!(code[..5], expected);
+            assert_eq!(code[5..], [INT3, 0x90]);
+        }
+        assert_eq!(length(&[JMP, 0]), Some(5));
+        assert_eq!(length(&[CS, 0xe8]), None);
+        assert_eq!(length(&[0xe8, JMP]), None);
+        assert_eq!(length(&[]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The tables that the core adds to its own, and the instructions that it finishes.
 
 use super::super::fentry::ENDBR64;
-use super::super::finalize::retpolines;
+use super::super::finalize::{retpolines, returns};
 use super::super::num::index;
 use super::super::refusal::{ensure, Refusal};
 use super::super::reloc;
@@ -15,7 +15,6 @@ use crate::uapi::{
 };
 use core::mem::offset_of;
 
-const JMP: u8 = 0xe9;
 pub(super) const CALL: u8 = 0xe8;
 const LOCK: u8 = 0xf0;
 
@@ -131,11 +130,10 @@ impl<K: Kernel> Checker<'_, '_, K> {
         let bytes = self.image.text.get(start..)?;
         match site.kind {
             SITE_RETURN => {
-                let insn: &[u8; 5] = bytes.first_chunk()?;
-                let thunk = self.branches_to(start.checked_add(1)?);
-                let is_return = insn.first() == Some(&JMP)
-                    && thunk.is_some_and(|thunk| thunk == self.kernel.return_thunk());
-                is_return.then_some(insn.len())
+                let len = returns::length(bytes)?;
+                let field = start.checked_add(len)?.checked_sub(4)?;
+                let thunk = self.branches_to(field)?;
+                (thunk == self.kernel.return_thunk()).then_some(len)
             }
             SITE_SEAL => bytes.starts_with(&ENDBR64).then_some(ENDBR64.len()),
             SITE_CALL => {
