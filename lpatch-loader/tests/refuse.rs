@@ -123,7 +123,7 @@ fn sections_are_refused_by_name() {
         (".gnu.linkonce.this_module", "kernel module"),
         ("__tracepoints", "tracepoints"),
         ("__tracepoints_ptrs", "tracepoints"),
-        ("__dyndbg", "pr_debug"),
+        ("__dyndbg_classes", "pr_debug"),
         (".static_call.text", "static calls"),
         (".noinstr.text", "noinstr"),
         (".eh_frame", "unknown section"),
