@@ -13,6 +13,19 @@
 /* For headers that modules include too. */
 #define LPATCH_PATCH_OBJECT
 
+/* Clang in the tree of a kernel that gcc built; what depends on it is as a clang tree has it. */
+#if defined(__clang__) && defined(CONFIG_CC_IS_GCC)
+#undef CONFIG_CC_IS_GCC
+#define CONFIG_CC_IS_CLANG 1
+#undef CONFIG_CC_HAS_NAMED_AS
+#undef CONFIG_USE_X86_SEG_SUPPORT
+/* asm/percpu_types.h was read before this. */
+#undef __percpu_seg_override
+#define __percpu_seg_override
+#undef __percpu_qual
+#define __percpu_qual
+#endif
+
 /* The first: the assembler chooses the size of a jmp, objtool turns it into a nop of that size. */
 #undef CONFIG_HAVE_JUMP_LABEL_HACK
 
