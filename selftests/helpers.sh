@@ -68,6 +68,9 @@ expect_warn() {
     echo "$1" >>"$KTAP_TEST/expect"
 }
 
+# expect_crash REGEX: the same of a crash. The guest is one with --expect-crash.
+expect_crash() { echo "$1" >>"$KTAP_TEST/expect"; }
+
 # leaves_patches: what this test loads stays loaded. It has a guest of its own.
 leaves_patches() { : >"$KTAP_TEST/leaves_patches"; }
 

@@ -131,3 +131,15 @@ test_taint() {
     off cmdline
     is "the taint of the module" "$(cat /sys/module/lpatch_core/taint)" OE
 }
+
+# The new function is in Rust: it allocates, has data of its own, and formats with what the kernel has.
+test_function_in_rust() {
+    need_core
+    before=$(cat /proc/execdomains)
+    load rust
+    is "first read" "$(cat /proc/execdomains)" "lpatch in Rust: read 41, sum 861"
+    is "second read" "$(cat /proc/execdomains)" "lpatch in Rust: read 42, sum 903"
+    like "the symbols" "$(grep lpatch_core /proc/kallsyms)" ' [tT] lpatch_rust_show'
+    off rust
+    is "/proc/execdomains" "$(cat /proc/execdomains)" "$before"
+}
