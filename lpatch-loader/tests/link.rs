@@ -115,6 +115,20 @@ fn fentry_calls_become_nops_and_are_no_call_sites() {
     });
 }
 
+/// The kernel takes descriptors of pr_debug() from modules only, so they stay as they are; names of tracepoints are for the
+/// build of vmlinux.
+#[test]
+fn debug_messages_are_data_and_names_of_tracepoints_nothing() {
+    let more = ".section __dyndbg, \"aw\", @progbits\n.p2align 3\n.type debug, @object\ndebug: .quad message, 7\n\
+                .size debug, 16\n.section __tracepoint_check, \"a\", @progbits\n.asciz \"foo\"\n";
+    accepted(&object_with(more), |image, linked| {
+        let debug = linked.tables.symbols.iter().find(|s| s.name == "debug");
+        let at = usize::try_from(debug.expect("it is there").place.offset).expect("it is small");
+        assert_eq!(image.data[at + 8..at + 16], 7_u64.to_le_bytes());
+        assert!(!image.rodata.windows(3).any(|w| w == b"foo"));
+    });
+}
+
 /// As clang writes returns.
 #[test]
 fn returns_may_have_a_prefix() {
