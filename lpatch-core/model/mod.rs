@@ -12,6 +12,7 @@
 pub mod arena;
 pub mod arrive;
 pub mod cold;
+pub mod compare;
 pub mod doors;
 pub mod extable;
 pub mod fentry;

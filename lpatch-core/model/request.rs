@@ -5,7 +5,8 @@
 use super::num::{index, wide};
 use super::refusal::{ensure, Refusal};
 use crate::uapi::{
-    self, Blockers, Hdr, List, Load, Op, Query, Reason, Reserve, Status, Transition, Wire, NAME_LEN,
+    self, Blockers, Compare, Hdr, List, Load, Op, Query, Reason, Reserve, Status, Transition, Wire,
+    NAME_LEN,
 };
 use core::mem::offset_of;
 
@@ -62,6 +63,13 @@ impl Request for List {
 }
 
 impl Request for Status {
+    fn check(&self) -> Result<(), Refusal> {
+        size::<Self>(&self.hdr)?;
+        name(&self.name, offset_of!(Self, name)).map(drop)
+    }
+}
+
+impl Request for Compare {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
         name(&self.name, offset_of!(Self, name)).map(drop)
@@ -171,6 +179,7 @@ mod tests {
         only_checked::<Op>(true, &op, Op::FIELDS);
         only_checked::<List>(false, &[], List::FIELDS);
         only_checked::<Status>(true, &[("name", Reason::Name)], Status::FIELDS);
+        only_checked::<Compare>(true, &[("name", Reason::Name)], Compare::FIELDS);
         only_checked::<Transition>(false, &[], Transition::FIELDS);
     }
 

@@ -132,6 +132,7 @@ impl MiscDevice for OpenFile {
             uapi::IOC_TRANSITION => call(arg, transition),
             uapi::IOC_WAIT => call(arg, wait),
             uapi::IOC_BLOCKERS => call(arg, blockers),
+            uapi::IOC_COMPARE => call(arg, compare),
             uapi::IOC_LIST => call(arg, list),
             uapi::IOC_STATUS => call(arg, status),
             _ => Err(ENOTTY),
@@ -293,6 +294,16 @@ fn blockers(request: &mut uapi::Blockers) -> Result<(), Refusal> {
     };
     request.count = u32::try_from(all.count).unwrap_or(u32::MAX);
     request.written = request.capacity.min(all.list.len() as u32);
+    write_entries(request.entries, request.capacity, &all.list)
+}
+
+fn compare(request: &mut uapi::Compare) -> Result<(), Refusal> {
+    let shown = request.capacity.min(uapi::DIFFERENCES_MAX) as usize;
+    let all = registry::with(|r| r.compare(&request.name, shown))?;
+    request.count = u32::try_from(all.count).unwrap_or(u32::MAX);
+    request.written = all.list.len() as u32;
+    request.text_len = all.len as u32;
+    request.bytes = all.bytes as u64;
     write_entries(request.entries, request.capacity, &all.list)
 }
 

@@ -14,7 +14,7 @@ use core::ops::Range;
 use kernel::{page::PAGE_SIZE, prelude::*};
 
 /// What an unused byte of text holds.
-const INT3: u8 = 0xcc;
+pub(crate) const INT3: u8 = 0xcc;
 
 /// A run of units that belongs to somebody, with the address of its first byte.
 ///

@@ -19,13 +19,16 @@ use kernel::prelude::*;
 
 mod arrival;
 mod body;
+mod loaded;
 mod sites;
 mod staged;
 
+pub(crate) use loaded::Compared;
 pub(crate) use sites::Site;
 pub(crate) use staged::{Reserved, Staged};
 
 use body::Body;
+use loaded::Loaded;
 use sites::sites;
 
 /// The strings of a patch and its symbols.
@@ -91,6 +94,7 @@ pub(crate) struct Patch {
     cumulative: bool,
     id: u64,
     body: Body,
+    loaded: Loaded,
     names: Strings,
     /// The modules that functions or callbacks are about.
     pub(crate) about: KVec<KVVec<u8>>,
@@ -128,6 +132,7 @@ impl Patch {
             cumulative: title.cumulative,
             id: 0,
             body: Body::Module(home),
+            loaded: Loaded::new(KVVec::new()),
             names: Strings {
                 patch: KVVec::new(),
                 strings: replaced.strings,
@@ -219,6 +224,14 @@ impl Patch {
     /// Its text.
     pub(crate) fn text(&self) -> core::ops::Range<usize> {
         self.body.text()
+    }
+
+    /// How its text differs from what was loaded; the first `limit` differences are described.
+    pub(crate) fn compare(&self, limit: usize) -> Result<Compared, Refusal> {
+        match self.body.runs() {
+            Some(runs) => self.loaded.compare(runs.text.range(), limit),
+            None => Err(uapi::Reason::NoCopy.into()),
+        }
     }
 
     /// The set that it belongs to.

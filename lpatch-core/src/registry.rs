@@ -17,7 +17,7 @@ use crate::{
     kallsyms::Kallsyms,
     memory::Memory,
     model::{finalize, refusal::Refusal},
-    patch::Patch,
+    patch::{Compared, Patch},
     tables::Tables,
     uapi::{self, Reason},
 };
@@ -169,6 +169,15 @@ impl Registry {
             all.push(self.info(patch), GFP_KERNEL)?;
         }
         Ok(all)
+    }
+
+    /// How the text of a patch differs from what was loaded; the first `limit` differences are described.
+    pub(crate) fn compare(
+        &self,
+        name: &[u8; uapi::NAME_LEN],
+        limit: usize,
+    ) -> Result<Compared, Refusal> {
+        self.patches[self.position(name)?].compare(limit)
     }
 
     /// One patch with the functions that it replaces, of which the first `limit` are described.

@@ -70,6 +70,7 @@ enum lpatch_reason {
 	LPATCH_R_ARENA_DATA = 34,
 	LPATCH_R_ARENA_BUGS = 35,
 	LPATCH_R_EMPTY = 36,		/* a patch without text */
+	LPATCH_R_NO_COPY = 37,		/* its text is a kernel module's, of which the core has no copy */
 
 	/* the image */
 	LPATCH_R_IMAGE_MAGIC = 48,
@@ -285,6 +286,8 @@ struct lpatch_op {
  * @bugs: bug table entries
  * @loaded_ns: CLOCK_MONOTONIC when it was loaded
  * @enabled_ns: CLOCK_MONOTONIC when it was last enabled, or 0
+ * @rodata_addr: where its constants are, or 0: it has none, or a kernel module has them
+ * @data_addr: where its data are, or 0 likewise
  */
 struct lpatch_patch_info {
 	__u8 name[LPATCH_NAME_LEN];
@@ -302,6 +305,8 @@ struct lpatch_patch_info {
 	__u32 bugs;
 	__u64 loaded_ns;
 	__u64 enabled_ns;
+	__u64 rodata_addr;
+	__u64 data_addr;
 };
 
 /**
@@ -518,6 +523,50 @@ struct lpatch_blockers {
 	__u32 written;
 };
 
+#define LPATCH_DIFFERENCE_LEN	16
+#define LPATCH_DIFFERENCES_MAX	1024
+
+/**
+ * struct lpatch_difference - bytes of a patch's text that are not those that were loaded
+ * @offset: of the first one, in the text
+ * @len: how many, 1 to LPATCH_DIFFERENCE_LEN; of more in a row there are several entries
+ * @loaded: what was loaded, then zeros
+ * @found: what is in memory, then zeros
+ * @symbol: where that is: "name+0xoffset/0xsize [module]"
+ */
+struct lpatch_difference {
+	__u32 offset;
+	__u32 len;
+	__u8 loaded[LPATCH_DIFFERENCE_LEN];
+	__u8 found[LPATCH_DIFFERENCE_LEN];
+	__u8 symbol[LPATCH_SYM_LEN];
+};
+
+/**
+ * struct lpatch_compare - whether the text of a patch in memory is still what was loaded
+ * @hdr: head
+ * @name: in: its name
+ * @entries: in: user address of an array of struct lpatch_difference
+ * @capacity: in: its length in entries
+ * @count: out: how many differences there are
+ * @written: out: how many of them were written: as many as fit, and LPATCH_DIFFERENCES_MAX at most
+ * @text_len: out: bytes that were compared: the text, and what traps behind it up to the end of its page
+ * @bytes: out: how many of them differ
+ *
+ * What was loaded is the finished text, with the fields that were written when modules came. It tells damage and what others
+ * changed, such as kprobes; it is no defence against who can write to the kernel's memory.
+ */
+struct lpatch_compare {
+	struct lpatch_hdr hdr;
+	__u8 name[LPATCH_NAME_LEN];
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+	__u32 written;
+	__u32 text_len;
+	__u64 bytes;
+};
+
 #define LPATCH_IOC_MAGIC	0xb7
 #define LPATCH_IOC_QUERY	_IOWR(LPATCH_IOC_MAGIC, 0, struct lpatch_query)
 #define LPATCH_IOC_RESERVE	_IOWR(LPATCH_IOC_MAGIC, 1, struct lpatch_reserve)
@@ -532,6 +581,7 @@ struct lpatch_blockers {
 #define LPATCH_IOC_TRANSITION	_IOWR(LPATCH_IOC_MAGIC, 10, struct lpatch_transition)
 #define LPATCH_IOC_WAIT		_IOWR(LPATCH_IOC_MAGIC, 11, struct lpatch_transition)
 #define LPATCH_IOC_BLOCKERS	_IOWR(LPATCH_IOC_MAGIC, 12, struct lpatch_blockers)
+#define LPATCH_IOC_COMPARE	_IOWR(LPATCH_IOC_MAGIC, 13, struct lpatch_compare)
 
 /*
  * The image. A header, then the extents in any order without overlap, each aligned to 8 bytes.

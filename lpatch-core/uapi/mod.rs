@@ -5,9 +5,11 @@
 //! Compiled into the module and into the host crates. A test compares names, offsets, sizes and values
 //! with what a C compiler makes of the header.
 
+mod compare;
 mod image;
 mod transition;
 mod wire;
+pub use compare::*;
 pub use image::*;
 pub use transition::*;
 use wire::wire;
@@ -139,6 +141,8 @@ reasons! {
     ArenaBugs = 35,
     /// `LPATCH_R_EMPTY`: a patch without text.
     Empty = 36,
+    /// `LPATCH_R_NO_COPY`: its text is a kernel module's, of which the core has no copy.
+    NoCopy = 37,
     /// `LPATCH_R_IMAGE_MAGIC`.
     ImageMagic = 48,
     /// `LPATCH_R_IMAGE_HEADER`: header_size or image_size is wrong.
@@ -374,6 +378,10 @@ wire! {
         pub loaded_ns: u64,
         /// CLOCK_MONOTONIC when it was last enabled, or 0
         pub enabled_ns: u64,
+        /// where its constants are, or 0: it has none, or a kernel module has them
+        pub rodata_addr: u64,
+        /// where its data are, or 0 likewise
+        pub data_addr: u64,
     }
 }
 
@@ -480,3 +488,5 @@ pub const IOC_TRANSITION: u32 = iowr::<Transition>(10);
 pub const IOC_WAIT: u32 = iowr::<Transition>(11);
 /// `LPATCH_IOC_BLOCKERS`, with a [`Blockers`].
 pub const IOC_BLOCKERS: u32 = iowr::<Blockers>(12);
+/// `LPATCH_IOC_COMPARE`, with a [`Compare`].
+pub const IOC_COMPARE: u32 = iowr::<Compare>(13);

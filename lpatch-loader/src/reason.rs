@@ -198,6 +198,7 @@ fn explain(
             format!("the image is malformed at {at:#x} ({reason:?}); {OURS}")
         }
         Reason::ImageCrc => format!("the image's CRC-32 is {value:#010x} in the kernel; is the memory of this machine sound? {OURS}"),
+        Reason::NoCopy => "the patch is a kernel module, of whose text lpatch_core has no copy; compare the module's file with /proc/kcore".into(),
         Reason::ImageRelease => "the patch is for another kernel release; build and seal it for this kernel".into(),
         Reason::ImageOrc => "the patch was built with an objtool of another ORC format; build it against this kernel".into(),
         Reason::RelocKind | Reason::RelocSite | Reason::RelocTarget | Reason::RelocRange | Reason::RelocOverlap => {

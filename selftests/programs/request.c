@@ -3,6 +3,7 @@
  * One request to /dev/lpatch and nothing else, where the loader would send others before and after it.
  *
  *	request open | query | list | transition | wait | blockers | last
+ *	request compare NAME
  *	request enable NAME [TIMEOUT_MS] | disable NAME [TIMEOUT_MS] | reverse NAME | force NAME | unload NAME | status NAME
  *	request inside START END	which tasks have an address from START to END on their stacks
  *	request insmod FILE	loads a module; insmod tries a second time if it is refused
@@ -28,6 +29,7 @@ static struct lpatch_patch_info patches[ENTRIES];
 static struct lpatch_func_info funcs[ENTRIES];
 static struct lpatch_blocker tasks[ENTRIES];
 static struct lpatch_range range;
+static struct lpatch_difference differences[ENTRIES];
 
 /* Each begins with a head. */
 static union {
@@ -38,6 +40,7 @@ static union {
 	struct lpatch_status status;
 	struct lpatch_transition transition;
 	struct lpatch_blockers blockers;
+	struct lpatch_compare compare;
 } u;
 
 struct verb {
@@ -56,6 +59,7 @@ static const struct verb verbs[] = {
 	{ "last", LPATCH_IOC_BLOCKERS, sizeof(u.blockers) },
 	{ "inside", LPATCH_IOC_BLOCKERS, sizeof(u.blockers) },
 	{ "status", LPATCH_IOC_STATUS, sizeof(u.status) },
+	{ "compare", LPATCH_IOC_COMPARE, sizeof(u.compare) },
 	{ "enable", LPATCH_IOC_ENABLE, sizeof(u.op) },
 	{ "disable", LPATCH_IOC_DISABLE, sizeof(u.op) },
 	{ "reverse", LPATCH_IOC_REVERSE, sizeof(u.op) },
@@ -96,6 +100,11 @@ static void fill(int argc, char **argv, const struct verb *verb)
 		snprintf((char *)u.status.name, LPATCH_NAME_LEN, "%s", argument(argc, argv, 2));
 		u.status.entries = (uintptr_t)funcs;
 		u.status.capacity = ENTRIES;
+		break;
+	case LPATCH_IOC_COMPARE:
+		snprintf((char *)u.compare.name, LPATCH_NAME_LEN, "%s", argument(argc, argv, 2));
+		u.compare.entries = (uintptr_t)differences;
+		u.compare.capacity = ENTRIES;
 		break;
 	case LPATCH_IOC_ENABLE:
 	case LPATCH_IOC_DISABLE:

@@ -228,7 +228,7 @@ test_questions() {
     start
     load meminfo
     address=$(awk '$3 == "meminfo_proc_show" { print $1 }' /tmp/kallsyms)
-    for question in open query list 'status meminfo' transition wait blockers last "inside $address ${address%??}ff"; do
+    for question in open query list 'status meminfo' 'compare meminfo' transition wait blockers last "inside $address ${address%??}ff"; do
         exhaust "$question" '' "request $question" true
     done
     off meminfo

@@ -38,9 +38,11 @@ impl Patch {
                 let arrived = self.look_for(coming, check)?;
 
                 let mut mapped = Mapped::new(&reserved.runs)?;
+                let loaded = &mut self.loaded;
                 let addr_of = |i: usize| addrs.get(i).copied().flatten();
                 let put = |section: u8, offset: u32, field: &[u8]| {
                     mapped.put(&reserved.runs, section, offset as usize, field);
+                    loaded.put(section, offset as usize, field);
                 };
                 arrive::fields(&image, &reserved.reservation(), addr_of, put)?;
                 mapped.sync();

@@ -51,6 +51,8 @@ impl Body {
                 info.rodata_len = reserved.request.rodata_len;
                 info.data_len = reserved.request.data_len;
                 info.bugs = reserved.request.bugs;
+                info.rodata_addr = reserved.runs.rodata.addr as u64;
+                info.data_addr = reserved.runs.data.addr as u64;
             }
             Self::Module(home) => {
                 info.text_len = home.text.len() as u32;

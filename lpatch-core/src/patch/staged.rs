@@ -5,6 +5,7 @@
 use super::{
     body::Body,
     collect, copy,
+    loaded::Loaded,
     sites::{sites, Site},
     Patch, Strings,
 };
@@ -150,6 +151,7 @@ impl Staged {
                 reserved,
                 image: bytes,
             },
+            loaded: Loaded::new(text),
             names,
             about,
             funcs,

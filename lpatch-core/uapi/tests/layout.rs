@@ -97,6 +97,7 @@ fn structures(c: &mut Comparison) {
         "lpatch_site" Site "lpatch_ksym" Ksym "lpatch_cold" Cold "lpatch_callback" Callback
         "lpatch_state" State "lpatch_alt" Alt "lpatch_transition" Transition
         "lpatch_blocker" Blocker "lpatch_range" Range "lpatch_blockers" Blockers
+        "lpatch_difference" Difference "lpatch_compare" Compare
     }
 }
 
@@ -184,6 +185,9 @@ fn values(c: &mut Comparison) {
     c.value("LPATCH_IOC_TRANSITION", IOC_TRANSITION);
     c.value("LPATCH_IOC_WAIT", IOC_WAIT);
     c.value("LPATCH_IOC_BLOCKERS", IOC_BLOCKERS);
+    c.value("LPATCH_IOC_COMPARE", IOC_COMPARE);
+    c.value("LPATCH_DIFFERENCE_LEN", len(DIFFERENCE_LEN));
+    c.value("LPATCH_DIFFERENCES_MAX", DIFFERENCES_MAX);
     // It is part of each ioctl number.
     c.value("LPATCH_IOC_MAGIC", IOC_QUERY >> 8 & 0xff);
     for &(reason, name) in Reason::ALL {

@@ -19,6 +19,7 @@ union request {
 	struct lpatch_status status;
 	struct lpatch_transition transition;
 	struct lpatch_blockers blockers;
+	struct lpatch_compare compare;
 	unsigned char bytes[512];
 };
 
@@ -37,7 +38,7 @@ struct call {
 #define CALL_OP 3
 #define CALL_WAIT 11
 #define CALL_BLOCKERS 12
-#define CALLS 13
+#define CALLS 14
 extern const struct call calls[CALLS];
 
 /* Exits with status 2: the program could not do its work. */

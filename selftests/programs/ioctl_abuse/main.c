@@ -42,6 +42,8 @@ const struct call calls[CALLS] = {
 	{ "transition", LPATCH_IOC_TRANSITION, sizeof(struct lpatch_transition), 0, 0, 0 },
 	{ "wait", LPATCH_IOC_WAIT, sizeof(struct lpatch_transition), 0, 0, 0 },
 	{ "blockers", LPATCH_IOC_BLOCKERS, sizeof(struct lpatch_blockers), 0, 0, 0 },
+	{ "compare", LPATCH_IOC_COMPARE, sizeof(struct lpatch_compare),
+	  offsetof(struct lpatch_compare, name), 0, 0 },
 };
 
 void die(const char *what)
