@@ -9,7 +9,7 @@ use crate::kallsyms::{Kallsyms, Length};
 use crate::meta::{FuncEntry, Meta, SymEntry, CORE, VMLINUX};
 use crate::problem::Problems;
 use crate::resolve::{KernelSymbol, OldFunc, ResolveError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A module that is not loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +37,19 @@ pub fn modules<'m>(meta: &'m Meta<'_>) -> Vec<&'m str> {
     names
 }
 
-/// Whether the patch waits for a module.
-pub(crate) fn waits(meta: &Meta<'_>, kallsyms: &Kallsyms, objname: &str) -> bool {
-    !kallsyms.has_object(objname) && about(meta).any(|(name, _)| name == objname)
+/// The modules that the patch waits for, to be asked for often.
+pub(crate) struct Waits<'m>(BTreeSet<&'m str>);
+
+impl<'m> Waits<'m> {
+    pub(crate) fn new(meta: &'m Meta<'_>, kallsyms: &Kallsyms) -> Self {
+        let names = modules(meta).into_iter();
+        Self(names.filter(|name| !kallsyms.has_object(name)).collect())
+    }
+
+    /// Whether it waits for this one.
+    pub(crate) fn on(&self, objname: &str) -> bool {
+        self.0.contains(objname)
+    }
 }
 
 /// All that it waits for, by name.
@@ -48,8 +58,9 @@ pub(crate) fn waiting(meta: &Meta<'_>, kallsyms: &Kallsyms) -> Vec<Waiting> {
     for (name, functions) in about(meta) {
         *all.entry(name).or_default() += functions;
     }
+    let waits = Waits::new(meta, kallsyms);
     all.into_iter()
-        .filter(|(name, _)| !kallsyms.has_object(name))
+        .filter(|(name, _)| waits.on(name))
         .map(|(name, functions)| Waiting {
             objname: name.into(),
             functions,
@@ -93,13 +104,9 @@ fn func(index: usize, entry: &FuncEntry<'_>) -> Result<OldFunc, ResolveError> {
 /// The functions that are not there yet, in the order of the image.
 pub(crate) fn funcs(meta: &Meta<'_>, kallsyms: &Kallsyms, problems: &mut Problems) -> Vec<OldFunc> {
     let mut list: Vec<OldFunc> = Vec::new();
-    // Asked once: there may be many functions.
-    let names: Vec<String> = waiting(meta, kallsyms)
-        .into_iter()
-        .map(|waiting| waiting.objname)
-        .collect();
+    let waits = Waits::new(meta, kallsyms);
     for (index, entry) in meta.funcs.iter().enumerate() {
-        if names.iter().any(|name| name == entry.objname) {
+        if waits.on(entry.objname) {
             match func(index, entry) {
                 Ok(func) => list.push(func),
                 Err(error) => problems.push(error),

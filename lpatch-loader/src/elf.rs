@@ -6,6 +6,7 @@
 //! the file and no two sections share bytes, so work and memory are bounded by the file's size.
 
 use crate::limits::{FILE_MAX, NAME_MAX};
+use crate::visit::visit;
 use object::elf::{FileHeader64, Rela64, SectionHeader64};
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::read::{SectionIndex, SymbolIndex};
@@ -372,6 +373,7 @@ impl<'d> Elf<'d> {
             .into_iter()
             .flatten()
             .flat_map(|list| list.iter())
+            .inspect(|_| visit())
             .map(|rela| Rela {
                 offset: rela.r_offset.get(LE),
                 // Out of range on a 32-bit host becomes an index that no table has.

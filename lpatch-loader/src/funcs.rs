@@ -8,9 +8,15 @@ use crate::limits::PREIMAGE_MAX;
 use crate::meta::{FuncEntry, Meta, CORE, VMLINUX};
 use crate::notes::Preimage;
 use crate::problem::Problems;
-use crate::resolve::{Advice, ColdPart, OldFunc, ResolveError, Resolved, Resolver};
+use crate::resolve::{Advice, ColdPart, OldFunc, PreimageState, ResolveError, Resolved, Resolver};
 use crate::target::Target;
 use lpatch_model::{cold, fentry};
+
+/// Why bytes were not compared.
+const UNREADABLE: &str = "its bytes cannot be read";
+const UNSEALED: &str = "the object is not sealed";
+const NOT_FOUND: &str = "the function was not found";
+const WAITS: &str = "its module is not loaded";
 
 /// Why a found symbol cannot be replaced, as far as its name and address tell.
 fn check_kind(found: &Found<'_>, kallsyms: &Kallsyms) -> Result<(), ResolveError> {
@@ -78,71 +84,77 @@ fn check_preimage(
     found: &Found<'_>,
     len: Length,
     preimage: &Preimage,
-    checked: &mut bool,
-) -> Result<(), ResolveError> {
+) -> (PreimageState, Result<(), ResolveError>) {
     let too_long = match len {
         Length::Exact(len) => u64::from(preimage.len) > len,
         // Whole pages may follow.
         Length::AtLeast(_) => false,
     };
     if preimage.len > PREIMAGE_MAX {
-        return Err(ResolveError::LongPreimage {
+        let error = ResolveError::LongPreimage {
             name: found.name.into(),
             objname: found.objname.into(),
             sealed: preimage.len,
-        });
+        };
+        return (PreimageState::Differs, Err(error));
     }
     if too_long {
         let (Length::Exact(bytes) | Length::AtLeast(bytes)) = len;
-        return Err(ResolveError::PreimageLength {
+        let error = ResolveError::PreimageLength {
             name: found.name.into(),
             objname: found.objname.into(),
             found: bytes,
             sealed: preimage.len,
-        });
+        };
+        return (PreimageState::Differs, Err(error));
     }
     match preimage_crc(target, found.addr, preimage) {
-        Some(crc) if crc == preimage.crc => Ok(()),
-        Some(crc) => Err(ResolveError::Preimage {
-            name: found.name.into(),
-            objname: found.objname.into(),
-            found: crc,
-            sealed: preimage.crc,
-        }),
-        None => {
-            *checked = false;
-            Ok(())
+        Some(crc) if crc == preimage.crc => (PreimageState::Matches, Ok(())),
+        Some(crc) => {
+            let error = ResolveError::Preimage {
+                name: found.name.into(),
+                objname: found.objname.into(),
+                found: crc,
+                sealed: preimage.crc,
+            };
+            (PreimageState::Differs, Err(error))
         }
+        None => (PreimageState::Unknown(UNREADABLE), Ok(())),
     }
 }
 
-fn func<'k>(entry: &FuncEntry<'k>, kallsyms: &'k Kallsyms) -> Result<Found<'k>, ResolveError> {
-    let resolver = Resolver { kallsyms };
+fn func<'k>(
+    entry: &FuncEntry<'k>,
+    resolver: &Resolver<'k>,
+    kallsyms: &'k Kallsyms,
+) -> Result<Found<'k>, ResolveError> {
     let found = resolver.in_object(entry.objname, entry.old_name, entry.sympos, &Advice::Func)?;
     check_kind(&found, kallsyms)?;
     Ok(found)
 }
 
-/// Finds the cold parts of the functions, under all of their names. Of several functions of one name in an object, each
-/// part may belong to each, and counts once. `resolved` has the functions that come before.
-fn cold_parts(
-    funcs: &[Found<'_>],
-    kallsyms: &Kallsyms,
+/// Finds the parts and copies of the functions, which are those of their own names, and the cold parts, under all of their names. Of
+/// several functions of one name in an object, each cold part may belong to each, and counts once. `resolved` has the functions
+/// that come before.
+fn parts<'k>(
+    funcs: &[Found<'k>],
+    kallsyms: &'k Kallsyms,
     resolved: &mut Resolved,
     problems: &mut Problems,
-) {
+) -> Vec<Vec<Found<'k>>> {
     let aliases = funcs.iter().map(|func| kallsyms.aliases(func)).enumerate();
     let (indices, names): (Vec<usize>, Vec<Found<'_>>) = aliases
         .flat_map(|(index, aliases)| aliases.into_iter().map(move |alias| (index, alias)))
         .unzip();
     let before = resolved.funcs.len();
     let colds = &mut resolved.colds;
-    let parts = kallsyms.variants(&names);
-    for ((func, name), parts) in indices.into_iter().zip(&names).zip(parts) {
+    let mut own = vec![Vec::new(); funcs.len()];
+    let variants = kallsyms.variants(&names);
+    for ((func, name), parts) in indices.into_iter().zip(&names).zip(variants) {
         let is_cold =
-            |part: &Found<'_>| cold::is_part_of(part.name.as_bytes(), name.name.as_bytes());
-        for part in parts.into_iter().filter(is_cold) {
-            let first = kallsyms.canonical(&part);
+            |part: &&Found<'_>| cold::is_part_of(part.name.as_bytes(), name.name.as_bytes());
+        for part in parts.iter().filter(is_cold) {
+            let first = kallsyms.canonical(part);
             let function = kallsyms.canonical(name);
             if !cold::is_part_of(first.name.as_bytes(), function.name.as_bytes()) {
                 problems.push(ResolveError::ColdName {
@@ -158,9 +170,15 @@ fn cold_parts(
                 len: kallsyms.length(&first).unwrap_or(Length::Exact(0)),
             });
         }
+        if funcs.get(func).is_some_and(|func| func.index == name.index) {
+            if let Some(own) = own.get_mut(func) {
+                *own = parts;
+            }
+        }
     }
     colds.sort_by_key(|part| part.addr);
     colds.dedup_by_key(|part| part.addr);
+    own
 }
 
 /// Finds and checks all functions, collecting what is wrong.
@@ -174,14 +192,21 @@ pub(crate) fn funcs(
     let kallsyms = &target.kallsyms;
     resolved.funcs = dormant::funcs(meta, kallsyms, problems);
     let there = meta.funcs.iter().enumerate();
-    let there = there.filter(|(_, entry)| !dormant::waits(meta, kallsyms, entry.objname));
-    let mut checked = preimages.is_some() && target.memory.is_some();
+    let waits = dormant::Waits::new(meta, kallsyms);
+    let there = there.filter(|(_, entry)| !waits.on(entry.objname));
+    let resolver = Resolver::new(kallsyms);
+    resolved.preimages = (meta.funcs.iter())
+        .map(|entry| match waits.on(entry.objname) {
+            true => PreimageState::Unknown(WAITS),
+            false => PreimageState::Unknown(NOT_FOUND),
+        })
+        .collect();
     let mut list = Vec::new();
     for (index, entry) in there {
         if problems.is_full() {
             break;
         }
-        let found = match func(entry, kallsyms) {
+        let found = match func(entry, &resolver, kallsyms) {
             Ok(found) => found,
             Err(error) => {
                 problems.push(error);
@@ -197,13 +222,17 @@ pub(crate) fn funcs(
             });
             continue;
         };
-        if let Err(error) = check_bytes(target, &found, &first) {
+        let fentry = check_bytes(target, &found, &first);
+        let (state, bytes) = match preimages.and_then(|p| p.get(index)) {
+            Some(preimage) => check_preimage(target, &found, len, preimage),
+            None => (PreimageState::Unknown(UNSEALED), Ok(())),
+        };
+        // A function that cannot be replaced whatever its bytes are is told once.
+        if let Err(error) = fentry.and(bytes) {
             problems.push(error);
-        } else if let Some(preimage) = preimages.and_then(|p| p.get(index)) {
-            let result = check_preimage(target, &found, len, preimage, &mut checked);
-            if let Err(error) = result {
-                problems.push(error);
-            }
+        }
+        if let Some(slot) = resolved.preimages.get_mut(index) {
+            *slot = state;
         }
         list.push((index, found, first, len));
     }
@@ -220,8 +249,7 @@ pub(crate) fn funcs(
         }
     }
     let founds: Vec<Found<'_>> = list.iter().map(|(_, found, ..)| *found).collect();
-    cold_parts(&founds, kallsyms, resolved, problems);
-    let parts = kallsyms.variants(&founds);
+    let parts = parts(&founds, kallsyms, resolved, problems);
     for ((entry, found, first, len), parts) in list.into_iter().zip(parts) {
         resolved.funcs.push(OldFunc {
             entry,
@@ -233,6 +261,12 @@ pub(crate) fn funcs(
             parts: parts.iter().map(|p| p.name.to_owned()).collect(),
         });
     }
-    let any = resolved.funcs.iter().any(|func| func.addr != 0);
-    resolved.preimages_checked = checked && any;
+    let states = &resolved.preimages;
+    let mut there = resolved
+        .funcs
+        .iter()
+        .filter(|func| func.addr != 0)
+        .peekable();
+    resolved.preimages_checked = there.peek().is_some()
+        && there.all(|func| !matches!(states.get(func.entry), Some(PreimageState::Unknown(_))));
 }

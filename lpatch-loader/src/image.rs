@@ -111,9 +111,10 @@ fn copy(linked: &Linked<'_>, layout: &Layout, region: Region, bytes: &mut [u8]) 
             continue;
         };
         if place.region == region {
-            let to = bytes.get_mut(to_usize(place.offset)..);
-            for (to, from) in to.into_iter().flatten().zip(section.data) {
-                *to = *from;
+            let start = to_usize(place.offset);
+            // The layout has room for all of it.
+            if let Some(to) = bytes.get_mut(start..start.saturating_add(section.data.len())) {
+                to.copy_from_slice(section.data);
             }
         }
     }

@@ -8,8 +8,10 @@
 use crate::layout::PAGE;
 use crate::limits::{KALLSYMS_MAX, KALLSYMS_NAME_MAX, MODULES_MAX};
 use crate::meta::VMLINUX;
+use crate::visit::visit;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 use thiserror::Error;
 
 /// Why a kallsyms file cannot be used.
@@ -84,11 +86,17 @@ pub enum Length {
 pub struct Kallsyms {
     text: String,
     lines: Vec<Line>,
+    /// How many of the lines, at the start, are of vmlinux.
+    vmlinux_len: usize,
     objects: Vec<Range<usize>>,
     /// Hash of name to the first line of that hash plus 1; 0: none.
     heads: Vec<u32>,
     /// The next line of the same hash plus 1; 0: none. In ascending order.
     next: Vec<u32>,
+    /// The lines whose names have a dot, in ascending order: what may be a part or a copy of a function.
+    dotted: Vec<u32>,
+    /// The lines of modules by module and address, those of one address in the order of the list; made when first asked for.
+    by_addr: OnceLock<Vec<usize>>,
 }
 
 /// What gcc appends to the names of parts and copies of functions.
@@ -111,7 +119,13 @@ fn hex(digits: &[u8]) -> Option<u64> {
     }
     let mut value = 0;
     for digit in digits {
-        value = value << 4 | u64::from(char::from(*digit).to_digit(16)?);
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            b'A'..=b'F' => digit - b'A' + 10,
+            _ => return None,
+        };
+        value = value << 4 | u64::from(digit);
     }
     Some(value)
 }
@@ -211,6 +225,7 @@ impl Kallsyms {
     fn index(text: String, lines: Vec<Line>, objects: Vec<Range<usize>>) -> Self {
         let mut heads = vec![0; 1 << HASH_BITS];
         let mut next = vec![0; lines.len()];
+        let mut dotted = Vec::new();
         // Backwards, so that each chain is in the order of the list.
         for (index, line) in lines.iter().enumerate().rev() {
             let name = name_of(&text, line);
@@ -220,14 +235,21 @@ impl Kallsyms {
                 u32::try_from(index + 1),
             ) {
                 *link = std::mem::replace(head, number);
+                if name.contains('.') {
+                    dotted.push(number - 1);
+                }
             }
         }
+        dotted.reverse();
         Self {
             text,
+            vmlinux_len: lines.partition_point(|l| l.object == 0),
             lines,
             objects,
             heads,
             next,
+            dotted,
+            by_addr: OnceLock::new(),
         }
     }
 
@@ -270,6 +292,7 @@ impl Kallsyms {
         });
         chain
             .take_while(|number| *number != 0)
+            .inspect(|_| visit())
             .filter_map(|number| self.found(number - 1))
             .filter(move |found| found.name == name)
     }
@@ -287,19 +310,42 @@ impl Kallsyms {
         u16::try_from(at + 1).ok()
     }
 
-    fn of_object(&self, number: u16) -> impl Iterator<Item = (usize, &Line)> {
-        let range = match number {
-            0 => 0..self.vmlinux_len(),
-            _ => self.vmlinux_len()..self.lines.len(),
-        };
-        let lines = self.lines.get(range.clone()).unwrap_or_default();
-        let own = range.zip(lines);
-        own.filter(move |(_, l)| l.object == number)
+    /// Modules follow vmlinux.
+    fn vmlinux_len(&self) -> usize {
+        self.vmlinux_len
     }
 
-    fn vmlinux_len(&self) -> usize {
-        // Modules follow vmlinux.
-        self.lines.partition_point(|l| l.object == 0)
+    /// The lines of modules by module and address.
+    fn by_addr(&self) -> &[usize] {
+        self.by_addr.get_or_init(|| {
+            let mut list: Vec<usize> = (self.vmlinux_len()..self.lines.len()).collect();
+            list.sort_by_key(|index| self.lines.get(*index).map(|l| (l.object, l.addr)));
+            list
+        })
+    }
+
+    /// The lines of the object of the line at `index`, from the first one at its address, in the order of addresses.
+    fn ascending(&self, index: usize) -> impl Iterator<Item = (usize, &Line)> {
+        let (object, addr) = (self.lines.get(index)).map_or((0, 0), |l| (l.object, l.addr));
+        let (vmlinux, modules) = if object == 0 {
+            let end = self.vmlinux_len();
+            let same = |at: &usize| self.lines.get(*at).is_some_and(|l| l.addr == addr);
+            let others = (0..index).rev().take_while(same).count();
+            (index - others..end, &[][..])
+        } else {
+            let list = self.by_addr();
+            let before = |index: &usize| {
+                let line = self.lines.get(*index);
+                line.is_some_and(|l| (l.object, l.addr) < (object, addr))
+            };
+            let start = list.partition_point(before);
+            (0..0, list.get(start..).unwrap_or_default())
+        };
+        vmlinux
+            .chain(modules.iter().copied())
+            .map_while(|index| Some((index, self.lines.get(index)?)))
+            .take_while(move |(_, l)| l.object == object)
+            .inspect(|_| visit())
     }
 
     /// The first symbol at the address of `symbol` in its object: the name that `sprint_symbol()` gives.
@@ -307,15 +353,14 @@ impl Kallsyms {
         let Some(line) = self.lines.get(symbol.index) else {
             return *symbol;
         };
-        let first = if line.object == 0 {
-            let vmlinux = self.lines.get(..self.vmlinux_len()).unwrap_or_default();
-            Some(vmlinux.partition_point(|l| l.addr < line.addr))
-        } else {
-            self.of_object(line.object)
-                .find(|(_, l)| l.addr == line.addr && !is_mapping(name_of(&self.text, l)))
-                .map(|(index, _)| index)
-        };
-        first.and_then(|index| self.found(index)).unwrap_or(*symbol)
+        // In modules, local labels are passed over.
+        let first = self
+            .ascending(symbol.index)
+            .take_while(|(_, l)| l.addr == line.addr)
+            .find(|(_, l)| l.object == 0 || !is_mapping(name_of(&self.text, l)));
+        first
+            .and_then(|(index, _)| self.found(index))
+            .unwrap_or(*symbol)
     }
 
     /// All symbols at the address of `symbol` in its object, itself included, in the order of the list.
@@ -323,8 +368,8 @@ impl Kallsyms {
         let Some(line) = self.lines.get(symbol.index) else {
             return vec![*symbol];
         };
-        let own = self.of_object(line.object);
-        own.filter(|(_, l)| l.addr == line.addr)
+        self.ascending(symbol.index)
+            .take_while(|(_, l)| l.addr == line.addr)
             .filter_map(|(index, _)| self.found(index))
             .collect()
     }
@@ -352,19 +397,15 @@ impl Kallsyms {
     /// find_kallsyms_symbol() for modules).
     pub fn length(&self, symbol: &Found<'_>) -> Option<Length> {
         let line = self.lines.get(symbol.index)?;
-        let vmlinux = self.lines.get(..self.vmlinux_len()).unwrap_or_default();
+        let mut behind = (self.ascending(symbol.index)).filter(|(_, l)| l.addr > line.addr);
         if line.object == 0 {
-            let next = vmlinux.partition_point(|l| l.addr <= line.addr);
             // Behind the last symbol comes nothing that a patch could name; _end is itself a symbol.
-            return vmlinux.get(next).map(|l| Length::Exact(l.addr - line.addr));
+            let (_, next) = behind.next()?;
+            return Some(Length::Exact(next.addr - line.addr));
         }
         // The next symbol counts if it lies in the same memory as this one. A module's text, constants and
         // data are allocated apart; functions are in the text, and only there.
-        let own = self.of_object(line.object);
-        let next = own
-            .filter(|(_, l)| l.addr > line.addr && !is_mapping(name_of(&self.text, l)))
-            .min_by_key(|(_, l)| l.addr);
-        match next {
+        match behind.find(|(_, l)| !is_mapping(name_of(&self.text, l))) {
             Some((_, l)) if l.letter.eq_ignore_ascii_case(&b't') => {
                 Some(Length::Exact(l.addr - line.addr))
             }
@@ -386,7 +427,12 @@ impl Kallsyms {
         let keys = symbols.iter().enumerate();
         let wanted: HashMap<(&str, &str), usize> =
             keys.map(|(at, s)| ((s.objname, s.name), at)).collect();
-        for (index, line) in self.lines.iter().enumerate() {
+        let dotted = (self.dotted.iter()).filter_map(|index| usize::try_from(*index).ok());
+        for index in dotted {
+            visit();
+            let Some(line) = self.lines.get(index) else {
+                continue;
+            };
             // A variant of `foo.isra.0` is `foo.isra.0.cold`, so every dot may be the one.
             let name = name_of(&self.text, line);
             for (dot, _) in name.match_indices('.') {

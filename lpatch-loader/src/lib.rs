@@ -31,6 +31,8 @@ pub mod kmod;
 pub mod ksyms;
 pub mod layout;
 pub mod limits;
+#[cfg(test)]
+mod linear_test;
 pub mod link;
 pub mod meta;
 mod near;
@@ -47,6 +49,7 @@ pub mod symtab;
 pub mod tables;
 pub mod target;
 pub mod unpack;
+mod visit;
 pub mod vmlinux;
 pub mod volatile;
 pub mod wait;

@@ -52,10 +52,28 @@ pub struct Linked<'d> {
     pub resolved: Resolved,
 }
 
-/// Reads an object: its integrity first, since nothing else can be believed without it.
-pub fn open(file: &[u8]) -> Result<Opened<'_>, Problems> {
+/// All that can be found out about an object, whatever is wrong with it.
+#[derive(Debug)]
+pub struct Examined<'d> {
+    /// The object with its meaning, as far as it could be read.
+    pub opened: Opened<'d>,
+    /// Where sections go, unless they cannot.
+    pub layout: Option<Layout>,
+    /// What depends on addresses.
+    pub fields: Fields,
+    /// Branches that depend on static keys, by place.
+    pub branches: Vec<Branch>,
+    /// What the kernel's tables get.
+    pub tables: Tables<'d>,
+    /// What names mean in the kernel that it was examined for.
+    pub resolved: Option<Resolved>,
+    /// All that is wrong.
+    pub problems: Problems,
+}
+
+/// Reads an object, its integrity first, since nothing else can be believed without it; `Err` if it cannot be.
+fn read<'d>(file: &'d [u8], problems: &mut Problems) -> Result<Opened<'d>, Problems> {
     let object = Object::parse(file).map_err(|error: ElfError| Problems::from(error))?;
-    let mut problems = Problems::default();
     let notes = match Notes::read(&object) {
         Ok(notes) => {
             notes.check_crc(file)?;
@@ -66,13 +84,20 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Problems> {
             Notes::default()
         }
     };
-    object.check(&mut problems);
-    let meta = Meta::read(&object, &mut problems);
-    problems.or(Opened {
+    object.check(problems);
+    let meta = Meta::read(&object, problems);
+    Ok(Opened {
         object,
         notes,
         meta,
     })
+}
+
+/// Reads an object.
+pub fn open(file: &[u8]) -> Result<Opened<'_>, Problems> {
+    let mut problems = Problems::default();
+    let opened = read(file, &mut problems)?;
+    problems.or(opened)
 }
 
 /// Links a sealed object for a kernel, collecting everything that is wrong.
@@ -82,46 +107,85 @@ pub fn link<'d>(file: &'d [u8], target: &Target) -> Result<Linked<'d>, Problems>
 
 /// Like [`link`], of an object that was read.
 pub fn link_opened<'d>(opened: Opened<'d>, target: &Target) -> Result<Linked<'d>, Problems> {
-    let Opened {
-        object,
-        notes,
-        meta,
-    } = opened;
-    let seal = notes.seal(&meta.funcs)?;
+    let seal = opened.notes.seal(&opened.meta.funcs)?;
     let mut problems = Problems::default();
     target.check_seal(&seal, &mut problems);
     // For another kernel every name and byte may differ: one error, not a hundred.
     problems.or(())?;
-    let mut problems = Problems::default();
+    steps(opened, Some(target), Problems::default()).linked()
+}
 
-    let layout = Layout::plan(&object)?;
-    let mcount = tables::mcount(&object, &layout, &mut problems);
-    let mut fields = relocate::collect(&object, &layout, &mcount, &mut problems);
-    let branches = keys::read(&object, &layout, &mut problems);
-    keys::redirect(&object, &branches, &mut fields, &mut problems);
-    let tables = Tables::read(&object, &layout, &fields.nops, &branches, &mut problems);
-    let resolved = resolve::resolve(
-        &object,
-        &meta,
-        &fields,
-        target,
-        Some(&seal.preimages),
-        &mut problems,
-    );
-    let release = seal.release.to_owned();
-    let preimages = seal.preimages.into_iter().cloned().collect();
-    problems.or(Linked {
-        info: notes.info.clone(),
-        release,
-        preimages,
-        object,
-        meta,
+/// Goes through all steps that need no addresses, whatever one finds. Without a kernel, no names are looked up, and the object
+/// need not be sealed. `Err` if the file is no object, or damaged.
+pub fn examine<'d>(file: &'d [u8], target: Option<&Target>) -> Result<Examined<'d>, Problems> {
+    let mut problems = Problems::default();
+    let opened = read(file, &mut problems)?;
+    if let Some(target) = target {
+        match opened.notes.seal(&opened.meta.funcs) {
+            Ok(seal) => target.check_seal(&seal, &mut problems),
+            Err(error) => problems.push(error),
+        }
+    }
+    Ok(steps(opened, target, problems))
+}
+
+fn steps<'d>(opened: Opened<'d>, target: Option<&Target>, mut problems: Problems) -> Examined<'d> {
+    let (object, meta) = (&opened.object, &opened.meta);
+    let layout = Layout::collect(object, &mut problems);
+    let (mut fields, mut branches, mut tables) =
+        (Fields::default(), Vec::new(), Tables::default());
+    if let Some(layout) = &layout {
+        let mcount = tables::mcount(object, layout, &mut problems);
+        fields = relocate::collect(object, layout, &mcount, &mut problems);
+        branches = keys::read(object, layout, &mut problems);
+        keys::redirect(object, &branches, &mut fields, &mut problems);
+        tables = Tables::read(object, layout, &fields.nops, &branches, &mut problems);
+    }
+    let seal = opened.notes.seal(&meta.funcs).ok();
+    let preimages = seal.as_ref().map(|seal| seal.preimages.as_slice());
+    let resolved = target
+        .map(|target| resolve::resolve(object, meta, &fields, target, preimages, &mut problems));
+    Examined {
         layout,
         fields,
         branches,
         tables,
         resolved,
-    })
+        problems,
+        opened,
+    }
+}
+
+impl<'d> Examined<'d> {
+    /// What can be loaded, or all that is wrong.
+    pub fn linked(self) -> Result<Linked<'d>, Problems> {
+        let Self {
+            opened,
+            layout,
+            fields,
+            branches,
+            tables,
+            resolved,
+            problems,
+        } = self;
+        problems.or(())?;
+        let seal = opened.notes.seal(&opened.meta.funcs)?;
+        let release = seal.release.to_owned();
+        let preimages = seal.preimages.into_iter().cloned().collect();
+        Ok(Linked {
+            info: opened.notes.info,
+            release,
+            preimages,
+            object: opened.object,
+            meta: opened.meta,
+            // Without problems there is a layout, and it was examined for a kernel.
+            layout: layout.unwrap_or_default(),
+            fields,
+            branches,
+            tables,
+            resolved: resolved.unwrap_or_default(),
+        })
+    }
 }
 
 fn count<T>(list: &[T]) -> u32 {

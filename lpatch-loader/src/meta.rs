@@ -278,18 +278,8 @@ impl<'o, 'd> Table<'o, 'd> {
         if self.object.class(section) != Class::Text {
             return Err(self.bad(index, no_code));
         }
-        let symbol = self
-            .object
-            .elf
-            .symbols()
-            .iter()
-            .find(|s| {
-                s.kind == object::elf::STT_FUNC
-                    && s.home == crate::elf::Home::Section(section)
-                    && s.value == offset
-                    && s.size > 0
-            })
-            .ok_or_else(|| self.bad(index, no_symbol))?;
+        let symbol = self.object.function(section, offset);
+        let symbol = symbol.ok_or_else(|| self.bad(index, no_symbol))?;
         Ok((section, offset, symbol))
     }
 

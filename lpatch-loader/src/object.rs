@@ -3,9 +3,11 @@
 //! A patch object: the ELF view with every section classified.
 
 use crate::class::{classify, Class};
-use crate::elf::{Elf, ElfError, Home, Rela, Section};
+use crate::elf::{Elf, ElfError, Home, Rela, Section, Symbol};
 use crate::problem::Problems;
+use crate::visit::visit;
 use object::elf;
+use std::collections::HashMap;
 use thiserror::Error;
 
 /// Why an object cannot be a patch, whatever kernel it is for.
@@ -40,6 +42,8 @@ pub struct Object<'d> {
     /// Its ELF view.
     pub elf: Elf<'d>,
     classes: Vec<Class>,
+    /// The first function with a length at a place: section and offset to the index of its symbol.
+    functions: HashMap<(usize, u64), usize>,
 }
 
 impl<'d> Object<'d> {
@@ -55,7 +59,28 @@ impl<'d> Object<'d> {
     ) -> Result<Self, ElfError> {
         let elf = Elf::parse(file)?;
         let classes = elf.sections().iter().map(classify).collect();
-        Ok(Self { file, elf, classes })
+        let mut functions = HashMap::new();
+        for (index, symbol) in elf.symbols().iter().enumerate() {
+            visit();
+            if let (Home::Section(section), true) = (
+                symbol.home,
+                symbol.kind == object::elf::STT_FUNC && symbol.size > 0,
+            ) {
+                functions.entry((section, symbol.value)).or_insert(index);
+            }
+        }
+        Ok(Self {
+            file,
+            elf,
+            classes,
+            functions,
+        })
+    }
+
+    /// The function, of those with a length, that begins at an offset in a section.
+    pub fn function(&self, section: usize, offset: u64) -> Option<&Symbol<'d>> {
+        let index = self.functions.get(&(section, offset))?;
+        self.elf.symbols().get(*index)
     }
 
     /// What happens to a section.

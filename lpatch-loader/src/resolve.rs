@@ -6,9 +6,9 @@
 //! function of the same name may be what the author read.
 
 use crate::dormant::{self, Waiting};
-use crate::elf::Symbol;
 use crate::funcs;
 use crate::kallsyms::{Found, Kallsyms, Length};
+use crate::kmod::KmodError;
 use crate::limits::PREIMAGE_MAX;
 use crate::meta::{Meta, SymEntry, Sympos, VMLINUX};
 use crate::near;
@@ -17,14 +17,15 @@ use crate::object::Object;
 use crate::problem::Problems;
 use crate::relocate::{Fields, Target as FieldTarget};
 use crate::target::Target;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::HashMap;
 use thiserror::Error;
 
 /// Candidates that a message lists.
 const LISTED: usize = 8;
 
-/// Problems after which no more symbols are looked up.
-const MISSING_MAX: usize = 20;
+/// Names that are not there for which similar ones are searched for.
+const SEARCHES_MAX: usize = 20;
 
 /// Why a name has no address, or a function cannot be replaced.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -135,6 +136,14 @@ pub enum ResolveError {
         /// In the seal.
         sealed: u32,
     },
+    /// By the file of its module.
+    #[error("module {objname}: {error}")]
+    File {
+        /// The module.
+        objname: String,
+        /// What is wrong.
+        error: KmodError,
+    },
     /// A cold part that the core could not check.
     #[error("{part} belongs to {name} by another name than the kernel prints for it, so that its range cannot be verified; replace the callers of {name} instead")]
     ColdName {
@@ -174,6 +183,17 @@ pub struct KernelSymbol {
     pub addr: u64,
     /// Its position among symbols of that name, 0 if unique.
     pub sympos: u32,
+}
+
+/// What is known of the bytes of a function to replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreimageState {
+    /// They are those that the seal records.
+    Matches,
+    /// They are not, or are fewer.
+    Differs,
+    /// They were not compared; why.
+    Unknown(&'static str),
 }
 
 /// A function to replace, found.
@@ -217,18 +237,31 @@ pub struct Resolved {
     pub colds: Vec<ColdPart>,
     /// Without repetition.
     pub symbols: Vec<KernelSymbol>,
-    /// Index of an undefined symbol of the object to index in `symbols`.
-    pub of: HashMap<usize, usize>,
+    /// For each symbol of the object that fields refer to and that was found, its index in `symbols`.
+    pub of: Vec<Option<usize>>,
     /// Whether the kernel's bytes could be read and were compared, of all functions that are there.
     pub preimages_checked: bool,
+    /// For each entry of `.lpatch.funcs`, what became of the comparison.
+    pub preimages: Vec<PreimageState>,
     /// The modules that are not loaded, by name.
     pub waiting: Vec<Waiting>,
 }
 
 impl Resolved {
+    fn means(&mut self, symbol: usize, index: usize) {
+        if let Some(slot) = self.of.get_mut(symbol) {
+            *slot = Some(index);
+        }
+    }
+
+    /// What an undefined symbol of the object is.
+    pub fn symbol(&self, symbol: usize) -> Option<&KernelSymbol> {
+        self.symbols.get((*self.of.get(symbol)?)?)
+    }
+
     /// The address of an undefined symbol, if it is there.
     pub fn address(&self, symbol: usize) -> Option<u64> {
-        let addr = self.symbols.get(*self.of.get(&symbol)?)?.addr;
+        let addr = self.symbol(symbol)?.addr;
         (addr != 0).then_some(addr)
     }
 }
@@ -258,12 +291,26 @@ pub(crate) enum Advice {
 }
 
 pub(crate) struct Resolver<'r> {
-    pub(crate) kallsyms: &'r Kallsyms,
+    kallsyms: &'r Kallsyms,
+    searches: Cell<usize>,
 }
 
 impl<'r> Resolver<'r> {
+    pub(crate) fn new(kallsyms: &'r Kallsyms) -> Self {
+        Self {
+            kallsyms,
+            searches: Cell::new(SEARCHES_MAX),
+        }
+    }
+
     fn missing(&self, name: &str, place: &str) -> ResolveError {
-        let near = near::near(self.kallsyms, name);
+        // Similar names are searched for in the whole kernel: not for each of very many.
+        let left = self.searches.get();
+        self.searches.set(left.saturating_sub(1));
+        let near = match left {
+            0 => Vec::new(),
+            _ => near::near(self.kallsyms, name),
+        };
         ResolveError::Missing {
             name: name.into(),
             place: place.into(),
@@ -366,26 +413,29 @@ fn symbols(
     resolved: &mut Resolved,
     problems: &mut Problems,
 ) {
-    let resolver = Resolver { kallsyms };
+    let resolver = Resolver::new(kallsyms);
     let hints = hints(meta, problems);
     // In the order of the object, each once.
-    let used: BTreeMap<usize, &Symbol<'_>> = fields
-        .list
-        .iter()
-        .filter_map(|field| match field.target {
-            FieldTarget::Kernel(index) => Some((index, object.elf.symbols().get(index)?)),
-            FieldTarget::Patch(_) => None,
-        })
-        .collect();
-    let mut known: HashMap<(u64, String), usize> = HashMap::new();
-    for (index, symbol) in used {
-        // Similar names are searched for in the whole kernel: not for each of very many.
-        if problems.len() >= MISSING_MAX {
+    let mut is_used = vec![false; object.elf.symbols().len()];
+    for field in &fields.list {
+        if let FieldTarget::Kernel(index) = field.target {
+            if let Some(used) = is_used.get_mut(index) {
+                *used = true;
+            }
+        }
+    }
+    let used = object.elf.symbols().iter().zip(is_used).enumerate();
+    let used = used.filter(|(_, (_, is_used))| *is_used);
+    resolved.of = vec![None; object.elf.symbols().len()];
+    let waits = dormant::Waits::new(meta, kallsyms);
+    let mut known: HashMap<usize, usize> = HashMap::new();
+    for (index, (symbol, _)) in used {
+        if problems.is_full() {
             break;
         }
         let hint = hints.get(symbol.name);
-        if let Some(hint) = hint.filter(|hint| dormant::waits(meta, kallsyms, hint.objname)) {
-            resolved.of.insert(index, resolved.symbols.len());
+        if let Some(hint) = hint.filter(|hint| waits.on(hint.objname)) {
+            resolved.means(index, resolved.symbols.len());
             resolved.symbols.push(dormant::symbol(hint));
             continue;
         }
@@ -397,8 +447,7 @@ fn symbols(
             Err(error) => problems.push(error),
             Ok(found) => {
                 let first = kallsyms.canonical(&found);
-                let key = (first.addr, first.objname.to_owned());
-                let at = *known.entry(key).or_insert_with(|| {
+                let at = *known.entry(first.index).or_insert_with(|| {
                     resolved.symbols.push(KernelSymbol {
                         name: first.name.into(),
                         objname: first.objname.into(),
@@ -407,7 +456,7 @@ fn symbols(
                     });
                     resolved.symbols.len() - 1
                 });
-                resolved.of.insert(index, at);
+                resolved.means(index, at);
             }
         }
     }

@@ -15,7 +15,8 @@ use crate::object::Object;
 use crate::problem::Problems;
 use lpatch_model::uapi::{self, Alt, Bug, Ex, Orc, Site, Wire};
 use object::elf;
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::HashSet;
 use thiserror::Error;
 
 const ORC_LEN: usize = 6;
@@ -101,7 +102,9 @@ pub(crate) struct Reader<'r, 'd> {
     pub(crate) object: &'r Object<'d>,
     pub(crate) layout: &'r Layout,
     section: &'r Section<'d>,
-    relas: HashMap<u64, Rela>,
+    relas: Vec<Rela>,
+    /// Where the next one is, if they are asked for in their order, as they are.
+    next: Cell<usize>,
 }
 
 impl<'r, 'd> Reader<'r, 'd> {
@@ -119,16 +122,32 @@ impl<'r, 'd> Reader<'r, 'd> {
             });
         }
         let relas = object.elf.relas(section.index);
-        let relas = relas
-            .filter(|r| r.kind != elf::R_X86_64_NONE)
-            .map(|r| (r.offset, r))
-            .collect();
+        let mut relas: Vec<Rela> = relas.filter(|r| r.kind != elf::R_X86_64_NONE).collect();
+        relas.sort_by_key(|r| r.offset);
         Ok(Self {
             object,
             layout,
             section,
             relas,
+            next: Cell::new(0),
         })
+    }
+
+    /// The relocation of the field at an offset; of several, the last one.
+    fn field(&self, offset: u64) -> Option<&Rela> {
+        let is_last = |at: usize| {
+            let here = self.relas.get(at).is_some_and(|r| r.offset == offset);
+            here && self.relas.get(at + 1).is_none_or(|r| r.offset != offset)
+        };
+        let mut at = self.next.get();
+        if !is_last(at) {
+            at = self
+                .relas
+                .partition_point(|r| r.offset <= offset)
+                .checked_sub(1)?;
+        }
+        self.next.set(at + 1);
+        self.relas.get(at).filter(|r| r.offset == offset)
     }
 
     pub(crate) fn bad(&self, at: usize, what: &'static str) -> TableError {
@@ -146,13 +165,13 @@ impl<'r, 'd> Reader<'r, 'd> {
 
     /// The relocation of the field at `at`.
     pub(crate) fn rela(&self, at: usize) -> Option<Rela> {
-        self.relas.get(&u64::try_from(at).ok()?).copied()
+        self.field(u64::try_from(at).ok()?).copied()
     }
 
     /// Where the pointer at `at` leads, or `None` if it is zero.
     fn pointer(&self, at: usize, kinds: &[u32]) -> Result<Option<Place>, TableError> {
         let key = u64::try_from(at).map_err(|_| self.bad(at, "is out of range"))?;
-        let Some(rela) = self.relas.get(&key) else {
+        let Some(rela) = self.field(key) else {
             return match self.word::<u32>(at)? {
                 0 => Ok(None),
                 _ => Err(self.bad(at, "has a pointer without a relocation")),

@@ -44,7 +44,7 @@ fn reloc(field: &Field, linked: &Linked<'_>) -> uapi::Reloc {
     let (target_kind, target) = match field.target {
         Target::Patch(place) => (place.region.code(), place.offset),
         Target::Kernel(symbol) => {
-            let at = linked.resolved.of.get(&symbol).copied();
+            let at = linked.resolved.of.get(symbol).copied().flatten();
             (uapi::TARGET_SYMBOL, at.map_or(u32::MAX, to_u32))
         }
     };

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod fake;
+pub(crate) mod large;
 pub(crate) mod script;
 
 use lpatch_loader::kallsyms::Kallsyms;
