@@ -2,11 +2,11 @@
 
 //! `/dev/lpatch`, the real device. The only file that calls ioctl.
 
-use crate::device::{name_field, Ask, Blocking, Device, DeviceError, Refused, PATH};
+use crate::device::{name_field, Ask, Blocking, Comparison, Device, DeviceError, Refused, PATH};
 use crate::kernel;
 use lpatch_model::uapi::{
-    self, Blocker, Blockers, FuncInfo, Hdr, List, Load, Op, PatchInfo, Query, Reserve, Status,
-    Transition, Wire,
+    self, Blocker, Blockers, Compare, Difference, FuncInfo, Hdr, List, Load, Op, PatchInfo, Query,
+    Reserve, Status, Transition, Wire,
 };
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,6 +16,9 @@ use std::os::fd::AsRawFd;
 const ENTRIES_MAX: u32 = 1 << 20;
 /// Blockers that are asked for first; there are seldom more.
 const BLOCKERS_FIRST: u32 = 32;
+/// The same of differences.
+const DIFFERENCES_FIRST: u32 = 16;
+
 /// The device of the running kernel.
 #[derive(Debug)]
 pub struct Core {
@@ -36,7 +39,7 @@ macro_rules! requests {
         }
     )*};
 }
-requests!(Query, Reserve, Load, Op, List, Status, Transition, Blockers);
+requests!(Query, Reserve, Load, Op, List, Status, Transition, Blockers, Compare);
 
 /// The address of what a request points to.
 fn address<T>(data: &[T]) -> u64 {
@@ -82,7 +85,7 @@ impl Core {
         };
         // SAFETY: the file is open. The core reads and writes `size` bytes at the pointer, which is the size
         // of the struct that the exclusive reference covers, and memory that the struct names: `load`, `list`,
-        // `status` and `blockers` pass buffers that outlive the call, with their lengths. All of these are
+        // `status`, `blockers` and `compare` pass buffers that outlive the call, with their lengths. All of these are
         // plain integers, for which any bytes are a value.
         let ret = unsafe {
             libc::ioctl(
@@ -268,6 +271,35 @@ impl Device for Core {
             }
             capacity = count.saturating_add(count / 4).min(uapi::BLOCKERS_MAX);
         }
+    }
+
+    fn compare(&mut self, name: &str) -> Result<Comparison, DeviceError> {
+        let mut capacity = DIFFERENCES_FIRST;
+        loop {
+            let mut list = vec![Difference::default(); usize::try_from(capacity).unwrap_or(0)];
+            let mut request = Compare {
+                name: name_field(name)?,
+                entries: address_mut(&mut list),
+                capacity,
+                ..Compare::default()
+            };
+            self.call("compare", uapi::IOC_COMPARE, &mut request)?;
+            let count = request.count;
+            if count <= capacity || capacity > DIFFERENCES_FIRST {
+                list.truncate(usize::try_from(request.written).unwrap_or(0));
+                return Ok(Comparison {
+                    list,
+                    count,
+                    bytes: request.bytes,
+                    text_len: request.text_len,
+                });
+            }
+            capacity = count.min(uapi::DIFFERENCES_MAX);
+        }
+    }
+
+    fn kprobes(&mut self) -> String {
+        kernel::kprobes().unwrap_or_default()
     }
 
     fn enabled_functions(&mut self) -> String {

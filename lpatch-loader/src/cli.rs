@@ -12,8 +12,8 @@ use std::time::Duration;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    not complete: the transition timed out or was reversed, a task may still be in code of the patch, or tasks
-       would block (load --dry-run)
+  1    not complete: the transition timed out or was reversed, a task may still be in code of the patch, tasks
+       would block (load --dry-run), or the text of a patch was changed in memory (diff-mem)
   2    bad input: arguments, the patch object, or a kernel that it is not for
   3    refused by the kernel, or lpatch_core is not loaded
   70   a bug in lpatch
@@ -78,9 +78,18 @@ pub(crate) enum Command {
     List,
     /// Show one patch, or the state of lpatch_core with the transition under way or the last one.
     Status(Status),
-    /// Describe a patch object: its name, its seal, its functions, its sections.
-    Info(File),
-    /// Do everything that load does except for the requests to lpatch_core, and report all problems at once.
+    /// Tell whether the text of a loaded patch is still what was loaded; for each byte that is not, where it is.
+    DiffMem(Name),
+    /// Write the linked patch as an ELF file with symbols, for objdump, gdb and perf.
+    Link(Link),
+    /// Describe a patch object, and report everything that would be refused.
+    ///
+    /// Its name, its seal, its functions, what becomes of its sections, its relocations, what it adds. No kernel is needed; if
+    /// the files of one are named, names and bytes are looked up there.
+    Info(Info),
+    /// Do everything that load does except for the requests to lpatch_core, describe, and report all problems at once.
+    ///
+    /// For the running kernel, or for another one from its files.
     Verify(Verify),
     /// Record in a patch object which kernel it is for, and what the functions that it replaces look like there.
     ///
@@ -180,11 +189,34 @@ pub(crate) struct Status {
     pub(crate) blockers: bool,
 }
 
+/// Another kernel than the running one.
+#[derive(Debug, Args)]
+pub(crate) struct Kernel {
+    /// Another kernel: a copy of its /proc/kallsyms.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kallsyms: Option<PathBuf>,
+    /// Another kernel: its vmlinux or bzImage. If it is stripped, --kallsyms has the symbols; its build-id is enough.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vmlinux: Option<PathBuf>,
+    /// Another kernel: a directory that has its modules, however deep. Functions of modules that its symbols lack are looked up there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules: Option<PathBuf>,
+    /// Its release, as `uname -r` prints it, if its vmlinux does not tell.
+    #[arg(long)]
+    pub(crate) release: Option<String>,
+    /// Its build-id in hex, if its vmlinux does not tell.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) build_id: Option<String>,
+}
+
 /// Arguments of `info`.
 #[derive(Debug, Args)]
-pub(crate) struct File {
+pub(crate) struct Info {
     /// Patch object.
     pub(crate) file: PathBuf,
+    /// Look names and bytes up there too.
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
 }
 
 /// Arguments of `verify`.
@@ -192,15 +224,39 @@ pub(crate) struct File {
 pub(crate) struct Verify {
     /// Patch object (.lpo), sealed.
     pub(crate) file: PathBuf,
-    /// Verify against another kernel: a copy of its /proc/kallsyms.
-    #[arg(long, value_name = "FILE", requires_all = ["release", "build_id"])]
-    pub(crate) kallsyms: Option<PathBuf>,
-    /// Its release, as `uname -r` prints it.
-    #[arg(long, requires = "kallsyms")]
-    pub(crate) release: Option<String>,
-    /// Its build-id in hex.
-    #[arg(long, value_name = "HEX", requires = "kallsyms")]
-    pub(crate) build_id: Option<String>,
+    /// Verify against this one.
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
+}
+
+/// An address in hex.
+fn address(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let addr = u64::from_str_radix(digits, 16).map_err(|_| "not an address in hex".to_owned())?;
+    if addr % 4096 == 0 {
+        Ok(addr)
+    } else {
+        Err("not the address of a page (a multiple of 0x1000)".into())
+    }
+}
+
+/// Arguments of `link`.
+#[derive(Debug, Args)]
+pub(crate) struct Link {
+    /// Patch object (.lpo), sealed.
+    pub(crate) file: PathBuf,
+    /// Address of the text; constants and data follow, each behind a page that is left free.
+    #[arg(long, value_name = "ADDR", value_parser = address, required_unless_present = "as_loaded")]
+    pub(crate) base: Option<u64>,
+    /// Link for where the core has loaded the patch of this name.
+    #[arg(long, value_name = "NAME", value_parser = patch_name, conflicts_with = "base")]
+    pub(crate) as_loaded: Option<String>,
+    /// Where to write it; by default, the name of the patch object with .elf for what is behind its last dot.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Link for this one.
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
 }
 
 /// Arguments of `seal`.

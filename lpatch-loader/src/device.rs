@@ -4,7 +4,7 @@
 
 use lpatch_model::request;
 use lpatch_model::uapi::{
-    self, Blocker, FuncInfo, PatchInfo, Query, Range, Reason, Reserve, Transition,
+    self, Blocker, Difference, FuncInfo, PatchInfo, Query, Range, Reason, Reserve, Transition,
 };
 use std::io;
 use thiserror::Error;
@@ -106,6 +106,19 @@ pub struct Blocking {
     pub count: u32,
 }
 
+/// How the text of a patch in memory differs from what was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Those that were told; of very many, some.
+    pub list: Vec<Difference>,
+    /// How many there are.
+    pub count: u32,
+    /// How many bytes differ.
+    pub bytes: u64,
+    /// How many were compared.
+    pub text_len: u32,
+}
+
 /// What lpatch_core can be asked for. Dropping it releases what it reserved.
 pub trait Device {
     /// What the core is and has.
@@ -134,6 +147,10 @@ pub trait Device {
     fn wait(&mut self, id: u64, wait_ms: u32) -> Result<Transition, DeviceError>;
     /// The tasks that a transition waits for.
     fn blockers(&mut self, ask: Ask<'_>) -> Result<Blocking, DeviceError>;
+    /// How the text of a patch differs from what was loaded.
+    fn compare(&mut self, name: &str) -> Result<Comparison, DeviceError>;
+    /// The kernel's list of kprobes, or nothing where it cannot be read.
+    fn kprobes(&mut self) -> String;
     /// Ftrace's list of the functions that have users, or nothing where it cannot be read.
     fn enabled_functions(&mut self) -> String;
     /// CLOCK_MONOTONIC in ns, for the times in replies.

@@ -43,7 +43,17 @@ pub(crate) enum Failure {
         /// All that is wrong with it.
         problems: Problems,
     },
-    /// The object, or a file of the target kernel, cannot be used to seal.
+    /// The same, with what could be found out.
+    #[error("{failure}")]
+    Described {
+        /// For people.
+        text: String,
+        /// For programs: an object.
+        json: Value,
+        /// Why it cannot be linked.
+        failure: Box<Failure>,
+    },
+    /// The object, or a file of a kernel, cannot be used.
     #[error("{path}: {why}")]
     Seal {
         /// The file.
@@ -166,6 +176,7 @@ impl Failure {
             Self::File { .. } | Self::Problems { .. } | Self::Seal { .. } | Self::Argument(_) => {
                 INPUT
             }
+            Self::Described { failure, .. } => failure.exit_code(),
             Self::Target(error) => target_code(error),
             Self::Device(error)
             | Self::Named { error, .. }
@@ -190,6 +201,13 @@ impl Failure {
 
     /// The failure for programs.
     pub(crate) fn json(&self) -> Value {
+        if let Self::Described { json, failure, .. } = self {
+            let (mut all, error) = (json.clone(), failure.json());
+            if let (Value::Object(to), Value::Object(from)) = (&mut all, error) {
+                to.extend(from);
+            }
+            return all;
+        }
         let mut object = json!({
             "kind": self.kind(),
             "exit_code": self.exit_code(),

@@ -7,6 +7,8 @@
 //! and `install` run them, `wait` sees a transition to its end. Input and output
 //! are in `file`, `kernel` and `chardev` only.
 //!
+//! `offline` is a kernel of which there are only files. `elf_image` writes what was linked as an ELF file.
+//!
 //! Sealing is another way: `unpack` → `vmlinux`, `symtab`, `kmod`, all with `volatile` → `preimage` → `seal` →
 //! `append`.
 
@@ -19,6 +21,7 @@ pub mod class;
 pub mod device;
 pub mod dormant;
 pub mod elf;
+pub mod elf_image;
 pub mod entry;
 pub mod file;
 mod funcs;
@@ -28,6 +31,7 @@ pub mod kallsyms;
 pub mod kernel;
 pub mod keys;
 pub mod kmod;
+pub mod kprobes;
 pub mod ksyms;
 pub mod layout;
 pub mod limits;
@@ -35,9 +39,11 @@ pub mod limits;
 mod linear_test;
 pub mod link;
 pub mod meta;
+pub mod module_files;
 mod near;
 pub mod notes;
 pub mod object;
+pub mod offline;
 pub mod owner;
 pub mod preimage;
 pub mod problem;

@@ -107,7 +107,13 @@ impl Output {
         match (result, self.json) {
             (Ok(report), false) if report.text.is_empty() => Ok(()),
             (Ok(report), false) => writeln!(out, "{}", report.text),
-            (Err(failure), false) => writeln!(err, "lpatch: {failure}"),
+            (Err(failure), false) => {
+                if let Failure::Described { text, .. } = &failure {
+                    writeln!(out, "{text}")?;
+                    out.flush()?;
+                }
+                writeln!(err, "lpatch: {failure}")
+            }
             (result, true) => {
                 let mut object = match result {
                     Ok(report) => report.json,

@@ -90,6 +90,7 @@ fn verify_against_another_kernel() {
     // A kernel is all three, or the running one.
     let part = lpatch(&["verify", &object, "--kallsyms", &symbols]);
     assert_eq!(part.status.code(), Some(2));
+    assert!(text(&part.stderr).contains("--build-id"));
 }
 
 #[test]
@@ -180,6 +181,244 @@ fn all_problems_in_one_object() {
     let problems = value["error"]["problems"].as_array().expect("it is a list");
     assert_eq!(problems.len(), 2);
     assert_eq!(problems[0]["step"], "object");
+}
+
+/// Everything that is wrong with an object and with the kernel that it is verified for, and what is right all the same.
+#[test]
+fn verify_tells_all_problems_and_describes() {
+    let more = "
+        .section __jump_table, \"a\"
+        .long 1
+        .text
+        call nowhere_to_be_found
+        call another_one
+        .reloc 2, R_X86_64_GOTPCREL, counter
+    ";
+    let bad = file("all.lpo", &object_with(more));
+    let symbols = file("all.kallsyms", kallsyms_text().as_bytes());
+    let args = [
+        "verify",
+        &bad,
+        "--kallsyms",
+        &symbols,
+        "--release",
+        RELEASE,
+        "--build-id",
+        "0a",
+    ];
+    let output = lpatch(&args);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = text(&output.stderr);
+    for word in [
+        "5 problems",
+        "this is build 0a",
+        "section __jump_table is refused: ",
+        "unknown relocation kind 9",
+        "nowhere_to_be_found: no such symbol",
+        "another_one: no such symbol",
+    ] {
+        assert!(stderr.contains(word), "{word} is not in {stderr}");
+    }
+    let stdout = text(&output.stdout);
+    for words in [
+        &[
+            "cmdline_proc_show",
+            "vmlinux",
+            "new_show",
+            "unknown: its bytes cannot be read",
+        ][..],
+        &["seq_printf", "vmlinux", "0xffffffff81000100"],
+        &["nowhere_to_be_found", "-", "not found"],
+        &["__jump_table", "4", "refused: "],
+        &[".text", "loaded as text, at text+0x0"],
+        &["kind 9, refused", "1"],
+        &["zeros", "5000"],
+        &["unwind entries (ORC)"],
+        &["WARN and BUG entries", "2"],
+        &["exception table entries", "1"],
+    ] {
+        let has = |line: &str| words.iter().all(|word| line.contains(word));
+        assert!(stdout.lines().any(has), "{words:?} is not in {stdout}");
+    }
+    let (code, value) = json(&args);
+    assert_eq!(code, Some(2));
+    assert_eq!(value["good"], false);
+    assert_eq!(value["error"]["problems"].as_array().map(Vec::len), Some(5));
+    assert_eq!(value["tables"]["bugs"], 2);
+    let has = |list: &str, key: &str, value_of: Value| {
+        let list = value[list].as_array().expect("it is a list");
+        list.iter().any(|one| one[key] == value_of)
+    };
+    assert!(has("symbol_list", "state", "missing".into()));
+    assert!(has("symbol_list", "addr", 0xffff_ffff_8100_0100_u64.into()));
+    assert!(has("sections", "fate", "refused".into()));
+    assert!(has("sections", "fate", "dropped".into()));
+    assert!(has("relocation_kinds", "name", Value::Null));
+    assert!(has("variables", "name", "zeros".into()));
+    assert!(has("functions", "preimage", "unknown".into()));
+}
+
+/// A vmlinux with the code at its addresses, a symbol table if `symbols`, or all but the notes stripped.
+fn vmlinux(name: &str, what: &[&str]) -> String {
+    let crc_kept = |addr: u64, len: usize| -> String {
+        let bytes = code(addr, len);
+        bytes
+            .iter()
+            .map(|byte| format!("{byte},"))
+            .collect::<String>()
+            + "0x90"
+    };
+    let source = format!(
+        ".globl _text, cmdline_proc_show
+        .text
+        _text: .fill 0x1000, 1, 0x90
+        cmdline_proc_show: .byte {}
+        .section .rodata, \"a\"
+        .asciz \"Linux version %s (%s)\"
+        .asciz \"Linux version {RELEASE} (somebody@somewhere)\"
+        .section .notes, \"a\", @note
+        .long 4, 4, 3
+        .asciz \"GNU\"
+        .byte 1, 2, 3, 4\n",
+        crc_kept(TEXT + 0x1000, 32)
+    );
+    let object = file(&format!("{name}.o"), &assemble(&source));
+    let linked = file(name, &[]);
+    let run = |command: &mut Command| {
+        let output = command.output().expect("binutils are on the host");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    // A kernel may run elsewhere than where it was linked.
+    run(Command::new("ld").args([
+        "-Ttext=0xffffffff82000000",
+        "-e",
+        "0",
+        "--build-id=none",
+        "-o",
+        &linked,
+        &object,
+    ]));
+    run(Command::new("objcopy").args(what).arg(&linked));
+    linked
+}
+
+#[test]
+fn verify_against_a_vmlinux() {
+    let good = file("offline.lpo", &object(&[]));
+    let symbols = file("offline.kallsyms", kallsyms_text().as_bytes());
+    // With its code: what is there is compared, also when it ran at another address.
+    let whole = vmlinux("offline.vmlinux", &["-S"]);
+    let (code, value) = json(&["verify", &good, "--vmlinux", &whole, "--kallsyms", &symbols]);
+    assert_eq!(code, Some(0), "{value}");
+    assert_eq!(value["release"], RELEASE);
+    let state = |value: &Value, name: &str| -> String {
+        let list = value["functions"].as_array().expect("it is a list");
+        let one = list
+            .iter()
+            .find(|one| one["name"] == name)
+            .expect("it is there");
+        one["preimage"].as_str().expect("it is a word").into()
+    };
+    assert_eq!(state(&value, "cmdline_proc_show"), "matches");
+    assert_eq!(state(&value, "fs_read"), "unknown");
+
+    // Only its build-id is left.
+    let bare = vmlinux("bare.vmlinux", &["--only-section=.notes"]);
+    let (code, value) = json(&["verify", &good, "--vmlinux", &bare, "--kallsyms", &symbols]);
+    assert_eq!(code, Some(0), "{value}");
+    assert_eq!(state(&value, "cmdline_proc_show"), "unknown");
+    let without = lpatch(&["verify", &good, "--vmlinux", &bare]);
+    assert_eq!(without.status.code(), Some(2));
+    assert!(text(&without.stderr).contains("no symbol table; give --kallsyms"));
+
+    // Other bytes than those that were sealed.
+    let other = object(&[("@show_crc@", "0x12345678")]);
+    let other = file("other.lpo", &other);
+    let (code, value) = json(&["info", &other, "--vmlinux", &whole, "--kallsyms", &symbols]);
+    assert_eq!(code, Some(2));
+    assert_eq!(state(&value, "cmdline_proc_show"), "differs");
+    let message = value["error"]["message"].as_str().expect("it is a string");
+    assert!(
+        message.contains("cmdline_proc_show") && message.contains("CRC-32"),
+        "{message}"
+    );
+
+    // Its own symbols, of a developer's build. The modules of the patch are not in there.
+    let symtab = vmlinux("symtab.vmlinux", &["--add-section=.unused=/dev/null"]);
+    let (code, value) = json(&["info", &good, "--vmlinux", &symtab]);
+    assert_eq!(code, Some(2), "seq_printf is not in it");
+    assert_eq!(state(&value, "cmdline_proc_show"), "matches");
+}
+
+/// What objdump shows of a linked patch: its functions by name, and whom they call.
+#[test]
+fn link_writes_what_objdump_can_show() {
+    let good = file("linked.lpo", &object(&[]));
+    let symbols = file("linked.kallsyms", kallsyms_text().as_bytes());
+    let elf = file("linked.elf", &[]);
+    let args = [
+        "link",
+        &good,
+        "--base",
+        "0xffffffffc0800000",
+        "-o",
+        &elf,
+        "--kallsyms",
+        &symbols,
+        "--release",
+        RELEASE,
+        "--build-id",
+        "01020304",
+    ];
+    let (code, value) = json(&args);
+    assert_eq!(code, Some(0), "{value}");
+    assert_eq!(value["text_addr"], 0xffff_ffff_c080_0000_u64);
+    let objdump = |args: &[&str]| {
+        let output = Command::new("objdump").args(args).arg(&elf).output();
+        let output = output.expect("binutils are on the host");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    };
+    let shown = objdump(&["-d"]);
+    for word in [
+        "ffffffffc0800000 <new_show>:",
+        "<new_show.cold>:",
+        "<helper>",
+        "<seq_printf>",
+        "<mod_helper>",
+        "<__x86_return_thunk>",
+    ] {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+    let listed = objdump(&["-t"]);
+    let line = |name: &str| {
+        let mut lines = listed.lines();
+        let found = lines.find(|line| line.ends_with(&format!(" {name}")));
+        found
+            .unwrap_or_else(|| panic!("{name} is not in {listed}"))
+            .to_owned()
+    };
+    assert!(
+        line("new_show").contains("g     F .text"),
+        "{}",
+        line("new_show")
+    );
+    assert!(line("zeros").contains("O .bss") && line("zeros").contains("1388"));
+    assert!(line("seq_printf").contains("*ABS*"));
+    // Everything is where it says: readelf has nothing to complain about.
+    let read = Command::new("readelf")
+        .args(["-aW", &elf])
+        .output()
+        .expect("it is there");
+    assert_eq!(text(&read.stderr), "");
+    // A base is a page, and is needed.
+    for wrong in [&["link", &good][..], &["link", &good, "--base", "0x1001"]] {
+        assert_eq!(lpatch(wrong).status.code(), Some(2));
+    }
 }
 
 #[test]
@@ -343,8 +582,8 @@ fn the_man_page_covers_every_command() {
         assert!(man.contains(word), "{word} is not in {man}");
     }
     for command in [
-        "load", "enable", "disable", "reverse", "force", "unload", "list", "status", "info",
-        "verify",
+        "load", "enable", "disable", "reverse", "force", "unload", "list", "status", "diff-mem",
+        "link", "info", "verify",
     ] {
         assert!(
             man.contains(&format!(".SS {command}\n")),

@@ -9,9 +9,13 @@ use lpatch_loader::append::{with_section, AppendError};
 use lpatch_loader::elf::Elf;
 use lpatch_loader::kallsyms::Kallsyms;
 use lpatch_loader::kmod::{Kmod, KmodError};
+use lpatch_loader::link::examine;
+use lpatch_loader::module_files;
 use lpatch_loader::notes::{self, Notes};
 use lpatch_loader::object::Object;
+use lpatch_loader::resolve::PreimageState;
 use lpatch_loader::seal::{seal, SealError, Stock};
+use lpatch_loader::target::Target;
 use lpatch_loader::vmlinux::{Vmlinux, VmlinuxError};
 use object::elf::{
     ET_EXEC, ET_REL, R_X86_64_64, R_X86_64_PC32, SHF_ALLOC, SHF_EXECINSTR, SHT_NOTE, SHT_PROGBITS,
@@ -398,4 +402,52 @@ fn a_section_is_added_behind_all_others() {
     ));
     // The CRC helper that the loader uses agrees with the seal about where its field is.
     assert_ne!(notes::crc(&out, at), notes::crc(&out, at + 4));
+}
+
+/// A module that is not loaded can be looked at in its file.
+#[test]
+fn functions_of_modules_are_compared_with_their_files() {
+    // The first function gets a name of its own.
+    let mut file = module();
+    let name = file.windows(5).position(|bytes| bytes == b"same\0");
+    file[name.unwrap()..][..4].copy_from_slice(b"lone");
+    let image = kernel(true);
+    let sealed = seal(&patch(Some("mod"), "lone"), &stock(&image, &file), false);
+    let sealed = sealed.unwrap().file;
+    let target = Target {
+        release: "9.9.9-test".into(),
+        build_id: Some(b"buildid!".to_vec()),
+        kallsyms: kallsyms(0),
+        memory: None,
+        traceable: None,
+    };
+    let look = |modules: &[&[u8]]| {
+        let mut examined = examine(&sealed, Some(&target)).unwrap();
+        let before = examined.problems.len();
+        let parsed = modules
+            .iter()
+            .map(|file| ("mod".to_owned(), Kmod::new(file).unwrap()));
+        module_files::check(&mut examined, &parsed.collect());
+        let more: Vec<_> = examined.problems.iter().skip(before).collect();
+        let more: Vec<String> = more.iter().map(ToString::to_string).collect();
+        (examined.resolved.unwrap().preimages[0], more.join("\n"))
+    };
+    assert!(matches!(look(&[]), (PreimageState::Unknown(_), more) if more.is_empty()));
+    assert_eq!(look(&[&file]), (PreimageState::Matches, String::new()));
+
+    let mut other = file.clone();
+    let text = other
+        .windows(4)
+        .position(|bytes| bytes == [0xf3, 0x0f, 0x1e, 0xfa]);
+    other[text.unwrap() + 9] ^= 1;
+    let (state, more) = look(&[&other]);
+    assert_eq!(state, PreimageState::Differs);
+    assert!(more.contains("lone in mod is not the function"), "{more}");
+
+    let (state, more) = look(&[&module()]);
+    assert!(matches!(state, PreimageState::Unknown(_)));
+    assert!(
+        more.contains("module mod: the module has no symbol lone"),
+        "{more}"
+    );
 }

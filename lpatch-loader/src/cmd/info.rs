@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `info`: what a patch object says about itself, sealed or not, without a kernel.
+//! `info`: what a patch object is, sealed or not; without a kernel, or for one from files.
 
-use super::{map, meta, problems};
+use super::{explain, kernel, map, meta, problems};
+use crate::cli;
 use crate::failure::Failure;
 use crate::output::{table, Report};
-use lpatch_loader::class::Class;
+use crate::system::System;
 use lpatch_loader::dormant;
 use lpatch_loader::elf::Home;
-use lpatch_loader::link::{self, Opened};
+use lpatch_loader::link::{self, Examined, Opened};
 use lpatch_loader::target::hex;
-use serde_json::json;
-use std::path::Path;
+use serde_json::{json, Map, Value};
 
 /// Undefined symbols of the object, sorted.
 fn undefined<'d>(opened: &Opened<'d>) -> Vec<&'d str> {
@@ -24,7 +24,7 @@ fn undefined<'d>(opened: &Opened<'d>) -> Vec<&'d str> {
     names
 }
 
-/// The modules that the patch is about. There is no kernel here to ask whether they are loaded.
+/// The modules that the patch is about. They may come and go.
 fn may_come(modules: &[&str]) -> String {
     match modules {
         [] => String::new(),
@@ -32,54 +32,13 @@ fn may_come(modules: &[&str]) -> String {
     }
 }
 
-fn func_rows(opened: &Opened<'_>) -> Vec<Vec<String>> {
-    let heading = ["FUNCTION", "OBJECT", "SYMPOS", "REPLACED BY", "BYTES"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(opened.meta.funcs.iter().map(|f| {
-        vec![
-            f.old_name.into(),
-            f.objname.into(),
-            f.sympos.map_or_else(|| "-".into(), |p| p.to_string()),
-            f.new_name.into(),
-            f.len.to_string(),
-        ]
-    }));
-    rows
-}
-
-fn section_rows(opened: &Opened<'_>) -> Vec<Vec<String>> {
-    let heading = ["SECTION", "BYTES", "USE"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    for (section, class) in opened.object.classified() {
-        let used = match class {
-            Class::Ignored(why) if section.is_alloc() => format!("left out: {why}"),
-            Class::Ignored(_) => continue,
-            Class::Refused(why) => format!("refused: {why}"),
-            Class::Text => "text".into(),
-            Class::Rodata => "rodata".into(),
-            Class::Data => "data".into(),
-            Class::Bss => "data, zeros".into(),
-            Class::Notes | Class::Funcs | Class::Syms | Class::Callbacks | Class::States => {
-                "about the patch".into()
-            }
-            _ => "table".into(),
-        };
-        if section.size > 0 {
-            rows.push(vec![section.name.into(), section.size.to_string(), used]);
-        }
-    }
-    rows
-}
-
-/// Describes the object.
-pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
-    let file = map(path)?;
-    let opened = link::open(&file).map_err(problems(path))?;
+/// What it says about itself.
+fn head(examined: &Examined<'_>) -> (String, Map<String, Value>) {
+    let opened = &examined.opened;
     let notes = &opened.notes;
     let info = &notes.info;
     let seal = notes.seal(&opened.meta.funcs);
-    let undefined = undefined(&opened);
-
+    let modules = dormant::modules(&opened.meta);
     let mut rows = vec![
         vec!["name".to_owned(), info.name.clone()],
         vec!["version".into(), info.version.clone()],
@@ -94,46 +53,39 @@ pub(crate) fn run(path: &Path) -> Result<Report, Failure> {
         }
         Err(error) => rows.push(vec!["sealed".into(), format!("no: {error}")]),
     }
-    let modules = dormant::modules(&opened.meta);
     rows.push(vec!["modules".into(), may_come(&modules)]);
-    rows.push(vec!["refers to".into(), undefined.join(" ")]);
     rows.retain(|row| row.iter().all(|cell| !cell.is_empty()));
+    let json = json!({
+        "name": info.name,
+        "version": info.version,
+        "description": info.description,
+        "fixes": info.fixes,
+        "set": info.set,
+        "cumulative": info.cumulative,
+        "sealed": seal.is_ok(),
+        "release": notes.release,
+        "build_id": notes.build_id.as_deref().map(hex),
+        "modules": modules,
+        "undefined": undefined(opened),
+    });
+    match json {
+        Value::Object(keys) => (table(&rows), keys),
+        _ => (table(&rows), Map::new()),
+    }
+}
 
-    let funcs: Vec<_> = opened
-        .meta
-        .funcs
-        .iter()
-        .map(|f| {
-            json!({
-                "name": f.old_name,
-                "objname": f.objname,
-                "sympos": f.sympos.unwrap_or(0),
-                "new_name": f.new_name,
-                "new_len": f.len,
-            })
-        })
-        .collect();
-    let mut text = vec![table(&rows), table(&func_rows(&opened))];
-    text.extend(meta::tables(&opened.meta));
-    text.push(table(&section_rows(&opened)));
-    Ok(Report {
-        code: 0,
-        text: text.join("\n\n"),
-        json: json!({
-            "name": info.name,
-            "version": info.version,
-            "description": info.description,
-            "fixes": info.fixes,
-            "set": info.set,
-            "cumulative": info.cumulative,
-            "sealed": seal.is_ok(),
-            "release": notes.release,
-            "build_id": notes.build_id.as_deref().map(hex),
-            "functions": funcs,
-            "callbacks": meta::callbacks(&opened.meta),
-            "states": meta::states(&opened.meta),
-            "modules": modules,
-            "undefined": undefined,
-        }),
-    })
+/// Describes the object.
+pub(crate) fn run(args: &cli::Info, system: &mut dyn System) -> Result<Report, Failure> {
+    let path = &args.file;
+    let file = map(path)?;
+    let mut examined = link::examine(&file, None).map_err(problems(path))?;
+    if kernel::is_named(&args.kernel) {
+        let target = kernel::target(&args.kernel, &examined.opened.notes, system)?;
+        examined = kernel::examine(&args.kernel, path, &file, &target)?;
+    }
+    let (head, mut keys) = head(&examined);
+    let (parts, more) = explain::explain(&examined);
+    keys.extend(more);
+    let text: Vec<String> = [head].into_iter().chain(parts).collect();
+    explain::report(path, examined.problems, text.join("\n\n"), keys.into())
 }

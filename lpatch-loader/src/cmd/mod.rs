@@ -3,9 +3,13 @@
 //! The subcommands, one file each or a few that share a request.
 
 mod blockers;
+mod diff_mem;
 mod dry_run;
+mod explain;
 mod generate;
 mod info;
+mod kernel;
+mod link;
 mod list;
 mod load;
 mod meta;
@@ -53,7 +57,9 @@ pub(crate) fn run(
         Command::Unload(args) => op::unload(system, &args.name),
         Command::List => list::run(system.core()?.as_mut()),
         Command::Status(args) => status::run(args, system.core()?.as_mut()),
-        Command::Info(args) => info::run(&args.file),
+        Command::DiffMem(args) => diff_mem::run(&args.name, system),
+        Command::Link(args) => link::run(args, system, output),
+        Command::Info(args) => info::run(args, system),
         Command::Verify(args) => verify::run(args, system, output),
         Command::Seal(args) => seal::run(args, output),
         Command::Man => generate::man(),

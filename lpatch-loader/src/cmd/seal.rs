@@ -123,6 +123,31 @@ fn find_modules(directory: &Path, names: &[String]) -> Result<BTreeMap<String, P
     Ok(found)
 }
 
+/// Files of modules by name, unpacked.
+pub(super) type ModuleFiles = BTreeMap<String, (PathBuf, Vec<u8>)>;
+
+/// Reads the files of modules in a directory, however deep.
+pub(super) fn read_modules(directory: &Path, names: &[String]) -> Result<ModuleFiles, Failure> {
+    let mut files = BTreeMap::new();
+    if names.is_empty() {
+        return Ok(files);
+    }
+    for (name, path) in find_modules(directory, names)? {
+        let bytes = unpack(read(&path)?).map_err(|error| failure(&path, error))?;
+        files.insert(name, (path, bytes));
+    }
+    Ok(files)
+}
+
+/// What is in them.
+pub(super) fn parse_modules(files: &ModuleFiles) -> Result<BTreeMap<String, Kmod<'_>>, Failure> {
+    let parsed = files.iter().map(|(name, (path, bytes))| {
+        let kmod = Kmod::new(bytes).map_err(|error| failure(path, error))?;
+        Ok((name.clone(), kmod))
+    });
+    parsed.collect()
+}
+
 fn check_release(path: &Path, image: &Path, release: &str) -> Result<(), Failure> {
     let text = String::from_utf8(read(path)?).unwrap_or_default();
     if text.trim() == release {
@@ -149,18 +174,11 @@ pub(crate) fn run(args: &cli::Seal, output: &mut Output) -> Result<Report, Failu
     if let Some(path) = &paths.release {
         check_release(path, &paths.image, vmlinux.release())?;
     }
-    let mut files = BTreeMap::new();
-    if let (Some(directory), false) = (&paths.modules, names.is_empty()) {
-        for (name, path) in find_modules(directory, &names)? {
-            let bytes = unpack(read(&path)?).map_err(|error| failure(&path, error))?;
-            files.insert(name, (path, bytes));
-        }
-    }
-    let mut modules = BTreeMap::new();
-    for (name, (path, bytes)) in &files {
-        let kmod = Kmod::new(bytes).map_err(|error| failure(path, error))?;
-        modules.insert(name.clone(), kmod);
-    }
+    let files = match &paths.modules {
+        Some(directory) => read_modules(directory, &names)?,
+        None => BTreeMap::new(),
+    };
+    let modules = parse_modules(&files)?;
     let stock = Stock { vmlinux, modules };
     output.step("target", stock.vmlinux.release(), start.elapsed());
 

@@ -43,7 +43,7 @@ fn flags(info: &PatchInfo) -> String {
 }
 
 /// How calls come to the replacement: a word for programs.
-fn path_word(func: &FuncInfo) -> &'static str {
+pub(super) fn path_word(func: &FuncInfo) -> &'static str {
     match func.path {
         PATH_NONE => "none",
         PATH_HANDLER => "handler",
@@ -55,7 +55,7 @@ fn path_word(func: &FuncInfo) -> &'static str {
 }
 
 /// The same for a person.
-fn path_text(func: &FuncInfo) -> String {
+pub(super) fn path_text(func: &FuncInfo) -> String {
     let why = |why: &str| format!("through the handler ({why})");
     match func.path {
         PATH_NONE => "-".into(),

@@ -27,6 +27,7 @@ mod signals;
 #[path = "../../src/system.rs"]
 mod system;
 
+mod diff_mem;
 mod keys;
 mod load;
 mod ops;

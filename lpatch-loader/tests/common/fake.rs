@@ -4,7 +4,9 @@
 
 use super::script::{Look, State};
 use super::{kernel, ARENA};
-use lpatch_loader::device::{name_field, name_of, Ask, Blocking, Device, DeviceError, Refused};
+use lpatch_loader::device::{
+    name_field, name_of, Ask, Blocking, Comparison, Device, DeviceError, Refused,
+};
 use lpatch_loader::image::CRC;
 use lpatch_loader::wait::ended;
 use lpatch_model::image::Image;
@@ -234,6 +236,16 @@ impl Device for Fake {
         let list = state.blockers.clone();
         let count = u32::try_from(list.len()).expect("they are few");
         Ok(Blocking { list, count })
+    }
+
+    fn compare(&mut self, name: &str) -> Result<Comparison, DeviceError> {
+        self.ask("compare")?;
+        self.status(name)?;
+        Ok(self.state.borrow().comparison.clone())
+    }
+
+    fn kprobes(&mut self) -> String {
+        self.state.borrow().kprobes.into()
     }
 
     fn enabled_functions(&mut self) -> String {

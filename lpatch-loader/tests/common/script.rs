@@ -2,7 +2,7 @@
 
 //! What the fake core has, and the script that its transitions follow.
 
-use lpatch_loader::device::{name_field, name_of};
+use lpatch_loader::device::{name_field, name_of, Comparison};
 use lpatch_loader::wait::{ended, turned};
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::*;
@@ -59,6 +59,10 @@ pub(crate) struct State {
     pub(crate) timeout_ms: u32,
     /// What ftrace lists.
     pub(crate) enabled_functions: &'static str,
+    /// What the text of all patches has become.
+    pub(crate) comparison: Comparison,
+    /// The kernel's list of kprobes.
+    pub(crate) kprobes: &'static str,
     /// CLOCK_MONOTONIC.
     pub(crate) clock_ns: u64,
     /// A signal that came.
@@ -84,6 +88,8 @@ impl Default for State {
             looks: VecDeque::new(),
             settling: 0,
             enabled_functions: "",
+            comparison: Comparison::default(),
+            kprobes: "",
             blockers: Vec::new(),
             ranges: Vec::new(),
             others: Vec::new(),
