@@ -35,6 +35,7 @@ struct call {
 };
 
 /* By their numbers. */
+#define CALL_LOAD 2
 #define CALL_OP 3
 #define CALL_WAIT 11
 #define CALL_BLOCKERS 12

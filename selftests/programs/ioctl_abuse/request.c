@@ -61,6 +61,9 @@ void abuse_fields(void)
 	/* Every bit of every field that has to be zero. */
 	for (i = 0; i < CALLS; i++)
 		for (bit = 0; bit < calls[i].zero_len * 8; bit++) {
+			/* One of its flags is known. */
+			if (i == CALL_LOAD && 1ULL << bit == LPATCH_LOAD_NO_PROMOTE)
+				continue;
 			valid(&r, &calls[i]);
 			r.bytes[calls[i].zero_at + bit / 8] |= (unsigned char)(1 << bit % 8);
 			refused_at("reserved bit", fd, &calls[i], &r, EINVAL, LPATCH_R_RESERVED,
