@@ -132,8 +132,7 @@ pub fn examine<'d>(file: &'d [u8], target: Option<&Target>) -> Result<Examined<'
 fn steps<'d>(opened: Opened<'d>, target: Option<&Target>, mut problems: Problems) -> Examined<'d> {
     let (object, meta) = (&opened.object, &opened.meta);
     let layout = Layout::collect(object, &mut problems);
-    let (mut fields, mut branches, mut tables) =
-        (Fields::default(), Vec::new(), Tables::default());
+    let (mut fields, mut branches, mut tables) = (Fields::default(), Vec::new(), Tables::default());
     if let Some(layout) = &layout {
         let mcount = tables::mcount(object, layout, &mut problems);
         fields = relocate::collect(object, layout, &mcount, &mut problems);

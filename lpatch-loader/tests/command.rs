@@ -187,7 +187,7 @@ fn all_problems_in_one_object() {
 #[test]
 fn verify_tells_all_problems_and_describes() {
     let more = "
-        .section __jump_table, \"a\"
+        .section __param, \"a\"
         .long 1
         .text
         call nowhere_to_be_found
@@ -212,7 +212,7 @@ fn verify_tells_all_problems_and_describes() {
     for word in [
         "5 problems",
         "this is build 0a",
-        "section __jump_table is refused: ",
+        "section __param is refused: ",
         "unknown relocation kind 9",
         "nowhere_to_be_found: no such symbol",
         "another_one: no such symbol",
@@ -229,7 +229,7 @@ fn verify_tells_all_problems_and_describes() {
         ][..],
         &["seq_printf", "vmlinux", "0xffffffff81000100"],
         &["nowhere_to_be_found", "-", "not found"],
-        &["__jump_table", "4", "refused: "],
+        &["__param", "4", "refused: "],
         &[".text", "loaded as text, at text+0x0"],
         &["kind 9, refused", "1"],
         &["zeros", "5000"],

@@ -296,7 +296,11 @@ fn data(examined: &Examined<'_>) -> (Option<String>, Value) {
     let variables = examined.tables.symbols.iter();
     for symbol in variables.filter(|s| s.place.region == Region::Data) {
         let place = format!("data+{:#x}", symbol.place.offset);
-        text.push(vec![symbol.name.to_string(), symbol.size.to_string(), place]);
+        text.push(vec![
+            symbol.name.to_string(),
+            symbol.size.to_string(),
+            place,
+        ]);
         list.push(json!({
             "name": symbol.name, "len": symbol.size, "offset": symbol.place.offset,
         }));
