@@ -14,6 +14,9 @@ pub const SEALED: [u8; 4] = [0x0f, 0x1f, 0x40, 0xd6];
 
 /// `nopl 0(%rax,%rax,1)`: nothing is attached.
 const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+/// `mov %rsp,-8(%rsp)`, which the loader puts in the place of the nop of a replacement function: it writes to the stack slot below,
+/// in which the handler leaves the function's address, what is no text address, or backtraces would show it there.
+pub const COVER: [u8; 5] = [0x48, 0x89, 0x64, 0x24, 0xf8];
 const CALL: u8 = 0xe8;
 const JMP: u8 = 0xe9;
 const SITE_LEN: usize = 5;
@@ -41,10 +44,7 @@ pub struct Fentry {
 
 /// The fentry site of a function that begins with these bytes (16 are plenty), if it has one.
 pub fn site(start: &[u8]) -> Option<Fentry> {
-    let (offset, rest) = match start.split_first_chunk() {
-        Some((&(ENDBR64 | SEALED), rest)) => (4, rest),
-        _ => (0, start),
-    };
+    let (offset, rest) = behind_pad(start);
     let insn: [u8; SITE_LEN] = *rest.first_chunk()?;
     let [opcode, displacement @ ..] = insn;
     let form = match opcode {
@@ -56,15 +56,21 @@ pub fn site(start: &[u8]) -> Option<Fentry> {
     Some(Fentry { offset, form })
 }
 
-/// How many bytes at a function's start do nothing but keep a place for others: its landing pad, and its fentry site while
-/// nothing is attached there.
+/// How many bytes at a replacement function's start do nothing for who jumps to it: its landing pad, and its fentry site, with
+/// a nop or with [`COVER`].
 pub fn unused(start: &[u8]) -> u32 {
-    match site(start) {
-        Some(Fentry {
-            offset,
-            form: Form::Nop,
-        }) => offset.saturating_add(SITE_BYTES),
+    let (pad, rest) = behind_pad(start);
+    match rest.first_chunk() {
+        Some(&(NOP5 | COVER)) => pad.saturating_add(SITE_BYTES),
         _ => 0,
+    }
+}
+
+/// The length of a landing pad, and what follows it.
+fn behind_pad(start: &[u8]) -> (u32, &[u8]) {
+    match start.split_first_chunk() {
+        Some((&(ENDBR64 | SEALED), rest)) => (4, rest),
+        _ => (0, start),
     }
 }
 
@@ -94,6 +100,7 @@ mod tests {
             assert_eq!(site(&start(call)), at(offset, Form::Call(-4)));
             assert_eq!(site(&start(jmp)), at(offset, Form::Jmp(256)));
             assert_eq!(unused(&start(nop)), offset + 5);
+            assert_eq!(unused(&start(&COVER)), offset + 5);
             assert_eq!(unused(&start(call)), 0);
             assert_eq!(unused(&start(jmp)), 0);
         }

@@ -38,7 +38,7 @@ pub(crate) struct Door {
     ip: u64,
     run: Run,
     ops: NonNull<ffi::lp_door>,
-    /// The new function to which its jump goes; 0: it has not been turned to one.
+    /// Where its jump goes; 0: it has not been turned to anywhere.
     to: u64,
 }
 
@@ -194,15 +194,16 @@ impl Doors {
     pub(crate) fn settle(&mut self, routes: &[Route]) -> Result {
         let mut alias = None;
         let base = &raw const ffi::lp_doors as usize;
+        // Not by the function: another patch can have come to the same place, with another beginning.
         let turned = |door: &Door| match routes::find(routes, door.ip) {
-            Some(route) if route.to != 0 && !door.is_open() => Some(route.to),
+            Some(route) if route.to != 0 && !door.is_open() => Some(behind_entry(route.to)),
             _ => None,
         };
         for door in self.all.iter_mut() {
             let Some(to) = turned(door).filter(|to| *to != door.to) else {
                 continue;
             };
-            let Some(jump) = doors::jump(door.run.addr as u64, behind_entry(to)) else {
+            let Some(jump) = doors::jump(door.run.addr as u64, to) else {
                 continue;
             };
             let alias = match &mut alias {
@@ -263,6 +264,12 @@ impl Doors {
         let ip = wanted.find(|ip| !self.has(*ip) && self.refused(*ip).is_none())?;
         match self.prepare(ip) {
             Ok(door) => Some(Work::Attach(door)),
+            Err(ENOSPC) if !self.left.is_empty() => {
+                // The driver is kicked when it is over.
+                // SAFETY: No requirements.
+                unsafe { ffi::lp_grace_begin() };
+                None
+            }
             Err(error) => {
                 self.refuse(ip, error);
                 None
@@ -331,8 +338,9 @@ impl Doors {
     }
 
     fn leave(&mut self, door: Door) {
+        // Nobody waits for it, and one under way holds the module; so it is not asked for until doors run out.
         // SAFETY: No requirements.
-        let ticket = unsafe { ffi::lp_grace_begin() };
+        let ticket = unsafe { ffi::lp_grace_next() };
         if self.left.push_within_capacity((door, ticket)).is_err() {
             unreachable!("room was reserved");
         }

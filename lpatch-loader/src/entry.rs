@@ -8,14 +8,11 @@
 //! has no other use in a patch, holds an instruction that puts something else there.
 
 use crate::relocate::Fields;
-use lpatch_model::fentry::{self, Form};
+use lpatch_model::fentry::{self, Form, COVER};
 use lpatch_model::uapi;
 
-/// `mov %rsp,-8(%rsp)`: writes to the slot what is no text address. It moves no register, so that unwind data
-/// for the nop in its place holds for it.
-pub const COVER: [u8; 5] = [0x48, 0x89, 0x64, 0x24, 0xf8];
-
-/// Replaces the nop at the fentry site of each replacement function, unless it has a relocated field.
+/// Replaces the nop at the fentry site of each replacement function, unless it has a relocated field. What comes in its place
+/// moves no register, so that unwind data for the nop holds for it.
 pub fn cover(text: &mut [u8], funcs: &[uapi::Func], fields: &Fields) {
     for func in funcs {
         let start = usize::try_from(func.new_off).ok();

@@ -152,7 +152,7 @@ fn no_call_of_fentry_is_left() {
         assert!(names.all(|n| n != b"__fentry__"));
         let count = |insn: [u8; 5]| image.text.windows(5).filter(|w| **w == insn).count();
         let replacements = image.funcs.len();
-        assert_eq!(count(lpatch_loader::entry::COVER), replacements);
+        assert_eq!(count(lpatch_model::fentry::COVER), replacements);
         assert_eq!(count([0x0f, 0x1f, 0x44, 0, 0]), 6 - replacements);
     });
 }

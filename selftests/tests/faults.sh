@@ -135,6 +135,8 @@ start() {
     need_core
     [ -f $PARAMETERS/fail_nth ] || fail "this module was not built with LPATCH_FAULTS=1"
     at_exit "[ ! -d $PARAMETERS ] || { echo 0 >$PARAMETERS/fail_nth; echo N >$PARAMETERS/fail_all; }"
+    # What the driver does about doors comes when it has time, so it is looked at alone, in test_promote.
+    echo N >$PARAMETERS/promote
 }
 
 # finish PATCH…: the patches go, then the module, and nothing is left.
@@ -193,6 +195,34 @@ test_enable() {
     exhaust "enable, a second one" "$TIDYING" 'request enable cmdline' 'lpatch disable cmdline' N
     quiet lpatch disable meminfo
     finish meminfo cmdline
+}
+
+# Behind the transition: whatever fails, the function is in force, and is entered by a jump or the status says why not.
+test_promote() {
+    start
+    echo Y >$PARAMETERS/promote
+    load cmdline --no-enable
+    n=1 left=0 jumps=0
+    while [ "$left" = 0 ]; do
+        quiet lpatch enable cmdline
+        echo $n >$PARAMETERS/fail_nth
+        sleep 3
+        left=$(cat $PARAMETERS/fail_nth)
+        echo 0 >$PARAMETERS/fail_nth
+        like "/proc/cmdline when call $n failed: $(fails_at)" "$(cat /proc/cmdline)" ' lpatch=1$'
+        wait_for "end of promoting" promoted_or_not
+        [ "$way" = handler ] || jumps=$((jumps + 1))
+        quiet lpatch disable cmdline
+        ! grep -q lpatch=1 /proc/cmdline || fail "it is still in force when call $n failed: $(fails_at)"
+        n=$((n + 1))
+        [ $n -lt 100 ] || fail "there is no end"
+    done
+    note "$((n - 2)) calls failed; jumps all the same: $((jumps - 1))"
+    finish cmdline
+}
+promoted_or_not() {
+    way=$(lpatch --json status cmdline | sed -E 's/.*"path":"([a-z]*)".*/\1/')
+    [ "$way" = jump ] || lpatch --json status cmdline | grep -q '"path_errno":12[,}]'
 }
 
 test_disable() {

@@ -14,7 +14,7 @@ test_life() {
     cmdline_is "lpatch module fix"
     like "the list" "$(lpatch list)" '^[0-9]+ +fix +1\.0 +enabled +1 +main '
     like "the status" "$(lpatch status fix)" '^flags +registered by a kernel module$'
-    like "the status" "$(lpatch status fix)" '^cmdline_proc_show +vmlinux +0x[0-9a-f]+ +[0-9]+ +0x[0-9a-f]+ +[0-9]+$'
+    like "the status" "$(lpatch status fix)" '^cmdline_proc_show +vmlinux +0x[0-9a-f]+ +[0-9]+ +0x[0-9a-f]+ +[0-9]+ +through the handler|^cmdline_proc_show .* by a jump$'
     refused 3 'the patch is enabled; disable it first' lpatch unload fix
     stays fix
     quiet lpatch disable fix

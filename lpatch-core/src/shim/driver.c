@@ -125,6 +125,12 @@ unsigned long lp_grace_begin(void)
 	return ticket;
 }
 
+unsigned long lp_grace_next(void)
+{
+	guard(spinlock_irqsave)(&lp_grace_lock);
+	return lp_grace_wanted + 1;
+}
+
 int lp_grace_is_over(unsigned long ticket)
 {
 	return smp_load_acquire(&lp_grace_done) >= ticket;

@@ -495,6 +495,8 @@ void lp_urgently(void (*run)(void *what), void *what);
  */
 unsigned long lp_grace_begin(void);
 int lp_grace_is_over(unsigned long ticket);
+/* The ticket of the next one that somebody asks for. */
+unsigned long lp_grace_next(void);
 
 /* How many events there have been. */
 unsigned long lp_event_count(void);
