@@ -61,7 +61,7 @@ static long lpatch_features(void)
 {
 	long wrong = 0;
 
-#define COMPARE(feature)	(wrong += !!static_cpu_has(feature) != !!boot_cpu_has(feature))
+#define COMPARE(feature)	(wrong += !!_static_cpu_has(feature) != !!boot_cpu_has(feature))
 	COMPARE(X86_FEATURE_ALWAYS);
 	COMPARE(X86_FEATURE_SMAP);
 	COMPARE(X86_FEATURE_FSRM);
@@ -72,7 +72,7 @@ static long lpatch_features(void)
 	COMPARE(X86_BUG_SPECTRE_V2);
 	COMPARE(X86_BUG_RETBLEED);
 	COMPARE(X86_BUG_F00F);
-	if (!static_cpu_has(X86_FEATURE_ALWAYS))
+	if (!_static_cpu_has(X86_FEATURE_ALWAYS))
 		wrong += 100;
 	return wrong;
 }
