@@ -160,8 +160,10 @@ FREES(kfree)
 FREES(kvfree)
 FREES(vunmap)
 
-DECLARE(kvfree_call_rcu);
-void __wrap_kvfree_call_rcu(struct rcu_head *head, void *p)
+/* The head is of another type from 7.3 on. */
+void __real_kvfree_call_rcu(void *head, void *p);
+void __wrap_kvfree_call_rcu(void *head, void *p);
+void __wrap_kvfree_call_rcu(void *head, void *p)
 {
 	lp_gives(p);
 	__real_kvfree_call_rcu(head, p);
