@@ -119,6 +119,12 @@ fast() {
     unshare -m sh -c 'mount --bind /tmp/kallsyms /proc/kallsyms && mount --bind /tmp/functions "$0" && exec "$@"' $FUNCTIONS "$@"
 }
 
+# need_ftrace_off: kernel.ftrace_enabled=0 is taken while nobody needs ftrace.
+need_ftrace_off() {
+    { echo 0 >/proc/sys/kernel/ftrace_enabled; } 2>/dev/null || skip "this kernel never switches ftrace off, as from Linux 7.3 on"
+    echo 1 >/proc/sys/kernel/ftrace_enabled
+}
+
 # load NAME [OPTION…]: link, load and enable a patch of vmlinux. load_really: of modules too, with the lists as they are now. off
 # NAME: disable and unload a patch.
 load() {

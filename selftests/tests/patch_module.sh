@@ -243,11 +243,7 @@ test_conflicts() {
     echo 0 >/sys/kernel/livepatch/klp_cmdline/enabled
     wait_for "end of the livepatch" test ! -d /sys/kernel/livepatch/klp_cmdline
     quiet rmmod klp_cmdline
-    echo 0 >/proc/sys/kernel/ftrace_enabled
-    at_exit 'echo 1 >/proc/sys/kernel/ftrace_enabled'
-    module_refused $EBUSY
     # Nothing of all that is in the way of the next.
-    echo 1 >/proc/sys/kernel/ftrace_enabled
     insert patch_any
     cmdline_is "lpatch module patch_any"
     off patch_any
@@ -275,13 +271,23 @@ test_conflicts() {
 	lpatch_core: module patch_any has no patch: cmdline_proc_show of vmlinux is held by upstream livepatch or another IPMODIFY user of ftrace
 	lpatch_core: loaded patch 'patch_any': 1 functions, from a module
 	lpatch_core: enabling patch 'patch_any'
-	lpatch_core: module patch_any has no patch: kernel.ftrace_enabled is 0
-	lpatch_core: loaded patch 'patch_any': 1 functions, from a module
-	lpatch_core: enabling patch 'patch_any'
 	lpatch_core: enabled patch 'patch_any'
 	lpatch_core: disabling patch 'patch_any'
 	lpatch_core: disabled patch 'patch_any'
 	lpatch_core: unloaded patch 'patch_any'
+	E
+}
+
+test_ftrace_off() {
+    need_core
+    need_ftrace_off
+    echo 0 >/proc/sys/kernel/ftrace_enabled
+    at_exit 'echo 1 >/proc/sys/kernel/ftrace_enabled'
+    module_refused $EBUSY
+    core_log <<-E
+	lpatch_core: loaded patch 'patch_any': 1 functions, from a module
+	lpatch_core: enabling patch 'patch_any'
+	lpatch_core: module patch_any has no patch: kernel.ftrace_enabled is 0
 	E
 }
 

@@ -96,6 +96,7 @@ test_upstream_livepatch() {
 
 test_ftrace_off() {
     need_core
+    need_ftrace_off
     load stack
     load cmdline --no-enable
     echo 0 >/proc/sys/kernel/ftrace_enabled 2>/dev/null && rc=0 || rc=$?

@@ -26,6 +26,7 @@ patched() { like "/proc/cmdline" "$(cat /proc/cmdline)" ' lpatch=1$'; }
 
 test_ftrace_enabled_sysctl() {
     need_core
+    need_ftrace_off
     load cmdline --no-enable
     at_exit 'ftrace_enabled 1'
     ftrace_enabled 0
