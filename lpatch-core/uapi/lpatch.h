@@ -554,7 +554,7 @@ struct lpatch_difference {
  * @bytes: out: how many of them differ
  *
  * What was loaded is the finished text, with the fields that were written when modules came. It tells damage and what others
- * changed, such as kprobes; it is no defence against who can write to the kernel's memory.
+ * changed; it is no defence against who can write to the kernel's memory.
  */
 struct lpatch_compare {
 	struct lpatch_hdr hdr;

@@ -298,10 +298,6 @@ impl Device for Core {
         }
     }
 
-    fn kprobes(&mut self) -> String {
-        kernel::kprobes().unwrap_or_default()
-    }
-
     fn enabled_functions(&mut self) -> String {
         kernel::tracefs("enabled_functions").unwrap_or_default()
     }

@@ -149,8 +149,6 @@ pub trait Device {
     fn blockers(&mut self, ask: Ask<'_>) -> Result<Blocking, DeviceError>;
     /// How the text of a patch differs from what was loaded.
     fn compare(&mut self, name: &str) -> Result<Comparison, DeviceError>;
-    /// The kernel's list of kprobes, or nothing where it cannot be read.
-    fn kprobes(&mut self) -> String;
     /// Ftrace's list of the functions that have users, or nothing where it cannot be read.
     fn enabled_functions(&mut self) -> String;
     /// CLOCK_MONOTONIC in ns, for the times in replies.

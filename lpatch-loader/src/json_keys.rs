@@ -99,7 +99,7 @@ pub(crate) const KEYS: &[Keys] = &[
         "diff-mem",
         &[
             ("name", "the patch"),
-            ("same", "whether all bytes are as they were loaded, kprobes apart"),
+            ("same", "whether all bytes are as they were loaded"),
             ("text_addr", "where its code is"),
             ("text_len", "bytes that were compared, up to the end of the last page"),
             ("bytes", "how many of them differ"),
@@ -110,7 +110,6 @@ pub(crate) const KEYS: &[Keys] = &[
             ("addr", "its address"),
             ("loaded", "the bytes that were loaded"),
             ("found", "the bytes in memory"),
-            ("kprobe", "whether a kprobe put them there"),
             ("function_list", "the functions that are replaced, each with name, objname, path as in status"),
         ],
     ),

@@ -57,11 +57,6 @@ pub fn running() -> Result<Target, TargetError> {
     })
 }
 
-/// The list of kprobes, where debugfs is mounted; the loader mounts nothing.
-pub(crate) fn kprobes() -> Option<String> {
-    fs::read_to_string("/sys/kernel/debug/kprobes/list").ok()
-}
-
 struct Filter(HashSet<String>);
 
 impl Traceable for Filter {

@@ -131,3 +131,25 @@ test_kprobe_second() {
     is "hits of the kprobe" "$(hits)" 2
     quiet rmmod kprobed
 }
+
+# One in the code of a patch would write the byte that it has saved into whatever patch comes to the same place after that one; one in a
+# door would go where the door went before.
+test_kprobe_in_a_patch() {
+    need_core
+    at_exit 'rmmod kprobed 2>/dev/null || :'
+    load stack
+    where=$(text_of stack)
+    for symbol in lpatch_stack_inner lp_arena_text lp_doors lp_door_ask; do
+        ! insmod $MODULES/kprobed.ko "symbol=$symbol" 2>"$KTAP_TEST/said" || note "a kprobe in $symbol was taken"
+        off stack
+        load cmdline --no-enable
+        is "the place" "$(text_of cmdline)" "$where"
+        [ ! -d /sys/module/kprobed ] || quiet rmmod kprobed
+        quiet lpatch diff-mem cmdline
+        quiet lpatch unload cmdline
+        like "insmod with $symbol" "$(cat "$KTAP_TEST/said")" 'Invalid|invalid'
+        load stack
+    done
+    off stack
+}
+text_of() { lpatch --json diff-mem "$1" | sed 's/.*"text_addr":\([0-9]*\).*/\1/'; }

@@ -37,10 +37,10 @@ test_a_flipped_bit() {
     at_exit 'rmmod flip 2>/dev/null || :'
     quiet insmod $MODULES/flip.ko "addr=$(printf '0x%x' "$addr")" mask=0x10
     compared 1
-    like "the place" "$said" '^lpatch_execdomains_proc_show\+0x7 +0x[0-9a-f]+ +[0-9a-f]{2} +[0-9a-f]{2} +changed$'
+    like "the place" "$said" '^lpatch_execdomains_proc_show\+0x7 +0x[0-9a-f]+ +[0-9a-f]{2} +[0-9a-f]{2}$'
     like "what it says" "$said" '^stack: 1 of [0-9]+ bytes of its text are not as they were loaded;'
     like "for programs" "$(lpatch --json diff-mem stack)" '"bytes":1,.*"symbol":"lpatch_execdomains_proc_show\+0x7/.*"same":false'
-    loaded=$(echo "$said" | awk '/changed$/ { print "0x" $3 }') found=$(echo "$said" | awk '/changed$/ { print "0x" $4 }')
+    loaded=$(echo "$said" | awk '$2 ~ /^0x/ { print "0x" $3 }') found=$(echo "$said" | awk '$2 ~ /^0x/ { print "0x" $4 }')
     is "the bit" $((loaded ^ found)) 16
     quiet rmmod flip
     compared 0
@@ -54,23 +54,10 @@ test_behind_the_text() {
     text=$(lpatch --json diff-mem stack | sed 's/.*"text_addr":\([0-9]*\),"text_len":\([0-9]*\).*/\1 + \2 - 1/')
     quiet insmod $MODULES/flip.ko "addr=$(printf '0x%x' $((text)))"
     compared 1
-    like "the bytes" "$said" ' cc +cd +changed$'
+    like "the bytes" "$said" ' cc +cd$'
     quiet rmmod flip
     compared 0
     quiet lpatch unload stack
-}
-
-# A kprobe in the patch is no damage, and is called by its name.
-test_kprobe() {
-    need_core
-    load stack
-    quiet insmod $MODULES/kprobed.ko symbol=lpatch_stack_inner
-    compared 0
-    like "the place" "$said" '^lpatch_stack_inner\+0x[0-9a-f]+ +0x[0-9a-f]+ .* a kprobe$'
-    like "what it says" "$said" '^stack: [0-9]+ of [0-9]+ bytes of its text are those of kprobes,'
-    quiet rmmod kprobed
-    compared 0
-    off stack
 }
 
 # A field that was written when its module came is not a change.

@@ -8,6 +8,7 @@
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
+#include <asm/asm.h>
 #include <asm/page_types.h>
 
 #include "layout.h"
@@ -25,6 +26,11 @@ lp_arena_text:
 	.fill LPATCH_TEXT_PAGES * PAGE_SIZE, 1, 0xcc
 	.globl lp_arena_text_end
 lp_arena_text_end:
+	/*
+	 * No kprobes, up to the end. One that is still there when its patch is gone would write the byte that it has saved into
+	 * whatever patch comes to the same place.
+	 */
+	_ASM_NOKPROBE(lp_arena_text)
 
 	.section .lpatch.rodata, "a", @progbits
 	.balign PAGE_SIZE

@@ -8,6 +8,7 @@
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
+#include <asm/asm.h>
 #include <asm/nospec-branch.h>
 #include <asm/page_types.h>
 #include <asm/unwind_hints.h>
@@ -35,6 +36,8 @@ SYM_CODE_START_NOALIGN(lp_doors)
 	.endr
 	.balign PAGE_SIZE, 0xcc
 SYM_CODE_END(lp_doors)
+	/* A kprobe executes its own copy of the jump, which goes where the door did before. */
+	_ASM_NOKPROBE(lp_doors)
 
 #define SAVED	(8 * 8)
 
@@ -77,3 +80,4 @@ SYM_FUNC_START(lp_door_ask)
 	popq	%rax
 	RET
 SYM_FUNC_END(lp_door_ask)
+	_ASM_NOKPROBE(lp_door_ask)

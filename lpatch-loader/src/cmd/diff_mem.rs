@@ -7,7 +7,6 @@ use crate::failure::{Failure, INCOMPLETE};
 use crate::output::{table, Report};
 use crate::system::System;
 use lpatch_loader::device::{name_of, Comparison};
-use lpatch_loader::kprobes::{self, Kprobe};
 use lpatch_model::uapi::{Difference, FuncInfo, PatchInfo};
 use serde_json::{json, Value};
 
@@ -33,28 +32,18 @@ fn place(one: &Difference) -> String {
     }
 }
 
-/// Whether a kprobe did it.
-fn is_probe(one: &Difference, info: &PatchInfo, probes: &[Kprobe]) -> bool {
-    let addr = info.text_addr.wrapping_add(one.offset.into());
-    let [_, found] = sides(one);
-    kprobes::explain(probes, addr, found)
-}
-
-fn differences(all: &Comparison, info: &PatchInfo, probes: &[Kprobe]) -> (String, Value) {
-    let mut rows = vec![["WHERE", "OFFSET", "LOADED", "FOUND", "WHAT IT IS"]
+fn differences(all: &Comparison, info: &PatchInfo) -> (String, Value) {
+    let mut rows = vec![["WHERE", "OFFSET", "LOADED", "FOUND"]
         .map(str::to_owned)
         .to_vec()];
     let mut list = Vec::new();
     for one in &all.list {
-        let probe = is_probe(one, info, probes);
         let [loaded, found] = sides(one);
-        let what = if probe { "a kprobe" } else { "changed" };
         let cells = [
             place(one),
             format!("{:#x}", one.offset),
             hex(loaded),
             hex(found),
-            what.into(),
         ];
         rows.push(cells.to_vec());
         list.push(json!({
@@ -63,7 +52,6 @@ fn differences(all: &Comparison, info: &PatchInfo, probes: &[Kprobe]) -> (String
             "addr": info.text_addr.wrapping_add(one.offset.into()),
             "loaded": loaded,
             "found": found,
-            "kprobe": probe,
         }));
     }
     let text = if all.list.is_empty() {
@@ -97,30 +85,19 @@ pub(crate) fn run(name: &str, system: &mut dyn System) -> Result<Report, Failure
         Ok(all) => all,
         Err(error) => return Err(Failure::device(core, error)),
     };
-    let probes = if all.list.is_empty() {
-        Vec::new()
-    } else {
-        kprobes::parse(&core.kprobes())
-    };
     let (calls, functions) = paths(&funcs);
-    let (changes, list) = differences(&all, &info, &probes);
-    let explained = all
-        .list
-        .iter()
-        .filter(|one| is_probe(one, &info, &probes))
-        .count();
-    let told = u32::try_from(explained).unwrap_or(u32::MAX);
-    let same = told == all.count;
-    let verdict = match (all.count, told) {
-        (0, _) => format!("{name}: all {} bytes of its text are as they were loaded", all.text_len),
-        (count, told) if count == told => format!(
-            "{name}: {} of {} bytes of its text are those of kprobes, all others are as they were loaded",
-            all.bytes, all.text_len
-        ),
-        _ => format!(
+    let (changes, list) = differences(&all, &info);
+    let same = all.count == 0;
+    let verdict = if same {
+        format!(
+            "{name}: all {} bytes of its text are as they were loaded",
+            all.text_len
+        )
+    } else {
+        format!(
             "{name}: {} of {} bytes of its text are not as they were loaded; unload it and load it again, and find out what wrote there",
             all.bytes, all.text_len
-        ),
+        )
     };
     let more = match usize::try_from(all.count)
         .unwrap_or(usize::MAX)

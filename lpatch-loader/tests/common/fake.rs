@@ -244,10 +244,6 @@ impl Device for Fake {
         Ok(self.state.borrow().comparison.clone())
     }
 
-    fn kprobes(&mut self) -> String {
-        self.state.borrow().kprobes.into()
-    }
-
     fn enabled_functions(&mut self) -> String {
         self.state.borrow().enabled_functions.into()
     }

@@ -61,8 +61,6 @@ pub(crate) struct State {
     pub(crate) enabled_functions: &'static str,
     /// What the text of all patches has become.
     pub(crate) comparison: Comparison,
-    /// The kernel's list of kprobes.
-    pub(crate) kprobes: &'static str,
     /// CLOCK_MONOTONIC.
     pub(crate) clock_ns: u64,
     /// A signal that came.
@@ -89,7 +87,6 @@ impl Default for State {
             settling: 0,
             enabled_functions: "",
             comparison: Comparison::default(),
-            kprobes: "",
             blockers: Vec::new(),
             ranges: Vec::new(),
             others: Vec::new(),
