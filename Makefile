@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest oracle oracle-breaks bench bench-link stress fuzz install patch patch-module kernels shell clean
+.PHONY: help demo check module loader selftest oracle oracle-breaks bench bench-docs bench-link stress fuzz install patch patch-module kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -24,7 +24,8 @@ help:
 	@echo 'make selftest         the tests in the guest only (KTAP)'
 	@echo 'make oracle           what lpatch makes of stock modules, beside what the kernel made of them, on many machines'
 	@echo 'make oracle-breaks    the same comparison with a deliberate bug in each step: each has to be found'
-	@echo 'make bench            how long transitions take, beside upstream livepatch in the same guest'
+	@echo 'make bench            what lpatch costs, beside upstream livepatch in the same guest, and which goals hold (P=PART: a part)'
+	@echo 'make bench-docs       the same; then docs/performance.md has the tables and the plot of this run'
 	@echo 'make bench-link       how long linking a patch of 1 MiB takes, beside the kernel'"'"'s own module loader'
 	@echo 'make stress           transitions while everything happens at once, for STRESS_SECONDS (300)'
 	@echo 'make fuzz             what reads objects, images and kernels, with inputs that libFuzzer makes, for SECONDS (140)'
@@ -67,7 +68,11 @@ oracle-breaks:
 
 bench: module loader
 	$(call have,selftests/bench,benchmark)
-	@selftests/bench
+	@selftests/bench $(P)
+
+bench-docs: module loader
+	$(call have,selftests/bench,benchmark)
+	@UPDATE_DOCS=1 selftests/bench
 
 bench-link: module loader
 	$(call have,selftests/bench-link,benchmark)

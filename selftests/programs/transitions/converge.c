@@ -4,15 +4,15 @@
  *
  * How long it takes until no task is pending, when version 2 is enabled and when it is disabled. Before each transition the
  * witness gets the COMMANDs: "kthread ..." or "kindly ..." for a kernel thread, "stop" after it; anything else in a process of its own,
- * that is killed after it. RUNS of both; at most five if one takes over 10 s, two if one takes over 20 s. A transition that has not ended after CAP seconds is
- * counted as that, and what was started for it is ended first.
+ * that is killed after it. RUNS of both; at most three if one takes 10 s, two if one takes 20 s. A transition that has not ended after
+ * CAP seconds is counted as that, and what was started for it is ended first.
  *
  * Upstream looks again at whole seconds of its clock, so each transition begins at a random moment of a second.
  *
- * Prints for each transition, and at the end the medians for each direction:
- *	run NAME enable|disable SIDE TOTAL MOVING CAPPED
- *	result NAME enable|disable SIDE RUNS TOTAL MOVING CAPPED
- * in us; struct outcome says of what. CAPPED: how many did not end by themselves.
+ * Prints for each transition two lines of the benchmark (selftests/bench), in ms:
+ *	row enable|disable_NAME SIDE TOTAL
+ *	row enable|disable_NAME_moving SIDE MOVING
+ * struct outcome says of what; "capped" instead of "row" if it did not end by itself.
  */
 #include <errno.h>
 #include <signal.h>
@@ -117,45 +117,28 @@ static bool run(bool enable, struct outcome *outcome)
 	return capped;
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static uint64_t median(uint64_t *values, unsigned int count)
-{
-	qsort(values, count, sizeof(*values), compare);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 /* Both directions in turn; [0] disable, [1] enable. */
-static uint64_t total[2][RUNS_MAX], moving[2][RUNS_MAX];
-static unsigned int capped[2], ran[2];
+static unsigned int ran[2];
 
 static const char *name;
 
-static const char *word(bool enable)
+static void print(bool enable, const char *suffix, uint64_t ns, bool capped)
 {
-	return enable ? "enable" : "disable";
+	printf("%s %s_%s%s %s %.3f\n", capped ? "capped" : "row", enable ? "enable" : "disable", name, suffix, side->name, (double)ns / 1e6);
 }
 
 /* measure(): one run; returns how many such runs there can be in all. */
 static unsigned int measure(bool enable)
 {
 	struct outcome outcome;
-	bool cut = run(enable, &outcome);
+	bool capped = run(enable, &outcome);
 
-	printf("run %s %s %s %llu %llu %d\n", name, word(enable), side->name, (unsigned long long)outcome.total_ns / 1000,
-	       (unsigned long long)outcome.moving_ns / 1000, cut);
-	capped[enable] += cut;
-	total[enable][ran[enable]] = outcome.total_ns / 1000;
-	moving[enable][ran[enable]] = outcome.moving_ns / 1000;
+	print(enable, "", outcome.total_ns, capped);
+	print(enable, "_moving", outcome.moving_ns, capped);
 	ran[enable]++;
-	if (outcome.total_ns > 20000000000ULL)
+	if (outcome.total_ns >= 20000000000ULL)
 		return 2;
-	return outcome.total_ns > 10000000000ULL ? 5 : RUNS_MAX;
+	return outcome.total_ns >= 10000000000ULL ? 3 : RUNS_MAX;
 }
 
 int converge(const struct side *which, int argc, char **argv)
@@ -185,9 +168,5 @@ int converge(const struct side *which, int argc, char **argv)
 				wanted[direction] = most > ran[direction] ? most : ran[direction];
 		}
 	}
-	for (direction = 2; direction-- > 0;)
-		printf("result %s %s %s %u %llu %llu %u\n", name, word(direction), side->name, ran[direction],
-		       (unsigned long long)median(total[direction], ran[direction]),
-		       (unsigned long long)median(moving[direction], ran[direction]), capped[direction]);
 	return 0;
 }

@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# boot: smp --memory 2G
+# timeout: 900
 #
-# Runs in the guest: bench.sh RUNS CAP [ROW…]. How long transitions of the witness' pair take, by upstream livepatch and by
-# lpatch. Prints what `transitions SIDE converge` prints, and a line "tasks ROW N": so many there were. RUNS and CAP are its.
+# How long transitions of the witness' pair take, by upstream livepatch and by lpatch: rows (enable|disable)_SCENE, and with _moving
+# what is left of that without the time before the first task can move. In ms, as `transitions SIDE converge` takes it.
 set -eu
 KTAP_TEST=/tmp/bench
 mkdir -p "$KTAP_TEST"
 # shellcheck source=selftests/helpers.sh
 . /selftests/helpers.sh
 
-runs=$1 cap=$2
-shift 2
-[ $# -gt 0 ] || set -- idle_365 idle_2000 cpu_hogs busy_kthread sleeper
+SCENES='idle_365 idle_2000 cpu_hogs busy_kthread sleeper'
 
 tasks() { sed 's|^.*/\([0-9]*\) .*|\1|' /proc/loadavg; }
 
@@ -32,14 +32,14 @@ hogs() {
     done
 }
 
-# measure ROW [COMMAND…]: both sides, one after the other.
+# measure SCENE [COMMAND…]: both sides, one after the other.
 measure() {
     sleep 2
-    echo "tasks $1 $(tasks)"
-    row=$1
+    note "$1: $(tasks) tasks"
+    scene=$1
     shift
     for side in $sides; do
-        transitions "$side" converge "$row" "$runs" "$cap" "$@"
+        transitions "$side" converge "$scene" "${RUNS:-5}" "${CAP:-20}" "$@"
     done
     kill_spawned
     # Those of a workload end by themselves when it is gone.
@@ -55,16 +55,15 @@ if transitions lpatch check; then
 else
     quiet insmod $MODULES/witness.ko
 fi
-for row; do
-    case $row in
-        idle_365) fill 365; measure "$row" ;;
-        idle_2000) fill 2000; measure "$row" ;;
-        cpu_hogs) hogs; measure "$row" ;;
+for scene in $SCENES; do
+    case $scene in
+        idle_365) fill 365; measure "$scene" ;;
+        idle_2000) fill 2000; measure "$scene" ;;
+        cpu_hogs) hogs; measure "$scene" ;;
         # All the time in the old function or on its way there.
-        busy_kthread) measure "$row" 'kthread spin 50' ;;
+        busy_kthread) measure "$scene" 'kthread spin 50' ;;
         # A process asleep in the old function for longer than anybody waits.
-        sleeper) measure "$row" 'sleep 1000000' ;;
-        *) fail "no row $row" ;;
+        sleeper) measure "$scene" 'sleep 1000000' ;;
     esac
 done
 [ "$(sed -n 's/^mixes //p' /proc/witness)" = 0 ] || fail "the witness has seen a mix"

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rows for programs: an array of objects, one in each line.
+
+use serde::Serialize;
+
+use crate::figure::Figure;
+use crate::results::Results;
+
+/// A row. What was not measured is null.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    unit: &'a str,
+    upstream: Option<f64>,
+    lpatch: Option<f64>,
+    /// lpatch's figure, divided by upstream's.
+    ratio: Option<f64>,
+    kernel: &'a str,
+    commit: &'a str,
+    key: &'a str,
+    section: &'a str,
+    without: Option<f64>,
+    /// The figure is a lower bound.
+    upstream_at_least: bool,
+    lpatch_at_least: bool,
+    upstream_runs: usize,
+    lpatch_runs: usize,
+}
+
+/// All rows. It ends with a new line.
+///
+/// # Errors
+///
+/// None that is known: all that is written are strings and finite numbers.
+pub fn rows(results: &Results) -> serde_json::Result<String> {
+    let mut lines = Vec::new();
+    for section in &results.sections {
+        for row in &section.rows {
+            let value = |f: Option<Figure>| f.map(|f| f.value);
+            let at_least = |f: Option<Figure>| f.is_some_and(|f| f.at_least);
+            let runs = |f: Option<Figure>| f.map_or(0, |f| f.runs);
+            lines.push(serde_json::to_string(&Line {
+                name: &row.name,
+                unit: &row.unit,
+                upstream: value(row.upstream),
+                lpatch: value(row.lpatch),
+                ratio: row.ratio().map(|r| r.value),
+                kernel: &results.machine.kernel,
+                commit: &results.machine.commit,
+                key: &row.key,
+                section: &section.title,
+                without: value(row.none),
+                upstream_at_least: at_least(row.upstream),
+                lpatch_at_least: at_least(row.lpatch),
+                upstream_runs: runs(row.upstream),
+                lpatch_runs: runs(row.lpatch),
+            })?);
+        }
+    }
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::example;
+    use serde_json::{json, Value};
+
+    #[test]
+    fn rows_have_what_was_measured_and_null_for_the_rest() {
+        let text = rows(&example(&["a"])).expect("it is written");
+        let read: Value = serde_json::from_str(&text).expect("it is JSON");
+        let read = read.as_array().expect("an array");
+        assert_eq!(read.len(), 4);
+        assert_eq!(
+            read[0],
+            json!({
+                "name": "enable & wait", "unit": "ms", "upstream": 1379.0, "lpatch": 21.4, "ratio": 21.4 / 1379.0,
+                "kernel": "7.2.12", "commit": "abc", "key": "long", "section": "Until <done>", "without": null,
+                "upstream_at_least": false, "lpatch_at_least": false, "upstream_runs": 3, "lpatch_runs": 1
+            })
+        );
+        assert_eq!(read[1]["upstream"], Value::Null);
+        assert_eq!(read[1]["upstream_runs"], 0);
+        assert_eq!(read[2]["without"], 80.0);
+        assert_eq!(read[3]["ratio"], Value::Null);
+    }
+
+    #[test]
+    fn no_rows_are_json_too() {
+        let text = rows(&example(&[])).expect("it is written");
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).expect("it is JSON"),
+            json!([])
+        );
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables for a document.
+
+use std::fmt::Write;
+
+use crate::number;
+use crate::results::Results;
+
+/// All tables, each under its heading. They end with a new line.
+pub fn tables(results: &Results) -> String {
+    let mut out = format!(
+        "Linux {}, lpatch {}. Medians, in brackets of how many runs; ≥: it had not ended by then.\n",
+        escape(&results.machine.kernel),
+        escape(&results.machine.commit)
+    );
+    for section in &results.sections {
+        let none = section.rows.iter().any(|row| row.none.is_some());
+        let mut line = |cells: [&str; 6]| {
+            let cells = cells.iter().enumerate().filter(|(i, _)| none || *i != 2);
+            let cells: Vec<_> = cells.map(|(_, cell)| *cell).collect();
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
+        };
+        line([
+            &format!("**{}**", escape(&section.title)),
+            "",
+            "without",
+            "upstream",
+            "lpatch",
+            "lpatch : upstream",
+        ]);
+        line(["---", "---", "--:", "--:", "--:", "--:"]);
+        for row in &section.rows {
+            line([
+                &escape(&row.name),
+                &escape(&row.unit),
+                &number::figure_of(row.none),
+                &number::figure_of(row.upstream),
+                &number::figure_of(row.lpatch),
+                &number::ratio(row.ratio()),
+            ]);
+        }
+    }
+    // Between two tables, or they would be one.
+    out.replace("\n| **", "\n\n| **")
+}
+
+/// What would be a sign of its own.
+fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if matches!(c, '|' | '*' | '_' | '<' | '`' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::example;
+
+    #[test]
+    fn tables_of_all_kinds_of_rows() {
+        let want = "\
+Linux 7.2.12, lpatch abc. Medians, in brackets of how many runs; ≥: it had not ended by then.
+
+| **Until \\<done>** |  | upstream | lpatch | lpatch : upstream |
+| --- | --- | --: | --: | --: |
+| enable & wait | ms | 1,379 (3) | 21.4 (1) | 1:64 |
+| nobody did | ms | - | - | - |
+
+| **What a call costs** |  | without | upstream | lpatch | lpatch : upstream |
+| --- | --- | --: | --: | --: | --: |
+| promoted | instructions | 80 (1) | 86 (1) | 4 (1) | 1:22 |
+| disabled | instructions | - | 0 (1) | 0 (1) | - |
+";
+        assert_eq!(tables(&example(&["a"])), want);
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All figures and verdicts of one benchmark.
+
+use crate::figure::{ratio, Figure, Ratio};
+use crate::goal::{Goal, Verdict};
+use crate::log::{Runs, Side};
+use crate::plan::{Axis, Plan, Row};
+
+/// Where it was measured.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// The kernel's release.
+    pub kernel: String,
+    /// What was built.
+    pub commit: String,
+}
+
+/// All that is known in the end.
+#[derive(Debug)]
+pub struct Results {
+    /// Where.
+    pub machine: Machine,
+    /// Those of the parts that ran, in the order of the table.
+    pub sections: Vec<SectionResult>,
+    /// A verdict for each goal, and "not measured" for each row without a figure.
+    pub verdicts: Vec<GoalResult>,
+    /// Keys that were measured and are in no table.
+    pub unknown: Vec<String>,
+    /// Lines that were meant as runs.
+    pub unreadable: Vec<String>,
+}
+
+/// A section.
+#[derive(Debug)]
+pub struct SectionResult {
+    /// Its heading.
+    pub title: String,
+    /// How the plot draws it.
+    pub axis: Axis,
+    /// Its rows.
+    pub rows: Vec<RowResult>,
+}
+
+/// A row.
+#[derive(Debug, Default)]
+pub struct RowResult {
+    /// What guests call it.
+    pub key: String,
+    /// What readers call it.
+    pub name: String,
+    /// What its figures are.
+    pub unit: String,
+    /// Without either.
+    pub none: Option<Figure>,
+    /// Upstream livepatch.
+    pub upstream: Option<Figure>,
+    /// lpatch.
+    pub lpatch: Option<Figure>,
+}
+
+/// A goal and what became of it.
+#[derive(Debug)]
+pub struct GoalResult {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The goal; none for a row without goals and without figures.
+    pub goal: Option<Goal>,
+    /// The name of the section and of the row.
+    pub name: String,
+}
+
+impl RowResult {
+    fn new(row: &Row, runs: &Runs) -> RowResult {
+        let median = |side| Figure::median(runs.of(&row.key, side));
+        RowResult {
+            key: row.key.clone(),
+            name: row.name.clone(),
+            unit: row.unit.clone(),
+            none: median(Side::None),
+            upstream: median(Side::Upstream),
+            lpatch: median(Side::Lpatch),
+        }
+    }
+
+    /// lpatch's figure as a part of upstream's.
+    pub fn ratio(&self) -> Option<Ratio> {
+        ratio(self.upstream, self.lpatch)
+    }
+
+    /// All figures that there are.
+    pub fn figures(&self) -> impl Iterator<Item = Figure> {
+        [self.none, self.upstream, self.lpatch]
+            .into_iter()
+            .flatten()
+    }
+}
+
+impl Results {
+    /// Of these parts only; the others were not run.
+    pub fn new(plan: &Plan, runs: Runs, parts: &[String], machine: Machine) -> Results {
+        let mut sections = Vec::new();
+        let mut verdicts = Vec::new();
+        for section in plan.sections.iter().filter(|s| parts.contains(&s.part)) {
+            let mut rows = Vec::new();
+            for row in &section.rows {
+                let result = RowResult::new(row, &runs);
+                verdicts.extend(judge(&section.title, row, &result, &runs));
+                rows.push(result);
+            }
+            sections.push(SectionResult {
+                title: section.title.clone(),
+                axis: section.axis,
+                rows,
+            });
+        }
+        let known = |key: &str| plan.rows().any(|row| row.key == key);
+        let unknown = runs.keys().filter(|key| !known(key)).map(str::to_owned);
+        Results {
+            machine,
+            sections,
+            verdicts,
+            unknown: unknown.collect(),
+            unreadable: runs.unreadable,
+        }
+    }
+
+    /// Does every goal hold, and was everything measured that is in the table?
+    pub fn good(&self) -> bool {
+        self.unknown.is_empty() && self.verdicts.iter().all(|v| v.verdict == Verdict::Holds)
+    }
+}
+
+fn judge(title: &str, row: &Row, result: &RowResult, runs: &Runs) -> Vec<GoalResult> {
+    let name = format!("{title}: {}", row.name);
+    if result.figures().next().is_none() && row.goals.is_empty() {
+        return vec![GoalResult {
+            verdict: Verdict::NotMeasured,
+            goal: None,
+            name,
+        }];
+    }
+    let one = |goal: &Goal| {
+        let other = match goal {
+            Goal::Below(_, key) => Figure::median(runs.of(key, Side::Lpatch)),
+            _ => None,
+        };
+        GoalResult {
+            verdict: goal.judge(result.lpatch, result.upstream, other),
+            goal: Some(goal.clone()),
+            name: name.clone(),
+        }
+    };
+    row.goals.iter().map(one).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Two sections of "a" and one of "b", with all kinds of figures.
+    pub(crate) fn example(parts: &[&str]) -> Results {
+        let rows = "section a log Until <done>\nlong ms 1:50 enable & wait\nempty ms - nobody did\n\
+            section a linear What a call costs\ncall instructions <=3,1:20 promoted\nzero instructions <5*call disabled\n\
+            section b log Other part\nother ms 1:2 else\n";
+        let log = "row long upstream 1379\nrow long upstream 1000\ncapped long upstream 60000\nrow long lpatch 21.4\n\
+            row call none 80\nrow call upstream 86\nrow call lpatch 4\nrow zero lpatch 0\nrow zero upstream 0\nrow stray lpatch 1\n\
+            row broken";
+        let plan = Plan::parse(rows).expect("it is right");
+        let mut runs = Runs::default();
+        runs.read(log);
+        let parts: Vec<_> = parts.iter().map(|&p| p.to_owned()).collect();
+        let machine = Machine {
+            kernel: "7.2.12".into(),
+            commit: "abc".into(),
+        };
+        Results::new(&plan, runs, &parts, machine)
+    }
+
+    fn verdicts(results: &Results) -> Vec<String> {
+        let verdicts = results.verdicts.iter();
+        verdicts
+            .map(|v| {
+                let goal = v.goal.as_ref().map(ToString::to_string);
+                format!("{} {} {}", v.verdict, goal.unwrap_or_default(), v.name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_goal_gets_a_verdict_and_every_empty_row_a_line() {
+        let results = example(&["a"]);
+        assert_eq!(
+            verdicts(&results),
+            [
+                "holds 1:50 Until <done>: enable & wait",
+                "not measured  Until <done>: nobody did",
+                "missed at most 3 What a call costs: promoted",
+                "holds 1:20 What a call costs: promoted",
+                "holds less than 5 times call What a call costs: disabled",
+            ]
+        );
+        assert_eq!(results.unknown, ["stray"]);
+        assert_eq!(results.unreadable, ["row broken"]);
+        assert!(!results.good());
+    }
+
+    #[test]
+    fn parts_that_did_not_run_are_not_missed() {
+        let results = example(&["b"]);
+        assert_eq!(verdicts(&results), ["not measured 1:2 Other part: else"]);
+        assert_eq!(example(&[]).verdicts.len(), 0);
+    }
+
+    #[test]
+    fn a_key_without_a_row_is_not_good() {
+        let mut results = example(&[]);
+        assert!(!results.good());
+        results.unknown.clear();
+        assert!(results.good());
+    }
+}

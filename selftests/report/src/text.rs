@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables for a terminal, and the list of goals.
+
+use std::fmt::Write;
+
+use crate::number;
+use crate::results::Results;
+
+/// The width of a row's name.
+const NAME: usize = 58;
+
+/// All tables.
+pub fn tables(results: &Results) -> String {
+    let mut out = format!(
+        "medians (of so many runs); kernel {}, commit {}\n",
+        results.machine.kernel, results.machine.commit
+    );
+    for section in &results.sections {
+        let none = section.rows.iter().any(|row| row.none.is_some());
+        let head = ["without", "upstream", "lpatch", "ratio"];
+        // A line of its own: some are long.
+        out.push_str(&format!("\n{}\n", section.title));
+        line(&mut out, "", "", head.map(str::to_owned), none);
+        for row in &section.rows {
+            let cells = [
+                number::figure_of(row.none),
+                number::figure_of(row.upstream),
+                number::figure_of(row.lpatch),
+                number::ratio(row.ratio()),
+            ];
+            line(&mut out, &format!("  {}", row.name), &row.unit, cells, none);
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, name: &str, unit: &str, cells: [String; 4], none: bool) {
+    let mut text = format!("{name:<NAME$} {unit:<12}");
+    for (i, cell) in cells.iter().enumerate() {
+        if i > 0 || none {
+            text.push_str(&format!(" {cell:>16}"));
+        }
+    }
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+/// What holds, what does not, and what nobody knows.
+pub fn goals(results: &Results) -> String {
+    let mut out = String::from("goals, for lpatch (1:N: of upstream's figure)\n");
+    for v in &results.verdicts {
+        let goal = v
+            .goal
+            .as_ref()
+            .map_or_else(|| "any figure".to_owned(), ToString::to_string);
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "  {:<13} {goal:<34} {}", v.verdict, v.name);
+    }
+    for key in &results.unknown {
+        let _ = writeln!(out, "  {:<13} it is not in the table of rows", key);
+    }
+    if !results.unreadable.is_empty() {
+        let _ = writeln!(
+            out,
+            "lines of a log that cannot be read, and count for nothing:"
+        );
+    }
+    for line in &results.unreadable {
+        let _ = writeln!(out, "  {}", line.escape_debug());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::example;
+
+    #[test]
+    fn tables_of_all_kinds_of_rows() {
+        let want = "\
+medians (of so many runs); kernel 7.2.12, commit abc
+
+Until <done>
+                                                                                upstream           lpatch            ratio
+  enable & wait                                            ms                  1,379 (3)         21.4 (1)             1:64
+  nobody did                                               ms                          -                -                -
+
+What a call costs
+                                                                                 without         upstream           lpatch            ratio
+  promoted                                                 instructions           80 (1)           86 (1)            4 (1)             1:22
+  disabled                                                 instructions                -            0 (1)            0 (1)                -
+";
+        assert_eq!(tables(&example(&["a"])), want);
+    }
+
+    #[test]
+    fn goals_and_what_is_wrong_with_the_logs() {
+        let want = "\
+goals, for lpatch (1:N: of upstream's figure)
+  holds         1:50                               Until <done>: enable & wait
+  not measured  any figure                         Until <done>: nobody did
+  missed        at most 3                          What a call costs: promoted
+  holds         1:20                               What a call costs: promoted
+  holds         less than 5 times call             What a call costs: disabled
+  stray         it is not in the table of rows
+lines of a log that cannot be read, and count for nothing:
+  row broken
+";
+        assert_eq!(goals(&example(&["a"])), want);
+    }
+}
