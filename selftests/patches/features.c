@@ -208,6 +208,31 @@ static noipa long lpatch_from_user(const void __user *from)
 	return copy_from_user(&value, from, sizeof(value)) ? -EFAULT : 1;
 }
 
+/* The one above is a function of the kernel, which has the entry of the exception table for it. This one's is of the patch. */
+static noipa long lpatch_from_user_here(const unsigned long __user *from)
+{
+	unsigned long value;
+
+	if (!user_access_begin(from, sizeof(value)))
+		return -EFAULT;
+	unsafe_get_user(value, from, fault);
+	user_access_end();
+	return 1;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+/* And this is where alternatives meet the table: a string instruction or a call, for whichever processor this is. */
+static noipa long lpatch_string_from_user(const void __user *from)
+{
+	unsigned long value[5];
+
+	if (!access_ok(from, sizeof(value)))
+		return -EFAULT;
+	return __copy_from_user(value, from, sizeof(value)) ? -EFAULT : 1;
+}
+
 static long lpatch_rr_get_interval(const struct pt_regs *regs)
 {
 	unsigned long argument = regs->si;
@@ -251,6 +276,10 @@ static long lpatch_rr_get_interval(const struct pt_regs *regs)
 		return NO_TAIL_CALL(lpatch_spin(argument));
 	case FEATURES_FROM_USER:
 		return lpatch_from_user((const void __user *)argument);
+	case FEATURES_FROM_USER_HERE:
+		return lpatch_from_user_here((const unsigned long __user *)argument);
+	case FEATURES_STRING_FROM_USER:
+		return lpatch_string_from_user((const void __user *)argument);
 	case FEATURES_DEBUG:
 		pr_debug("lpatch has something to say\n");
 		return 0;

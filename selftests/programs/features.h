@@ -26,7 +26,9 @@
 	X(215, SLEEP, "sleep")			/* argument: milliseconds */			\
 	X(216, SPIN, "spin")			/* argument: milliseconds */			\
 	X(217, FROM_USER, "from-user")		/* copy_from_user() from the argument */	\
-	X(218, DEBUG, "debug")			/* pr_debug() */
+	X(218, DEBUG, "debug")			/* pr_debug() */				\
+	X(219, FROM_USER_HERE, "from-user-here") /* reads a word at the argument, in the patch */ \
+	X(220, STRING_FROM_USER, "string-from-user") /* the same of some words, by an alternative */
 
 #define FEATURES_ENUM(number, name, text)	FEATURES_##name = number,
 enum features { FEATURES(FEATURES_ENUM) };

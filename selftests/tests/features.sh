@@ -110,9 +110,11 @@ test_warning() {
 test_bad_pointer() {
     need_core
     load "$FEATURES"
-    answers from-user 0x400000 1
-    for bad in 0 0x1000 0x7ffffffff000 0x8000000000000000 0xffffffff81000000 0xffffffffffffffff; do
-        answers from-user $bad -14
+    for how in from-user from-user-here string-from-user; do
+        answers $how 0x400000 1
+        for bad in 0 0x1000 0x7ffffffff000 0x8000000000000000 0xffffffff81000000 0xffffffffffffffff; do
+            answers $how $bad -14
+        done
     done
     off features
 }
