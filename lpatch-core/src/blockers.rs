@@ -168,7 +168,7 @@ pub(crate) fn pending(moving: &mut Moving, shown: usize) -> Result<Blockers, Ref
         Side::From
     };
     let mut all = Blockers::new(shown)?;
-    if let Some(ranges) = book.and_then(|book| book.ranges(side)) {
+    if let Some(ranges) = book.map(|book| book.ranges(side)) {
         for held in moving.who() {
             if all.list.len() == all.list.capacity() {
                 all.count += 1;

@@ -12,7 +12,7 @@ use crate::{
         routes::{self, Route},
         transition::{
             atomic::AtomicUsize,
-            stack::{Ranges, Span},
+            stack::{Ranges, Span, Spans},
             Direction, Phase, Side, Task, Transition,
         },
     },
@@ -99,18 +99,35 @@ pub(crate) struct Tables {
     /// Sorted by site.
     pub(crate) routes: KVVec<Route>,
     /// Where a task must not be that leaves *from*, or *to*.
-    pub(crate) from_spans: KVVec<Span>,
-    pub(crate) to_spans: KVVec<Span>,
+    from_spans: Spans<KVVec<Span>>,
+    to_spans: Spans<KVVec<Span>>,
 }
 
 impl Tables {
+    /// `EINVAL` if spans are not sorted or overlap.
+    pub(crate) fn new(
+        routes: KVVec<Route>,
+        from_spans: KVVec<Span>,
+        to_spans: KVVec<Span>,
+    ) -> Result<Self> {
+        Ok(Self {
+            routes,
+            from_spans: Spans::new(from_spans).map_err(|_| EINVAL)?,
+            to_spans: Spans::new(to_spans).map_err(|_| EINVAL)?,
+        })
+    }
+
+    /// Those in which nothing moves.
+    fn still(routes: KVVec<Route>) -> Result<Self> {
+        Self::new(routes, KVVec::new(), KVVec::new())
+    }
+
     /// Where a task must not be that leaves this side.
-    pub(crate) fn ranges(&self, side: Side) -> Option<Ranges<'_>> {
-        let spans = match side {
-            Side::From => &self.from_spans,
-            Side::To => &self.to_spans,
-        };
-        Ranges::new(side, spans).ok()
+    pub(crate) fn ranges(&self, side: Side) -> Ranges<'_> {
+        match side {
+            Side::From => self.from_spans.ranges(side),
+            Side::To => self.to_spans.ranges(side),
+        }
     }
 }
 
@@ -138,7 +155,7 @@ pub(crate) const ERAS: usize = 32;
 
 impl Book {
     /// Where a task must not be that leaves this side.
-    pub(crate) fn ranges(&self, side: Side) -> Option<Ranges<'_>> {
+    pub(crate) fn ranges(&self, side: Side) -> Ranges<'_> {
         self.tables.ranges(side)
     }
 
@@ -170,13 +187,8 @@ pub(crate) fn still(routes: KVVec<Route>) -> Result<Option<KBox<Book>>> {
     if routes.is_empty() && eras.is_empty() {
         return Ok(None);
     }
-    let tables = Tables {
-        routes,
-        from_spans: KVVec::new(),
-        to_spans: KVVec::new(),
-    };
     let book = Book {
-        tables: Arc::new(tables, GFP_KERNEL)?,
+        tables: Arc::new(Tables::still(routes)?, GFP_KERNEL)?,
         motion: None,
         eras,
     };
@@ -232,13 +244,8 @@ fn settled(tables: &Tables, side: Side) -> Result<KBox<Book>> {
             routes.push(Route { ip, from: to, to }, GFP_KERNEL)?;
         }
     }
-    let tables = Tables {
-        routes,
-        from_spans: KVVec::new(),
-        to_spans: KVVec::new(),
-    };
     let book = Book {
-        tables: Arc::new(tables, GFP_KERNEL)?,
+        tables: Arc::new(Tables::still(routes)?, GFP_KERNEL)?,
         motion: None,
         eras: open_eras()?,
     };
@@ -376,9 +383,8 @@ fn unhashed(book: &Book, phase: Phase, ip: u64) -> Side {
         Side::To => Side::From,
     };
     let mut inside = false;
-    if let Some(ranges) = book.ranges(other) {
-        walk::current_frames(ip, |addr| inside |= ranges.hits(addr).is_some());
-    }
+    let ranges = book.ranges(other);
+    walk::current_frames(ip, |addr| inside |= ranges.hits(addr).is_some());
     if inside {
         other
     } else {
@@ -393,10 +399,7 @@ fn unhashed(book: &Book, phase: Phase, ip: u64) -> Side {
 fn earlier(book: &Book, ip: u64) -> Option<u64> {
     let mut oldest = usize::MAX;
     walk::current_frames(ip, |addr| {
-        let hit = |era: &Era| {
-            let ranges = era.tables.ranges(era.side);
-            ranges.is_some_and(|ranges| ranges.hits(addr).is_some())
-        };
+        let hit = |era: &Era| era.tables.ranges(era.side).hits(addr).is_some();
         if let Some(at) = book.eras.iter().position(hit) {
             oldest = oldest.min(at);
         }

@@ -63,8 +63,7 @@ fn attempt<'e>(
     let Some(side) = motion.transition.pending(task) else {
         return Ok(false);
     };
-    let ranges = book.ranges(side).ok_or(Blocked::Unreliable)?;
-    let clean = look(ranges)?;
+    let clean = look(book.ranges(side))?;
     Ok(shift(motion, task, clean, side, cause))
 }
 

@@ -293,11 +293,9 @@ impl<E: Into<Refusal>> From<E> for NotBegun {
 
 fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     let routes = links.routes()?;
-    Ok(Tables {
-        from_spans: links.spans(&routes, doors, Side::From)?,
-        to_spans: links.spans(&routes, doors, Side::To)?,
-        routes,
-    })
+    let from = links.spans(&routes, doors, Side::From)?;
+    let to = links.spans(&routes, doors, Side::To)?;
+    Ok(Tables::new(routes, from, to)?)
 }
 
 /// Brings the sites of the routes to the handler that are not there yet and have no door. There is room for the result in

@@ -7,6 +7,7 @@ use super::task::Task;
 use super::Side;
 use core::cmp::Ordering;
 use core::marker::PhantomData;
+use core::ops::Deref;
 
 /// The addresses from `start` to before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +41,7 @@ pub struct Ranges<'a> {
 impl<'a> Ranges<'a> {
     /// The spans that a task must not be in to leave `side`.
     pub fn new(side: Side, spans: &'a [Span]) -> Result<Self, NotSorted> {
-        let mut end = 0;
-        for (i, span) in spans.iter().enumerate() {
-            if span.start < end || span.start >= span.end {
-                return Err(NotSorted(i));
-            }
-            end = span.end;
-        }
+        sorted(spans)?;
         // INVARIANT: Checked just now.
         Ok(Self { side, spans })
     }
@@ -77,6 +72,45 @@ impl<'a> Ranges<'a> {
                     first = first.saturating_add(half).saturating_add(1);
                 }
             }
+        }
+    }
+}
+
+/// Whether the spans are not empty, sorted, and do not overlap.
+fn sorted(spans: &[Span]) -> Result<(), NotSorted> {
+    let mut end = 0;
+    for (i, span) in spans.iter().enumerate() {
+        if span.start < end || span.start >= span.end {
+            return Err(NotSorted(i));
+        }
+        end = span.end;
+    }
+    Ok(())
+}
+
+/// Spans in a memory of their own. They are checked here once, and not at each look at a stack: that is with interrupts off, and
+/// a patch of many functions has thousands of them.
+///
+/// # Invariants
+///
+/// As those of [`Ranges`].
+#[derive(Debug)]
+pub struct Spans<S>(S);
+
+impl<S: Deref<Target = [Span]>> Spans<S> {
+    /// Takes over spans that are sorted and do not overlap.
+    pub fn new(spans: S) -> Result<Self, NotSorted> {
+        sorted(&spans)?;
+        // INVARIANT: Checked just now.
+        Ok(Self(spans))
+    }
+
+    /// Where a task must not be that leaves this side.
+    pub fn ranges(&self, side: Side) -> Ranges<'_> {
+        // INVARIANT: By ours.
+        Ranges {
+            side,
+            spans: &self.0,
         }
     }
 }
@@ -193,6 +227,31 @@ mod tests {
         assert_eq!(new(&[(5, 6), (7, 8), (1, 2)]), Err(NotSorted(2)));
         assert_eq!(new(&[(5, 5)]), Err(NotSorted(0)));
         assert_eq!(new(&[(5, 4)]), Err(NotSorted(0)));
+    }
+
+    /// Spans that give themselves out and count how often.
+    struct Counted<'a>(&'a core::cell::Cell<usize>);
+
+    impl Deref for Counted<'_> {
+        type Target = [Span];
+
+        fn deref(&self) -> &[Span] {
+            self.0.set(self.0.get() + 1);
+            &SPANS
+        }
+    }
+
+    #[test]
+    fn spans_are_checked_once() {
+        let reads = core::cell::Cell::new(0);
+        let spans = Spans::new(Counted(&reads)).expect("they are sorted");
+        assert_eq!(reads.get(), 1);
+        for side in [Side::From, Side::To] {
+            assert_eq!(spans.ranges(side).side(), side);
+            assert_eq!(spans.ranges(side).hits(20), Some(1));
+        }
+        let unsorted = [SPANS[1], SPANS[0]];
+        assert_eq!(Spans::new(&unsorted[..]).err(), Some(NotSorted(1)));
     }
 
     #[test]
