@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Work that a task does on its way to user mode. */
+#include <linux/hashtable.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -16,12 +17,13 @@
  */
 struct lp_work {
 	struct callback_head head;
-	struct list_head list;
+	struct hlist_node node;
 	unsigned long key;
 	int interrupt;
 };
 
-static LIST_HEAD(lp_works);
+/* By task: with the lock, nobody is preempted, and there may be one for each task that there is. */
+static DEFINE_HASHTABLE(lp_works, 8);
 static DEFINE_SPINLOCK(lp_works_lock);
 
 static void lp_work_run(struct callback_head *head)
@@ -30,7 +32,7 @@ static void lp_work_run(struct callback_head *head)
 	unsigned long flags;
 
 	scoped_guard(spinlock, &lp_works_lock)
-		list_del(&work->list);
+		hash_del(&work->node);
 	kfree(work);
 
 	preempt_disable();
@@ -60,19 +62,19 @@ int lp_work_queue(unsigned long key, int interrupt)
 
 	spin_lock(&lp_works_lock);
 	err = 0;
-	list_for_each_entry(other, &lp_works, list) {
+	hash_for_each_possible(lp_works, other, node, key) {
 		/* One with a signal reaches the task where one without does not. */
 		if (other->key == key && other->interrupt >= interrupt)
 			err = -EEXIST;
 	}
 	if (!err)
-		list_add(&work->list, &lp_works);
+		hash_add(lp_works, &work->node, key);
 	spin_unlock(&lp_works_lock);
 	if (!err) {
 		err = task_work_add(task, &work->head, interrupt ? TWA_SIGNAL : TWA_RESUME);
 		if (err) {
 			spin_lock(&lp_works_lock);
-			list_del(&work->list);
+			hash_del(&work->node);
 			spin_unlock(&lp_works_lock);
 		}
 	}
