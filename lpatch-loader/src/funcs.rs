@@ -74,7 +74,7 @@ fn check_bytes(target: &Target, found: &Found<'_>, first: &Found<'_>) -> Result<
         }
     }
     match &target.traceable {
-        Some(list) if !list.has(first.name) => Err(no_fentry()),
+        Some(list) if list.has(first.name) == Some(false) => Err(no_fentry()),
         _ => Ok(()),
     }
 }

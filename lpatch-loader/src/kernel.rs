@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 const KALLSYMS: &str = "/proc/kallsyms";
 
@@ -53,15 +54,18 @@ pub fn running() -> Result<Target, TargetError> {
         build_id: build_id(&notes),
         kallsyms: kallsyms(KALLSYMS)?,
         memory,
-        traceable: filter_functions(),
+        traceable: Some(Box::<Filter>::default()),
     })
 }
 
-struct Filter(HashSet<String>);
+/// ftrace's list, read when somebody asks: the kernel takes as long for it as for all its symbols. `None`: it cannot be read.
+#[derive(Default)]
+struct Filter(OnceLock<Option<HashSet<String>>>);
 
 impl Traceable for Filter {
-    fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
+    fn has(&self, name: &str) -> Option<bool> {
+        let names = self.0.get_or_init(filter_functions);
+        Some(names.as_ref()?.contains(name))
     }
 }
 
@@ -73,12 +77,12 @@ pub(crate) fn tracefs(name: &str) -> Option<String> {
 }
 
 /// What can be traced.
-fn filter_functions() -> Option<Box<dyn Traceable>> {
+fn filter_functions() -> Option<HashSet<String>> {
     let text = tracefs("available_filter_functions")?;
     let names = text
         .lines()
         .filter_map(|l| l.split_ascii_whitespace().next());
-    Some(Box::new(Filter(names.map(str::to_owned).collect())))
+    Some(names.map(str::to_owned).collect())
 }
 
 /// A program header of /proc/kcore: addresses and where they are in the file.

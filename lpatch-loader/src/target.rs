@@ -52,8 +52,8 @@ pub trait Memory {
 
 /// The functions that ftrace can attach to.
 pub trait Traceable {
-    /// Whether a function of this name is among them.
-    fn has(&self, name: &str) -> bool;
+    /// Whether a function of this name is among them; `None` if nobody says.
+    fn has(&self, name: &str) -> Option<bool>;
 }
 
 /// A kernel.
@@ -66,7 +66,7 @@ pub struct Target {
     pub kallsyms: Kallsyms,
     /// Its memory, where it can be read.
     pub memory: Option<Box<dyn Memory>>,
-    /// What ftrace can attach to, where tracefs is mounted.
+    /// What ftrace can attach to.
     pub traceable: Option<Box<dyn Traceable>>,
 }
 

@@ -54,6 +54,15 @@ fn load_waits() {
     assert_eq!(ran.state.load_flags, LOAD_NO_PROMOTE);
 }
 
+/// The kernel takes longer to print that than for all the rest; the core asks about the functions that matter.
+#[test]
+fn load_does_not_read_what_ftrace_can_attach_to() {
+    assert!(!load(empty(&[End]), &[]).state.list_asked);
+    assert!(!load(empty(&[]), &["--no-enable"]).state.list_asked);
+    assert!(load(empty(&[]), &["--dry-run"]).state.list_asked);
+    assert!(run(empty(&[]), &["verify", &file()]).state.list_asked);
+}
+
 fn late() -> State {
     State {
         blockers: vec![blocker(77, "cat", b'D')],

@@ -38,7 +38,7 @@ use common::fake::Fake;
 use common::script::State;
 use common::target_without;
 use lpatch_loader::device::{Device, DeviceError};
-use lpatch_loader::target::{Target, TargetError};
+use lpatch_loader::target::{Target, TargetError, Traceable};
 use output::{Output, Streams};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -75,12 +75,24 @@ impl System for Scripted {
     }
 
     fn target(&mut self) -> Result<Target, TargetError> {
-        Ok(target_without(self.0.borrow().gone))
+        let mut target = target_without(self.0.borrow().gone);
+        target.traceable = Some(Box::new(Asked(Rc::clone(&self.0))));
+        Ok(target)
     }
 
     fn signals(&mut self) -> io::Result<Box<dyn Fn() -> Option<i32>>> {
         let state = Rc::clone(&self.0);
         Ok(Box::new(move || state.borrow().signal))
+    }
+}
+
+/// ftrace's list, in which everything is. Notes that somebody wants it.
+struct Asked(Rc<RefCell<State>>);
+
+impl Traceable for Asked {
+    fn has(&self, _: &str) -> Option<bool> {
+        self.0.borrow_mut().list_asked = true;
+        Some(true)
     }
 }
 

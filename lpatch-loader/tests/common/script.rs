@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) features: u32,
     /// A module that is not loaded.
     pub(crate) gone: &'static str,
+    /// Whether somebody wanted ftrace's list of all functions.
+    pub(crate) list_asked: bool,
 }
 
 impl Default for State {
@@ -97,6 +99,7 @@ impl Default for State {
             signal_at: None,
             features: F_CONSISTENCY,
             gone: "",
+            list_asked: false,
         }
     }
 }
