@@ -3,9 +3,10 @@
  * transitions SIDE check
  * transitions SIDE cycles COUNT [SEED]
  * transitions SIDE converge NAME RUNS CAP [COMMAND...]
+ * transitions SIDE repeat COUNT [PAUSE]
  *
- * SIDE is lpatch or upstream. The module witness is in; for lpatch its patches are loaded and none is enabled. cycles.c and
- * converge.c say what the verbs do. Exit status: 0 done, 1 what had to hold did not, 2 it could not be tried, 3 this side
+ * SIDE is lpatch or upstream. The module witness is in; for lpatch its patches are loaded and none is enabled. cycles.c,
+ * converge.c and repeat.c say what the verbs do. Exit status: 0 done, 1 what had to hold did not, 2 it could not be tried, 3 this side
  * cannot be used here.
  */
 #include <errno.h>
@@ -58,7 +59,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], sides[i]->name))
 			side = sides[i];
 	if (!side)
-		die(0, "usage: transitions lpatch|upstream check|cycles|converge ...");
+		die(0, "usage: transitions lpatch|upstream check|cycles|converge|repeat ...");
 	/* So that a reader of a pipe sees it as it comes. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!side->open())
@@ -69,5 +70,7 @@ int main(int argc, char **argv)
 		return cycles(side, argc - 3, argv + 3);
 	if (!strcmp(argv[2], "converge"))
 		return converge(side, argc - 3, argv + 3);
+	if (!strcmp(argv[2], "repeat"))
+		return repeat(side, argc - 3, argv + 3);
 	die(0, "no verb %s", argv[2]);
 }

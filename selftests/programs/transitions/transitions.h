@@ -62,6 +62,7 @@ int witness_try(const char *text);
 /* The verbs; each returns an exit status. */
 int cycles(const struct side *side, int argc, char **argv);
 int converge(const struct side *side, int argc, char **argv);
+int repeat(const struct side *side, int argc, char **argv);
 
 /* Ends the program: status 2. @error is an errno or 0. */
 __attribute__((noreturn, format(printf, 2, 3))) void die(int error, const char *format, ...);
