@@ -171,6 +171,9 @@ fn draw(out: &mut String, panel: &Panel<'_>, top: f64) -> f64 {
     text(out, "head", 10.0, head, &panel.title);
     text(out, "number upstream", UPSTREAM, head, "upstream \u{25a0}");
     text(out, "number lpatch", LPATCH, head, "lpatch \u{25cf}");
+    if panel.rows.iter().any(|row| row.none.is_some()) {
+        text(out, "number", RIGHT, head, "without \u{2503}");
+    }
     for tick in panel.scale.ticks() {
         let x = panel.scale.x(tick);
         line(out, "grid", (x, rows), (x, bottom));
@@ -345,6 +348,7 @@ mod tests {
         assert_eq!(count(&svg, "class=\"between\""), 1);
         assert_eq!(count(&svg, "<rect"), 1 + 4);
         assert_eq!(count(&svg, "class=\"none\""), 1);
+        assert_eq!(count(&svg, ">without"), 1);
     }
 
     #[test]
