@@ -55,6 +55,7 @@ spawn() {
 kill_spawned() {
     # Who is asleep there would not hear it.
     [ ! -e /proc/witness ] || echo release >/proc/witness
+    [ ! -e /proc/cost ] || echo leave >/proc/cost
     for pid in $spawned_all; do
         kill -KILL "$pid" 2>/dev/null || :
         wait "$pid" 2>/dev/null || :

@@ -5,10 +5,10 @@
 
 #include "cost.h"
 
-static int new_cost_function(int x) COST_BODY
+static int new_cost_1(int x) COST_1(2)
 
 static struct klp_func funcs[] = {
-	{ .old_name = "cost_function", .new_func = new_cost_function },
+	{ .old_name = "cost_1", .new_func = new_cost_1 },
 	{ }
 };
 
@@ -33,6 +33,6 @@ static void __exit klp_cost_exit(void)
 
 module_init(klp_cost_init);
 module_exit(klp_cost_exit);
-MODULE_DESCRIPTION("a livepatch of cost");
+MODULE_DESCRIPTION("a livepatch of one function of cost");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

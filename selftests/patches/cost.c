@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Replaces a function by one with the same code. */
+/* Replaces one function of the module cost: the smallest patch there is. */
 #include "../modules/cost.h"
 
 #include <lpatch/patch.h>
 
-static int new_cost_function(int x) COST_BODY
+static int new_cost_1(int x) COST_1(2)
 
-LPATCH_FUNC(cost, cost_function, new_cost_function);
+LPATCH_FUNC(cost, cost_1, new_cost_1);
 
 LPATCH_NAME("cost");
-LPATCH_VERSION("1");
+LPATCH_VERSION("2");
 LPATCH_DESCRIPTION("nothing changes but the way that calls go");

@@ -10,9 +10,11 @@
  *	note TYPE AT		one bit of the byte AT in the contents of the first note of that type
  *	reloc FROM TO		the type of the first relocation of type FROM in a section of code
  *	rename OLD NEW		a section; both names have the same length
+ *	text OLD NEW		every place where the file has this text; both have the same length. FILE can be a module, too
  *	boundaries		prints where headers and sections begin and end, and one byte before and behind
  */
 #include <elf.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +148,23 @@ static void rename_section(const char *old, const char *new)
 	die("no such section");
 }
 
+static void replace_text(const char *old, const char *new)
+{
+	size_t len = strlen(old), i;
+	bool found = false;
+
+	if (!len || strlen(new) != len)
+		die("the texts differ in length");
+	for (i = 0; i + len <= size; i++) {
+		if (memcmp(file + i, old, len))
+			continue;
+		memcpy(file + i, new, len);
+		found = true;
+	}
+	if (!found)
+		die("no such text");
+}
+
 static void edit(int argc, char **argv)
 {
 	const char *verb = argv[0];
@@ -171,6 +190,11 @@ static void edit(int argc, char **argv)
 		reloc(a, b);
 	} else if (!strcmp(verb, "rename") && argc == 3) {
 		rename_section(argv[1], argv[2]);
+	} else if (!strcmp(verb, "text") && argc == 3) {
+		replace_text(argv[1], argv[2]);
+		/* A module has no seal. */
+		if (!crc)
+			return;
 	} else {
 		die("unknown edit");
 	}
