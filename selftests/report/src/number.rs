@@ -68,11 +68,15 @@ pub fn ratio(ratio: Option<Ratio>) -> String {
         (Bound::AtMost, true) | (Bound::AtLeast, false) => "≥ ",
         (Bound::AtMost, false) | (Bound::AtLeast, true) => "≤ ",
     };
-    let digits = usize::from(times < 9.95);
-    if smaller {
-        format!("{bound}1:{times:.digits$}")
+    let times = if times < 9.95 {
+        format!("{times:.1}")
     } else {
-        format!("{bound}{times:.digits$}:1")
+        number(times.round())
+    };
+    if smaller {
+        format!("{bound}1:{times}")
+    } else {
+        format!("{bound}{times}:1")
     }
 }
 
@@ -118,6 +122,7 @@ mod tests {
         assert_eq!(figure_of(f(2.0, false)), "2 (5)");
         let r = |value, bound| ratio(Some(Ratio { value, bound }));
         assert_eq!(r(1.0 / 64.4, Bound::Exact), "1:64");
+        assert_eq!(r(1.0 / 7337.2, Bound::Exact), "1:7,337");
         assert_eq!(r(1.0 / 5.25, Bound::AtMost), "≥ 1:5.2");
         assert_eq!(r(1.0, Bound::Exact), "1:1.0");
         assert_eq!(r(1.4, Bound::Exact), "1.4:1");
