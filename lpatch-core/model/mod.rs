@@ -18,6 +18,7 @@ pub mod extable;
 pub mod fentry;
 pub mod finalize;
 pub mod image;
+pub mod index;
 pub mod insn;
 pub mod num;
 pub mod orc;
