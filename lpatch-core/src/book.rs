@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the ftrace handler answers: the book of all routes, and the transition that is under way in it.
+//! The book: all routes, and the transition that is under way in them. `answer.rs` reads it for the handler.
 //!
 //! There is one current book, or none. It is never changed, only replaced by another, so whoever reads it
 //! sees routes and transition of one and the same moment. Readers do so with preemption off or under RCU;
@@ -9,17 +9,17 @@
 use crate::{
     ffi,
     model::{
-        routes::{self, Route},
+        index::{self, Slot},
+        routes::Route,
         transition::{
             atomic::AtomicUsize,
             stack::{Ranges, Span, Spans},
-            Direction, Phase, Side, Task, Transition,
+            Side, Task, Transition,
         },
     },
-    movers, walk,
 };
 use core::{
-    ptr,
+    mem::{offset_of, size_of},
     sync::atomic::{AtomicPtr, Ordering},
 };
 use kernel::{prelude::*, sync::Arc};
@@ -29,8 +29,6 @@ pub(crate) struct Motion {
     pub(crate) transition: Transition<KVVec<AtomicUsize>>,
     /// Kernel threads that were woken so that they can move, as far as there is room.
     woken: [AtomicUsize; 32],
-    /// The ticks in which a task last tried in vain to move when it entered a function, by its site.
-    failed: [AtomicUsize; 64],
 }
 
 /// So many tasks, and those that are born meanwhile.
@@ -53,15 +51,7 @@ impl Motion {
         Ok(Self {
             transition: Transition::new(set).ok_or(EINVAL)?,
             woken: [const { AtomicUsize::new(0) }; 32],
-            failed: [const { AtomicUsize::new(0) }; 64],
         })
-    }
-
-    /// The tick of the last attempt in vain at this site, or at one that shares its place. By site, since a
-    /// loop through several functions can be clean at the entry of one of them only.
-    pub(crate) fn failed_tick(&self, ip: u64) -> &AtomicUsize {
-        // Functions are aligned to 16 bytes.
-        &self.failed[(ip >> 4) as usize % self.failed.len()]
     }
 
     fn woken_slot(&self, task: Task) -> &AtomicUsize {
@@ -95,31 +85,57 @@ impl Drop for Motion {
 }
 
 /// The routes of all patched functions, and where tasks must not be.
+///
+/// # Invariants
+///
+/// `slots` and `multiplier` are the index of `routes`.
 pub(crate) struct Tables {
     /// Sorted by site.
-    pub(crate) routes: KVVec<Route>,
+    routes: KVVec<Route>,
+    slots: KVVec<Slot>,
+    multiplier: u64,
     /// Where a task must not be that leaves *from*, or *to*.
     from_spans: Spans<KVVec<Span>>,
     to_spans: Spans<KVVec<Span>>,
 }
 
 impl Tables {
-    /// `EINVAL` if spans are not sorted or overlap.
+    /// Of these routes, sorted by site; and the spans of *from* and *to*. `EINVAL` if spans are not sorted or overlap.
     pub(crate) fn new(
         routes: KVVec<Route>,
         from_spans: KVVec<Span>,
         to_spans: KVVec<Span>,
     ) -> Result<Self> {
+        let room = index::room(routes.len()).ok_or(ENOMEM)?;
+        let mut slots = KVVec::with_capacity(room, GFP_KERNEL)?;
+        for _ in 0..room {
+            slots.push(Slot::default(), GFP_KERNEL)?;
+        }
+        // There is room, and sites and functions are text of the kernel or of modules.
+        let multiplier = match index::fill(&mut slots, &routes) {
+            Ok(index) => index.multiplier,
+            Err(index::Impossible) => return Err(EINVAL),
+        };
+        // INVARIANT: Filled just now.
         Ok(Self {
             routes,
+            slots,
+            multiplier,
             from_spans: Spans::new(from_spans).map_err(|_| EINVAL)?,
             to_spans: Spans::new(to_spans).map_err(|_| EINVAL)?,
         })
     }
 
-    /// Those in which nothing moves.
-    fn still(routes: KVVec<Route>) -> Result<Self> {
-        Self::new(routes, KVVec::new(), KVVec::new())
+    /// Of routes in which nothing moves.
+    fn still(routes: KVVec<Route>) -> Result<Arc<Self>> {
+        let tables = Self::new(routes, KVVec::new(), KVVec::new())?;
+        Ok(Arc::new(tables, GFP_KERNEL)?)
+    }
+
+    /// The routes, sorted by site.
+    #[inline]
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
     /// Where a task must not be that leaves this side.
@@ -134,14 +150,23 @@ impl Tables {
 /// A side of a transition that no task lives in any more, but for some that may be dying unseen.
 #[derive(Clone)]
 pub(crate) struct Era {
-    tables: Arc<Tables>,
-    side: Side,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) side: Side,
     /// The grace period after which there are none.
     pub(crate) ticket: usize,
 }
 
 /// All routes, with what it takes to choose between their sides.
+///
+/// In cache lines of its own: the handler reads it, and nobody writes to it once it is current.
+///
+/// # Invariants
+///
+/// From when it becomes current, `head` is [`Book::index`].
+#[repr(C, align(64))]
 pub(crate) struct Book {
+    /// All that the handler reads where nothing moves. In front, since C knows nothing of the rest.
+    head: ffi::lp_index,
     pub(crate) tables: Arc<Tables>,
     /// The transition between *from* and *to*; without one, both are the same in all routes.
     pub(crate) motion: Option<Arc<Motion>>,
@@ -149,11 +174,51 @@ pub(crate) struct Book {
     pub(crate) eras: KVec<Era>,
 }
 
+const _: () = assert!(offset_of!(Book, head) == 0);
+const _: () = assert!(size_of::<Slot>() == size_of::<ffi::lp_slot>());
+const _: () = assert!(offset_of!(Slot, ip) == offset_of!(ffi::lp_slot, ip));
+const _: () = assert!(offset_of!(Slot, to) == offset_of!(ffi::lp_slot, to));
+
+// SAFETY: The pointer in its head is to what it has a share of.
+unsafe impl Send for Book {}
+
 /// More eras than that are not remembered. There are so many only if a kernel thread that never sleeps keeps all of them
 /// open, and then a task would have to be dying during that many transitions.
 pub(crate) const ERAS: usize = 32;
 
 impl Book {
+    /// Of these, with the head still to be made.
+    pub(crate) fn new(
+        tables: Arc<Tables>,
+        motion: Option<Arc<Motion>>,
+        eras: KVec<Era>,
+    ) -> Result<KBox<Self>> {
+        let book = Self {
+            head: ffi::lp_index::default(),
+            tables,
+            motion,
+            eras,
+        };
+        Ok(KBox::new(book, GFP_KERNEL)?)
+    }
+
+    fn index(&self) -> ffi::lp_index {
+        let slots = &self.tables.slots;
+        let mut asks = 0;
+        if self.motion.is_some() {
+            asks |= ffi::LP_ASKS_MOTION;
+        }
+        if !self.eras.is_empty() {
+            asks |= ffi::LP_ASKS_ERA;
+        }
+        ffi::lp_index {
+            multiplier: self.tables.multiplier as usize,
+            slots: slots.as_ptr().cast(),
+            mask: slots.len() as u32 - 1,
+            asks,
+        }
+    }
+
     /// Where a task must not be that leaves this side.
     pub(crate) fn ranges(&self, side: Side) -> Ranges<'_> {
         self.tables.ranges(side)
@@ -187,12 +252,7 @@ pub(crate) fn still(routes: KVVec<Route>) -> Result<Option<KBox<Book>>> {
     if routes.is_empty() && eras.is_empty() {
         return Ok(None);
     }
-    let book = Book {
-        tables: Arc::new(Tables::still(routes)?, GFP_KERNEL)?,
-        motion: None,
-        eras,
-    };
-    Ok(Some(KBox::new(book, GFP_KERNEL)?))
+    Book::new(Tables::still(routes)?, None, eras).map(Some)
 }
 
 /// The book of after a transition, made before it, so that nothing is missing then: for each side on which it can
@@ -244,12 +304,7 @@ fn settled(tables: &Tables, side: Side) -> Result<KBox<Book>> {
             routes.push(Route { ip, from: to, to }, GFP_KERNEL)?;
         }
     }
-    let book = Book {
-        tables: Arc::new(Tables::still(routes)?, GFP_KERNEL)?,
-        motion: None,
-        eras: open_eras()?,
-    };
-    Ok(KBox::new(book, GFP_KERNEL)?)
+    Book::new(Tables::still(routes)?, None, open_eras()?)
 }
 
 /// The current book without the eras that are over: `None` if there is no such era, or no need of a book.
@@ -265,16 +320,21 @@ pub(crate) fn without_old_eras() -> Result<Option<Option<KBox<Book>>>> {
     if eras.is_empty() && book.tables.routes.is_empty() {
         return Ok(Some(None));
     }
-    let book = Book {
-        tables: book.tables.clone(),
-        motion: None,
-        eras,
-    };
-    Ok(Some(Some(KBox::new(book, GFP_KERNEL)?)))
+    let book = Book::new(book.tables.clone(), None, eras)?;
+    Ok(Some(Some(book)))
 }
 
-/// The current book. Points to a leaked `KBox<Book>`, or nowhere.
-static CURRENT: AtomicPtr<Book> = AtomicPtr::new(ptr::null_mut());
+/// The current book: a leaked `KBox<Book>`, or [`none`]. The handler reads it in C.
+fn place() -> &'static AtomicPtr<Book> {
+    let place = (&raw mut ffi::lp_book).cast();
+    // SAFETY: It is a pointer, is there for ever, and is only used as an atomic one.
+    unsafe { AtomicPtr::from_ptr(place) }
+}
+
+/// What stands for no book. It is never read here, since only the head of one is there.
+fn none() -> *mut Book {
+    (&raw mut ffi::lp_no_book).cast()
+}
 
 /// The current book.
 ///
@@ -283,9 +343,12 @@ static CURRENT: AtomicPtr<Book> = AtomicPtr::new(ptr::null_mut());
 /// Preemption is off, or the caller is in an RCU section, for as long as the result is used.
 pub(crate) unsafe fn current<'a>() -> Option<&'a Book> {
     // Acquire pairs with Release in `replace()`: the book is complete.
-    let book = CURRENT.load(Ordering::Acquire);
+    let book = place().load(Ordering::Acquire);
+    if book == none() {
+        return None;
+    }
     // SAFETY: A book that was current after the caller's section had begun is freed after its end.
-    unsafe { book.as_ref() }
+    Some(unsafe { &*book })
 }
 
 /// A book that is not current any more. Readers may still be in it, so dropping it waits for them.
@@ -309,105 +372,21 @@ impl Drop for Retired {
 
 /// Makes a book current. One caller at a time.
 pub(crate) fn replace(book: Option<KBox<Book>>) -> Retired {
-    let new = book.map_or(ptr::null_mut(), KBox::into_raw);
-    // Release pairs with Acquire in `current()`. The old one was ours already.
-    let old = CURRENT.swap(new, Ordering::AcqRel);
-    let old = if old.is_null() {
+    let new = match book {
+        Some(mut book) => {
+            // INVARIANT: It is not changed any more.
+            book.head = book.index();
+            KBox::into_raw(book)
+        }
+        None => none(),
+    };
+    // Release pairs with Acquire in `current()` and in the handler. The old one was ours already.
+    let old = place().swap(new, Ordering::AcqRel);
+    let old = if old == none() {
         None
     } else {
         // SAFETY: It comes from `into_raw` above and was taken out of the pointer just now.
         Some(unsafe { KBox::from_raw(old) })
     };
     Retired(old)
-}
-
-/// The ftrace handler's question; see `redirect.c` for the context that it runs in.
-///
-/// # Safety
-///
-/// Preemption is off.
-#[no_mangle]
-unsafe extern "C" fn lpatch_redirect(ip: usize, key: usize) -> usize {
-    // SAFETY: As this function's.
-    let Some(book) = (unsafe { current() }) else {
-        return 0;
-    };
-    let route = routes::find(&book.tables.routes, ip as u64);
-    let side = match &book.motion {
-        Some(motion) if route.is_some_and(Route::changes) => answer(book, motion, key, ip as u64),
-        _ => Side::To,
-    };
-    // SAFETY: No requirements.
-    if !book.eras.is_empty() && unsafe { ffi::lp_unhashed() } != 0 {
-        if let Some(to) = earlier(book, ip as u64) {
-            return to as usize;
-        }
-    }
-    route.map_or(0, |route| match side {
-        Side::From => route.from as usize,
-        Side::To => route.to as usize,
-    })
-}
-
-/// Where a call goes in a transition.
-fn answer(book: &Book, motion: &Motion, key: usize, ip: u64) -> Side {
-    let transition = &motion.transition;
-    let Some(task) = Task::new(key) else {
-        return Side::From;
-    };
-    let side = transition.side(task);
-    // After the set was asked: a task is taken out of it unmoved only when it is known to be unhashed.
-    // SAFETY: No requirements.
-    if unsafe { ffi::lp_unhashed() } != 0 {
-        return unhashed(book, transition.phase(), ip);
-    }
-    if transition.pending(task) == Some(side) && movers::entered(book, motion, task, ip) {
-        return transition.side(task);
-    }
-    side
-}
-
-/// The side of a task that is in no list of tasks any more. Nobody could find it to put it into the set, so
-/// each of its calls goes by what is on its stack: to where others move to, unless it is still in a function of
-/// the other side.
-#[cold]
-fn unhashed(book: &Book, phase: Phase, ip: u64) -> Side {
-    let target = match phase {
-        Phase::Idle | Phase::Filling => return Side::From,
-        Phase::Live(Direction::Forward) => Side::To,
-        Phase::Live(Direction::Reverse) => Side::From,
-        Phase::Complete(side) | Phase::Forced(side) => side,
-    };
-    let other = match target {
-        Side::From => Side::To,
-        Side::To => Side::From,
-    };
-    let mut inside = false;
-    let ranges = book.ranges(other);
-    walk::current_frames(ip, |addr| inside |= ranges.hits(addr).is_some());
-    if inside {
-        other
-    } else {
-        target
-    }
-}
-
-/// Where a call of such a task goes if it is still in a function of an era that is over for all others: to what
-/// was in force then; 0: the original function. Of several, the oldest era counts: a function that was
-/// in force in both is in the spans of neither.
-#[cold]
-fn earlier(book: &Book, ip: u64) -> Option<u64> {
-    let mut oldest = usize::MAX;
-    walk::current_frames(ip, |addr| {
-        let hit = |era: &Era| era.tables.ranges(era.side).hits(addr).is_some();
-        if let Some(at) = book.eras.iter().position(hit) {
-            oldest = oldest.min(at);
-        }
-    });
-    let era = book.eras.get(oldest)?;
-    let route = routes::find(&era.tables.routes, ip);
-    Some(route.map_or(0, |route| match era.side {
-        Side::From => route.from,
-        Side::To => route.to,
-    }))
 }

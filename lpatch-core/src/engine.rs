@@ -395,7 +395,7 @@ impl Engine {
     pub(crate) fn path(&self, patch: &Patch, site: Site) -> (u32, u32) {
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
-        let route = book.and_then(|book| routes::find(&book.tables.routes, site.ip));
+        let route = book.and_then(|book| routes::find(book.tables.routes(), site.ip));
         let in_force = route.is_some_and(|route| route.from == site.new || route.to == site.new);
         if !in_force {
             return (uapi::PATH_NONE, 0);

@@ -12,6 +12,7 @@ use core::pin::Pin;
 use kernel::{error::to_result, prelude::*};
 use urgent::Urgent;
 
+mod answer;
 mod blockers;
 mod book;
 mod callbacks;

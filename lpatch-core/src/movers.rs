@@ -13,7 +13,6 @@ use crate::{
     },
     walk,
 };
-use core::sync::atomic::Ordering;
 
 /// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.
 fn shift(motion: &Motion, task: Task, clean: Clean<'_>, leaves: Side, cause: Cause) -> bool {
@@ -97,15 +96,9 @@ fn current(book: &Book, motion: &Motion, task: Task, cause: Cause, skip: u64) ->
 /// The current task has entered a patched function at this site, from the ftrace handler. `true` if it has moved.
 ///
 /// A task that calls such functions in a loop, in a function that it must leave first, would look at its
-/// stack all the time; so there is one look in a tick after one that was in vain.
+/// stack all the time; so each CPU looks once in a tick after one that was in vain, for each site.
 #[cold]
 pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, ip: u64) -> bool {
-    // SAFETY: No requirements.
-    let tick = unsafe { ffi::lp_jiffies() };
-    let failed_tick = motion.failed_tick(ip);
-    if failed_tick.load(Ordering::Relaxed) == tick {
-        return false;
-    }
     let mut flags = 0;
     // SAFETY: The pointer is to a local variable.
     if unsafe { ffi::lp_still_begin(&mut flags) } == 0 {
@@ -115,7 +108,8 @@ pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, ip: u64) -> bool
     // SAFETY: The flags are those of the beginning.
     unsafe { ffi::lp_still_end(flags) };
     if !moved {
-        failed_tick.store(tick, Ordering::Relaxed);
+        // SAFETY: Preemption is off, in the handler.
+        unsafe { ffi::lp_tried_in_vain(ip as usize) };
     }
     moved
 }

@@ -81,15 +81,9 @@ impl Moving {
         let pending = KVVec::with_capacity(book::with_room(tasks), GFP_KERNEL)?;
         let tables = tables(links, doors)?;
         let afterwards = Afterwards::new(&tables)?;
-        doors.shut(&tables.routes);
-        let book = KBox::new(
-            Book {
-                tables: Arc::new(tables, GFP_KERNEL)?,
-                motion: Some(motion.clone()),
-                eras: book::open_eras()?,
-            },
-            GFP_KERNEL,
-        )?;
+        doors.shut(tables.routes());
+        let tables = Arc::new(tables, GFP_KERNEL)?;
+        let book = Book::new(tables, Some(motion.clone()), book::open_eras()?)?;
         let transition = &motion.transition;
         // Nobody else has it yet, so it is idle.
         let begun = transition.begin();
@@ -115,12 +109,8 @@ impl Moving {
     pub(crate) fn replace(&mut self, links: &Links<'_>, doors: &Doors) -> Result<Retired, Refusal> {
         let tables = tables(links, doors)?;
         let afterwards = Afterwards::new(&tables)?;
-        let book = Book {
-            tables: Arc::new(tables, GFP_KERNEL)?,
-            motion: Some(self.motion.clone()),
-            eras: book::open_eras()?,
-        };
-        let book = KBox::new(book, GFP_KERNEL)?;
+        let tables = Arc::new(tables, GFP_KERNEL)?;
+        let book = Book::new(tables, Some(self.motion.clone()), book::open_eras()?)?;
         self.afterwards = afterwards;
         Ok(book::replace(Some(book)))
     }
@@ -293,9 +283,9 @@ impl<E: Into<Refusal>> From<E> for NotBegun {
 
 fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     let routes = links.routes()?;
-    let from = links.spans(&routes, doors, Side::From)?;
-    let to = links.spans(&routes, doors, Side::To)?;
-    Ok(Tables::new(routes, from, to)?)
+    let from_spans = links.spans(&routes, doors, Side::From)?;
+    let to_spans = links.spans(&routes, doors, Side::To)?;
+    Ok(Tables::new(routes, from_spans, to_spans)?)
 }
 
 /// Brings the sites of the routes to the handler that are not there yet and have no door. There is room for the result in

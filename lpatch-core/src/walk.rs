@@ -120,7 +120,10 @@ pub(crate) fn of(task: Task) -> Stack {
     Stack::Own(task.addr() as *mut c_void)
 }
 
-/// Calls `frame` for what the current task, which has just entered the function with this fentry site, was in before.
+/// Calls `frame` for what the current task, which has just entered the function with this fentry site, was in before. If that
+/// goes round in circles, because the walk calls functions that are patched, it ends here, with no frame at all.
+///
+/// Preemption is off.
 pub(crate) fn current_frames(ip: u64, mut frame: impl FnMut(u64)) {
     let mut own_frame = ip + FENTRY_CALL;
     let without_own = |addr: u64| {
@@ -130,6 +133,12 @@ pub(crate) fn current_frames(ip: u64, mut frame: impl FnMut(u64)) {
             frame(addr);
         }
     };
-    // SAFETY: It is the current task.
-    unsafe { walk(own(), without_own) };
+    // SAFETY: Preemption is off.
+    let deeper = unsafe { ffi::lp_deeper() } != 0;
+    if deeper {
+        // SAFETY: It is the current task.
+        unsafe { walk(own(), without_own) };
+    }
+    // SAFETY: Preemption is off, and has been since above.
+    unsafe { ffi::lp_back() };
 }

@@ -59,30 +59,6 @@ pub enum Phase {
     Forced(Side),
 }
 
-/// How calls are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// All go to *from*.
-    AllFrom,
-    /// Those of members of the set go to *from*.
-    BySet,
-    /// All go to *to*.
-    AllTo,
-}
-
-impl Phase {
-    /// How calls are answered in this phase.
-    #[inline]
-    pub fn mode(self) -> Mode {
-        match self {
-            Self::Idle | Self::Filling => Mode::AllFrom,
-            Self::Complete(Side::From) | Self::Forced(Side::From) => Mode::AllFrom,
-            Self::Live(_) => Mode::BySet,
-            Self::Complete(Side::To) | Self::Forced(Side::To) => Mode::AllTo,
-        }
-    }
-}
-
 /// Bits 0 to 19 and 20 to 39: who is inside, of even and of odd epochs. 40 to 42: the phase. 43: an
 /// insertion has failed. From 44: the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +83,16 @@ impl Word {
             5 => Phase::Complete(Side::To),
             6 => Phase::Forced(Side::From),
             _ => Phase::Forced(Side::To),
+        }
+    }
+
+    /// The direction in which tasks are being moved, if they are.
+    #[inline]
+    pub(super) fn live(self) -> Option<Direction> {
+        match (self.0 >> PHASE) & 7 {
+            2 => Some(Direction::Forward),
+            3 => Some(Direction::Reverse),
+            _ => None,
         }
     }
 
@@ -285,6 +271,11 @@ mod tests {
                 let fields = [even * EVEN, odd * ODD, epoch * EPOCH, flag, Word::phase_bits(from)];
                 let word = Word(fields.into_iter().sum());
                 prop_assert_eq!((word.phase(), word.epoch(), word.full()), (from, epoch, full));
+                let live = match from {
+                    Phase::Live(direction) => Some(direction),
+                    _ => None,
+                };
+                prop_assert_eq!(word.live(), live);
                 let late = if epoch % 2 == 0 { odd } else { even };
                 prop_assert_eq!(word.has_late(), late != 0);
                 let next = word.next(PHASES[to]);

@@ -21,7 +21,7 @@
 //!   functions of the other side are out of use; and when no handler is left,
 //!   [`finish`](Transition::finish). Filling has to reach every task that can still run: those that
 //!   are on their way out of `do_exit()` and in no list of tasks any more too.
-//! - The handler: [`side`](Transition::side).
+//! - The handler: [`answer`](Transition::answer).
 //! - Triggers: [`pending`](Transition::pending), a [`StackCheck`](stack::StackCheck),
 //!   [`shift`](Transition::shift).
 //! - Hooks: [`birth`](Transition::birth), [`exit`](Transition::exit).
@@ -44,7 +44,7 @@ mod survey;
 mod task;
 
 pub use counters::{Cause, Counters};
-pub use gate::{Direction, Mode, Phase};
+pub use gate::{Direction, Phase};
 pub use survey::Survey;
 pub use task::Task;
 
@@ -90,6 +90,15 @@ pub enum Reference {
     Yours,
 }
 
+/// What the handler is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Where the call goes.
+    pub side: Side,
+    /// The task should leave that side, as far as was seen: see [`Transition::pending`].
+    pub pending: bool,
+}
+
 /// What became of an attempt to move a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "references are lost or given back twice"]
@@ -127,13 +136,38 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
     }
 
     /// Where a call of this task, the current one, goes. For the handler: it waits for nobody, in any context.
+    pub fn answer(&self, current: Task) -> Answer {
+        let (side, pending) = match self.gate.read().phase() {
+            Phase::Live(direction) => {
+                let side = match self.set.ask(current) {
+                    true => Side::From,
+                    false => Side::To,
+                };
+                (side, side == direction.leaves())
+            }
+            Phase::Idle | Phase::Filling => (Side::From, false),
+            Phase::Complete(side) | Phase::Forced(side) => (side, false),
+        };
+        Answer { side, pending }
+    }
+
+    /// The answer, if it is found in one place and nothing is to be noted. That is what it mostly is while tasks move.
+    #[inline]
+    pub fn answer_at_once(&self, current: Task) -> Option<Answer> {
+        let direction = self.gate.read().live()?;
+        let side = match self.set.ask_at_once(current)? {
+            true => Side::From,
+            false => Side::To,
+        };
+        let pending = side == direction.leaves();
+        Some(Answer { side, pending })
+    }
+
+    /// The side alone.
     #[inline]
     pub fn side(&self, current: Task) -> Side {
-        match self.gate.read().phase().mode() {
-            Mode::BySet if self.set.ask(current) => Side::From,
-            Mode::AllFrom => Side::From,
-            Mode::BySet | Mode::AllTo => Side::To,
-        }
+        let at_once = self.answer_at_once(current);
+        at_once.unwrap_or_else(|| self.answer(current)).side
     }
 
     /// Where it is.

@@ -77,11 +77,17 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     pub(super) fn search(&self, task: Task) -> impl Iterator<Item = &AtomicUsize> {
         let slots: &[AtomicUsize] = &self.slots;
         let mask = slots.len().wrapping_sub(1);
-        // The upper half of the product depends on all bits in which addresses of tasks differ.
-        let hash = wide(task.addr()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let first = usize::try_from(hash).unwrap_or(0);
+        let first = Self::hash(task);
         let probes = slots.len().min(PROBES);
         (0..probes).filter_map(move |i| slots.get(first.wrapping_add(i) & mask))
+    }
+
+    /// Where a search begins, if there are that many slots.
+    #[inline]
+    fn hash(task: Task) -> usize {
+        // The upper half of the product depends on all bits in which addresses of tasks differ.
+        let hash = wide(task.addr()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from(hash).unwrap_or(0)
     }
 
     #[inline]
@@ -169,10 +175,11 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         for slot in self.search(task) {
             let mut entry = slot.load(Ordering::Relaxed);
             while entry == task.addr() || (even_if_asked && entry == task.addr() | ASKED) {
-                // Relaxed: only who moves the task next goes by it, and that one is ordered by its right; and the
-                // task itself, which asks by a read-modify-write, or has to be seen asking.
+                // Who moves the task next is ordered by its right, and the task itself asks by a read-modify-write, or has to be
+                // seen asking. Release is for the handler of a task that was taken out because it had ended: it pairs with
+                // the fence in `unhashed()` of answer.rs. Without it that task might find itself moved and not ended.
                 let left = task.addr() | LEFT;
-                match slot.compare_exchange(entry, left, Ordering::Relaxed, Ordering::Relaxed) {
+                match slot.compare_exchange(entry, left, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => {
                         // Release pairs with Acquire in `len()`.
                         self.len.fetch_sub(1, Ordering::Release);
@@ -193,7 +200,8 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     /// Relaxed: if it has asked before, then not since it was watched: who watches it looks at its stack afterwards, which
     /// needs that it does not run, and a task that runs after that look sees that it is watched. If it has not, the
     /// exchange finds the newest entry.
-    #[inline]
+    ///
+    /// It writes at most once for each time that the task is watched.
     pub fn ask(&self, current: Task) -> bool {
         for slot in self.search(current) {
             let mut entry = slot.load(Ordering::Relaxed);
@@ -212,6 +220,22 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
             }
         }
         false
+    }
+
+    /// The same, if the search is over in its first slot and nothing is to be noted.
+    ///
+    /// Relaxed: as above.
+    #[inline]
+    pub fn ask_at_once(&self, current: Task) -> Option<bool> {
+        let slots: &[AtomicUsize] = &self.slots;
+        let first = Self::hash(current) & slots.len().wrapping_sub(1);
+        let entry = slots.get(first)?.load(Ordering::Relaxed);
+        match entry ^ current.addr() {
+            LEFT => Some(false),
+            ASKED => Some(true),
+            _ if entry == EMPTY => Some(false),
+            _ => None,
+        }
     }
 
     /// Forgets that a task has asked. Whether it is a member.

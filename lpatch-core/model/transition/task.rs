@@ -5,6 +5,7 @@
 use core::num::NonZeroUsize;
 
 /// The address of a task: not 0, and a multiple of 4, so that tables have two bits of their own beside it.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Task(NonZeroUsize);
 

@@ -67,7 +67,7 @@ impl Engine {
         let left = self.doors_ns.saturating_sub(now());
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
-        let routes = book.map_or(&[][..], |book| &book.tables.routes);
+        let routes = book.map_or(&[][..], |book| book.tables.routes());
         if left > 0 {
             return Next::Wait(Some((left / 1_000_000 + 1) as u32));
         }
@@ -135,7 +135,7 @@ impl Engine {
         };
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
-        let routes = book.map_or(&[][..], |book| &book.tables.routes);
+        let routes = book.map_or(&[][..], |book| book.tables.routes());
         self.untidy |= self.doors.settle(routes).is_err();
         let doors = &self.doors;
         let in_use = |ip: u64| routes::find(routes, ip).is_some() && !doors.has(ip);

@@ -36,11 +36,6 @@ notrace void lp_task_put(unsigned long key)
 		put_task_struct((struct task_struct *)key);
 }
 
-notrace int lp_unhashed(void)
-{
-	return !READ_ONCE(current->sighand);
-}
-
 static DEFINE_PER_CPU(int, lp_busy);
 
 notrace int lp_still_begin(unsigned long *flags)
@@ -64,9 +59,44 @@ notrace void lp_still_end(unsigned long flags)
 	raw_local_irq_restore(flags);
 }
 
-notrace unsigned long lp_jiffies(void)
+/*
+ * The ticks in which this CPU last looked in vain, by site: a loop through several functions can be clean at the entry of one
+ * of them only. Each CPU has its own, so that tasks that loop on many CPUs do not write to the same place.
+ */
+#define LP_TRIED	64
+static DEFINE_PER_CPU(unsigned long, lp_tried_at[LP_TRIED]);
+
+static unsigned int lp_tried_slot(unsigned long ip)
 {
-	return READ_ONCE(jiffies);
+	/* Functions are aligned to 16 bytes. */
+	return (ip >> 4) % LP_TRIED;
+}
+
+notrace int lp_tried(unsigned long ip)
+{
+	return __this_cpu_read(lp_tried_at[lp_tried_slot(ip)]) == READ_ONCE(jiffies);
+}
+
+notrace void lp_tried_in_vain(unsigned long ip)
+{
+	__this_cpu_write(lp_tried_at[lp_tried_slot(ip)], READ_ONCE(jiffies));
+}
+
+/*
+ * How many answers this CPU is in the middle of that need a look at a stack: a task's, and those of a softirq, an interrupt
+ * and an NMI, and as many again if what they call for it is patched itself.
+ */
+static DEFINE_PER_CPU(unsigned int, lp_depth);
+#define LP_DEPTH	8
+
+notrace int lp_deeper(void)
+{
+	return __this_cpu_inc_return(lp_depth) <= LP_DEPTH;
+}
+
+notrace void lp_back(void)
+{
+	__this_cpu_dec(lp_depth);
 }
 
 notrace void *lp_current(void)

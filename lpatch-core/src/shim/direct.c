@@ -5,7 +5,7 @@
 #include <linux/preempt.h>
 #include <linux/slab.h>
 
-#include "key.h"
+#include "handler.h"
 #include "shim.h"
 
 /* Read by doors.S. A door that nobody has is shut, and its site 0. */
@@ -16,24 +16,40 @@ bool lp_promote = true;
 module_param_named(promote, lp_promote, bool, 0644);
 MODULE_PARM_DESC(promote, "whether functions are entered by a jump when all tasks have moved; a change is for what is enabled later");
 
-/*
- * How many questions of doors this CPU is in the middle of: a task's, and those of a softirq, an interrupt and an NMI, and as
- * many again if what they call to find the answer is patched itself. With more of them it is going round in circles.
- */
-static DEFINE_PER_CPU(unsigned int, lp_door_depth);
-#define LP_DOOR_DEPTH	8
-
-/* Where a call goes that came in at @ip; 0: nowhere else. In the same contexts as the ftrace handler, see redirect.c. */
-asmlinkage unsigned long notrace lp_door_answer(unsigned long ip)
+static noinline notrace unsigned long lp_door_asks(unsigned long ip, long word, const struct lp_index *book)
 {
-	unsigned long to = 0;
+	unsigned long to = lp_ask(ip, word, book);
 
-	preempt_disable_notrace();
-	if (__this_cpu_inc_return(lp_door_depth) <= LP_DOOR_DEPTH)
-		to = lpatch_redirect(ip, lp_key());
-	__this_cpu_dec(lp_door_depth);
 	preempt_enable_notrace();
 	return to;
+}
+
+static noinline notrace unsigned long lp_door_searches(unsigned long ip, const struct lp_slot *first,
+						       const struct lp_index *book)
+{
+	unsigned long to = lp_search(ip, first, book);
+
+	preempt_enable_notrace();
+	return to;
+}
+
+/* Where a call goes that came in at @ip; 0: nowhere else. As the ftrace handler in all respects, see redirect.c. */
+asmlinkage unsigned long notrace lp_door_answer(unsigned long ip)
+{
+	const struct lp_slot *first;
+	const struct lp_index *book;
+	long word;
+
+	preempt_disable_notrace();
+	book = smp_load_acquire(&lp_book); /* as in redirect.c */
+	first = lp_index_first(book, ip);
+	if (unlikely(first->ip != (int)ip))
+		return lp_door_searches(ip, first, book);
+	word = first->to;
+	if (lp_asks(book))
+		return lp_door_asks(ip, word, book);
+	preempt_enable_notrace();
+	return word;
 }
 
 /* The direct calls of one site. */

@@ -5,7 +5,7 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
-#include "key.h"
+#include "handler.h"
 #include "shim.h"
 
 #define LP_TRIES 200
@@ -14,22 +14,58 @@ struct lp_redirect {
 	struct ftrace_ops ops;
 };
 
+/* What the handler reads where there is no book: an index of nothing. */
+static const struct lp_slot lp_no_slot;
+struct lp_index lp_no_book __read_mostly = { .slots = &lp_no_slot };
+struct lp_index *lp_book __read_mostly = &lp_no_book;
+
+static __always_inline void lp_handler_ends(struct ftrace_regs *fregs, unsigned long to)
+{
+	if (to)
+		ftrace_regs_set_instruction_pointer(fregs, to);
+	preempt_enable_notrace();
+}
+
+/* What lp_handler() does less often. In functions of their own, so that it needs no stack frame. */
+static noinline notrace void lp_handler_asks(unsigned long ip, long word, const struct lp_index *book,
+					     struct ftrace_regs *fregs)
+{
+	lp_handler_ends(fregs, lp_ask(ip, word, book));
+}
+
+static noinline notrace void lp_handler_searches(unsigned long ip, const struct lp_slot *first,
+						 const struct lp_index *book, struct ftrace_regs *fregs)
+{
+	lp_handler_ends(fregs, lp_search(ip, first, book));
+}
+
 /*
  * Runs at the entry of a patched function, in any context. It takes no lock, waits for nobody, and what it
- * calls on its usual path has no fentry site. In a transition it may look at the stack of the current task with code
- * that has; lp_still_begin() keeps that from recursing.
+ * calls on its usual path has no fentry site; qemu/check-handler looks whether that is so. In a transition it may look at
+ * the stack of the current task with code that has; lp_still_begin() and lp_deeper() keep that from recursing.
  *
- * Preemption is off so that lp_synchronize() waits for it.
+ * Preemption is off so that lp_synchronize() waits for it. Nobody else sees to that: ftrace's trampoline leaves it as it is, and
+ * a grace period of RCU tasks, which would wait for who is in there, is more than a request can wait for.
  */
 static void notrace lp_handler(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			       struct ftrace_regs *fregs)
 {
-	unsigned long to;
+	const struct lp_slot *first;
+	const struct lp_index *book;
 
 	preempt_disable_notrace();
-	to = lpatch_redirect(ip, lp_key());
-	if (to)
-		ftrace_regs_set_instruction_pointer(fregs, to);
+	/* Pairs with Release in replace() of book.rs: the book is complete. */
+	book = smp_load_acquire(&lp_book);
+	first = lp_index_first(book, ip);
+	if (unlikely(first->ip != (int)ip)) {
+		lp_handler_searches(ip, first, book, fregs);
+		return;
+	}
+	if (lp_asks(book)) {
+		lp_handler_asks(ip, first->to, book, fregs);
+		return;
+	}
+	ftrace_regs_set_instruction_pointer(fregs, (long)first->to);
 	preempt_enable_notrace();
 }
 

@@ -7,6 +7,7 @@
 #ifndef _LPATCH_SHIM_H
 #define _LPATCH_SHIM_H
 
+#include "index.h"
 #include "layout.h"
 
 /* arena.S */
@@ -297,11 +298,15 @@ void lp_redirect_free(struct lp_redirect *r);
 /* Whether ftrace takes no redirection at all, because kernel.ftrace_enabled is 0. May sleep. */
 int lp_ftrace_off(void);
 
+/* The current book, of which C knows the beginning; lp_no_book: there is none. Changed by book.rs only. */
+extern struct lp_index *lp_book;
+extern struct lp_index lp_no_book;
+
 /*
- * Rust side of the ftrace handler: where a call of the task @key that came in at @ip goes on; 0: nowhere
- * else. Preemption is off.
+ * Where a call of the task @key that came in at @ip goes on, if the index alone does not say so; 0: nowhere else. @word: what
+ * it says, LP_NOWHERE if nothing. @book: the current one. Preemption is off, and has been since before the book was read.
  */
-unsigned long lpatch_redirect(unsigned long ip, unsigned long key);
+unsigned long lpatch_redirect(unsigned long ip, long word, const struct lp_index *book, unsigned long key);
 
 /*
  * Waits for all handlers that run now. The kernel has no function with a fentry site that runs where RCU does not
@@ -400,12 +405,6 @@ void *lp_current(void);
 void lp_task_get(unsigned long key);
 void lp_task_put(unsigned long key);
 
-/*
- * Whether the current task has ended for all others: it is in no list any more, but may still run for a while. Once true
- * it stays so.
- */
-int lp_unhashed(void);
-
 /**
  * lp_still_begin() - let nothing interrupt the current task, for a look at its own stack
  * @flags: for lp_still_end()
@@ -414,7 +413,23 @@ int lp_unhashed(void);
  */
 int lp_still_begin(unsigned long *flags);
 void lp_still_end(unsigned long flags);
-unsigned long lp_jiffies(void);
+
+/*
+ * lp_tried() - whether this CPU has looked at the stack of a task that called the function at @ip, in this tick and in vain.
+ * lp_tried_in_vain() - it has. Preemption is off for both.
+ */
+int lp_tried(unsigned long ip);
+void lp_tried_in_vain(unsigned long ip);
+
+/**
+ * lp_deeper() - about to call, from the handler, what may itself be patched
+ *
+ * Preemption is off until lp_back() is called, which has to be done whatever the answer.
+ *
+ * Return: 1, or 0 if this CPU is so deep in answers already that it is going round in circles.
+ */
+int lp_deeper(void);
+void lp_back(void);
 
 /* Calls @f for all tasks in the kernel's list that can still run, under RCU: @f must not sleep. */
 void lp_each_task(lp_task_fn f, void *arg);

@@ -14,6 +14,7 @@ pub mod model;
 
 use model::finalize::{self, Facts, Records};
 use model::image::{Image, Table};
+use model::index::{self, Slot};
 use model::refusal::Refusal;
 use model::request::Request;
 use model::routes::{Link, Route};
@@ -21,7 +22,7 @@ use model::slots::Run;
 use model::transition::atomic::AtomicUsize;
 use model::transition::evidence::{Asleep, Current, Ended, Evidence, Unborn};
 use model::transition::stack::{Blocked, Ranges, Span, StackCheck};
-use model::transition::{Cause, Reference, Refused, Shift, Side, Task, Transition};
+use model::transition::{Answer, Cause, Reference, Refused, Shift, Side, Task, Transition};
 use model::verify::{Kernel, Reservation, Symbol};
 use model::{arrive, extable, orc, routes, sort, states, verify};
 use uapi::Wire;
@@ -148,8 +149,15 @@ pub fn transition(slots: Slots) -> Option<Transition<Slots>> {
     Transition::new(slots)
 }
 
-pub fn handler(transition: &Transition<Slots>, current: Task) -> Side {
-    transition.side(current)
+pub fn handler(transition: &Transition<Slots>, current: Task) -> (Side, Answer, Option<Answer>) {
+    let at_once = transition.answer_at_once(current);
+    (transition.side(current), transition.answer(current), at_once)
+}
+
+pub fn search(slots: &mut [Slot], routes: &[Route], ip: u64) -> Option<u64> {
+    let index = index::fill(slots, routes).ok()?;
+    index::room(routes.len())?;
+    Some(index::address(index.find(ip)))
 }
 
 pub fn drive(transition: &Transition<Slots>, tasks: &[Task]) -> Result<(), Refused> {

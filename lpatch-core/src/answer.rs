@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the handler answers when a transition is under way or has just been: where calls go that came in at a site.
+//!
+//! Without either, `shim/redirect.c` answers by the index of the book alone. [`lpatch_redirect`] is the usual path of a
+//! transition: for a task that has moved, or need not, it calls nothing, so it has no registers to save. What is
+//! rare is in functions of their own. `qemu/check-handler` knows their names.
+
+use crate::{
+    book::{Book, Era},
+    ffi,
+    model::{
+        routes::{self, Route},
+        transition::{Direction, Phase, Side, Task},
+    },
+    movers, walk,
+};
+use core::sync::atomic::{fence, Ordering};
+use kernel::bindings;
+
+/// See `shim.h`; `redirect.c` for the context that it runs in.
+///
+/// # Safety
+///
+/// Preemption is off, and has been since before `book` was read: it is the head of a current [`Book`]. `task` is the key of the
+/// current task.
+#[no_mangle]
+unsafe extern "C" fn lpatch_redirect(
+    ip: usize,
+    word: isize,
+    book: *const ffi::lp_index,
+    task: Task,
+) -> usize {
+    // SAFETY: Only books are made current, and one that is, is freed after the caller's section.
+    let book = unsafe { &*book.cast::<Book>() };
+    let ip = ip as u64;
+    let Some(route) = route(book, word) else {
+        // SAFETY: It is the current task.
+        if !book.eras.is_empty() && unsafe { unhashed(task) } {
+            return dying(book, ip, word);
+        }
+        return settled(word);
+    };
+    let Some(motion) = &book.motion else {
+        return of(route, Side::From);
+    };
+    let Some(answer) = motion.transition.answer_at_once(task) else {
+        return searched(book, route, task, ip, word);
+    };
+    // After the set was asked: a task is taken out of it unmoved only when it is known to be unhashed.
+    // SAFETY: It is the current task.
+    if unsafe { unhashed(task) } {
+        return dying(book, ip, word);
+    }
+    if answer.pending {
+        return pending(book, route, task, ip, answer.side);
+    }
+    of(route, answer.side)
+}
+
+/// The answer where it takes a search: the task has not asked since it was looked at, or has not the first slot of the set; or
+/// the transition has not begun to move tasks, or is over.
+#[inline(never)]
+fn searched(book: &Book, route: &Route, task: Task, ip: u64, word: isize) -> usize {
+    let Some(motion) = &book.motion else {
+        return of(route, Side::From);
+    };
+    let answer = motion.transition.answer(task);
+    // As above.
+    // SAFETY: It is the current task.
+    if unsafe { unhashed(task) } {
+        return dying(book, ip, word);
+    }
+    if answer.pending {
+        return pending(book, route, task, ip, answer.side);
+    }
+    of(route, answer.side)
+}
+
+/// The route that a word of the index stands for, if the transition changes it.
+#[inline(always)]
+fn route(book: &Book, word: isize) -> Option<&Route> {
+    // The number of a route begins with 1. What is no number is too large for an index.
+    let at = (word as usize).wrapping_sub(1);
+    book.tables.routes().get(at)
+}
+
+/// Where calls go if the word of the index is the answer.
+#[inline(always)]
+fn settled(word: isize) -> usize {
+    // `NOWHERE` is 0, and so is the answer.
+    word as usize
+}
+
+/// Where calls of a side go.
+#[inline(always)]
+fn of(route: &Route, side: Side) -> usize {
+    match side {
+        Side::From => route.from as usize,
+        Side::To => route.to as usize,
+    }
+}
+
+/// Whether the current task has ended for all others: it is in no list any more, but may still run for a while. Once true
+/// it stays so.
+///
+/// # Safety
+///
+/// It is the current task.
+#[inline(always)]
+unsafe fn unhashed(task: Task) -> bool {
+    // Pairs with Release in `FromSet::leave()`: who was found to have left the set because it has ended, has ended.
+    fence(Ordering::Acquire);
+    // The kernel's addresses are in the upper half; idle tasks, which do not end, have keys that are not.
+    if task.addr().leading_zeros() > 0 {
+        return false;
+    }
+    let task = task.addr() as *const bindings::task_struct;
+    // SAFETY: The current task has a struct.
+    let sighand = unsafe { &raw const (*task).sighand };
+    // SAFETY: As above; it is one word.
+    unsafe { sighand.read_volatile() }.is_null()
+}
+
+/// The answer for a task that should leave the side that it lives on. It may do so now.
+#[inline(never)]
+fn pending(book: &Book, route: &Route, task: Task, ip: u64, side: Side) -> usize {
+    // SAFETY: Preemption is off.
+    if unsafe { ffi::lp_tried(ip as usize) } != 0 {
+        return of(route, side);
+    }
+    moving(book, route, task, ip, side)
+}
+
+/// The same, if it tries.
+#[cold]
+#[inline(never)]
+fn moving(book: &Book, route: &Route, task: Task, ip: u64, side: Side) -> usize {
+    match &book.motion {
+        Some(motion) if movers::entered(book, motion, task, ip) => {
+            of(route, motion.transition.side(task))
+        }
+        _ => of(route, side),
+    }
+}
+
+/// The answer for a task that is in no list of tasks any more.
+#[cold]
+#[inline(never)]
+fn dying(book: &Book, ip: u64, word: isize) -> usize {
+    if let Some(to) = earlier(book, ip) {
+        return to as usize;
+    }
+    match (route(book, word), &book.motion) {
+        (Some(route), Some(motion)) => of(route, side(book, motion.transition.phase(), ip)),
+        (Some(route), None) => of(route, Side::From),
+        (None, _) => settled(word),
+    }
+}
+
+/// The side of such a task in a transition. Nobody could find it to put it into the set, so each of its calls goes by what is on
+/// its stack: to where others move to, unless it is still in a function of the other side.
+fn side(book: &Book, phase: Phase, ip: u64) -> Side {
+    let target = match phase {
+        Phase::Idle | Phase::Filling => return Side::From,
+        Phase::Live(Direction::Forward) => Side::To,
+        Phase::Live(Direction::Reverse) => Side::From,
+        Phase::Complete(side) | Phase::Forced(side) => side,
+    };
+    let other = match target {
+        Side::From => Side::To,
+        Side::To => Side::From,
+    };
+    let mut inside = false;
+    let ranges = book.ranges(other);
+    walk::current_frames(ip, |addr| inside |= ranges.hits(addr).is_some());
+    if inside {
+        other
+    } else {
+        target
+    }
+}
+
+/// Where a call of such a task goes if it is still in a function of an era that is over for all others: to what
+/// was in force then; 0: the original function. Of several, the oldest era counts: a function that was
+/// in force in both is in the spans of neither.
+fn earlier(book: &Book, ip: u64) -> Option<u64> {
+    if book.eras.is_empty() {
+        return None;
+    }
+    let mut oldest = usize::MAX;
+    walk::current_frames(ip, |addr| {
+        let hit = |era: &Era| era.tables.ranges(era.side).hits(addr).is_some();
+        if let Some(at) = book.eras.iter().position(hit) {
+            oldest = oldest.min(at);
+        }
+    });
+    let era = book.eras.get(oldest)?;
+    let route = routes::find(era.tables.routes(), ip);
+    Some(route.map_or(0, |route| match era.side {
+        Side::From => route.from,
+        Side::To => route.to,
+    }))
+}
