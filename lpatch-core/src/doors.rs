@@ -82,7 +82,10 @@ pub(crate) struct Doors {
     /// Those whose sites no longer are, with the grace period after which nobody is in them. There is always room for
     /// all that are attached.
     left: KVec<(Door, usize)>,
+    /// Sorted by site.
     refused: KVec<Refused>,
+    /// Of `all`, only those before this one may be of sites that are in no route any more.
+    unchecked: usize,
 }
 
 /// What the driver does about doors next, with the registry unlocked.
@@ -91,7 +94,16 @@ pub(crate) enum Work {
     Detach(Door),
 }
 
-/// What came of it.
+/// Whether a site can come to a door.
+pub(crate) enum Attach {
+    Now(Work),
+    /// When other doors are free.
+    Later,
+    /// No, or it has one.
+    Next,
+}
+
+/// What came of [`Work`].
 pub(crate) enum Done {
     Attached(Door),
     Refused(Door, Error),
@@ -147,6 +159,7 @@ impl Doors {
             all: KVec::new(),
             left: KVec::new(),
             refused: KVec::new(),
+            unchecked: 0,
         })
     }
 
@@ -167,8 +180,13 @@ impl Doors {
 
     /// Why ftrace did not take a site.
     pub(crate) fn refused(&self, ip: u64) -> Option<Error> {
-        let refused = self.refused.iter().find(|refused| refused.ip == ip);
-        refused.map(|refused| refused.error)
+        let at = self.refused.binary_search_by_key(&ip, |refused| refused.ip);
+        self.refused.get(at.ok()?).map(|refused| refused.error)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// Where somebody is who is on the way through the door of this site.
@@ -232,12 +250,13 @@ impl Doors {
 
     /// Gives back what nobody is in any more.
     pub(crate) fn release(&mut self) {
-        let mut at = 0;
-        while let Some((_, ticket)) = self.left.get(at) {
-            // SAFETY: No requirements.
-            if unsafe { ffi::lp_grace_is_over(*ticket) } == 0 {
-                at += 1;
-            } else if let Ok((door, _)) = self.left.remove(at) {
+        // The tickets are in order, so those that are over come first.
+        // SAFETY: No requirements.
+        let over = |(_, ticket): &&(Door, usize)| unsafe { ffi::lp_grace_is_over(*ticket) } != 0;
+        let count = self.left.iter().take_while(over).count();
+        self.left.rotate_left(count);
+        for _ in 0..count {
+            if let Some((door, _)) = self.left.pop() {
                 self.free(door);
             }
         }
@@ -250,29 +269,41 @@ impl Doors {
         self.pool.give(door.run);
     }
 
-    /// The next thing to be done, if nothing moves: a site that is in no route any more is detached; of `wanted` the first is
-    /// attached that has no door.
-    pub(crate) fn next(
-        &mut self,
-        routes: &[Route],
-        mut wanted: impl Iterator<Item = u64>,
-    ) -> Option<Work> {
-        let unused = |door: &Door| routes::find(routes, door.ip).is_none();
-        if let Some(at) = self.all.iter().position(unused) {
-            return self.all.remove(at).ok().map(Work::Detach);
+    /// Another book is in force: any door may be of a site that is in no route any more, and what was refused is tried again.
+    pub(crate) fn look_again(&mut self) {
+        self.unchecked = self.all.len();
+        self.refused.clear();
+    }
+
+    /// Has a site detached that is in no route any more, if nothing moves. Each door is looked at once for each book.
+    pub(crate) fn detach_unused(&mut self, routes: &[Route]) -> Option<Work> {
+        self.unchecked = self.unchecked.min(self.all.len());
+        // The last one first: what is behind it need not move up.
+        while let Some(at) = self.unchecked.checked_sub(1) {
+            self.unchecked = at;
+            if routes::find(routes, self.all[at].ip).is_none() {
+                return self.all.remove(at).ok().map(Work::Detach);
+            }
         }
-        let ip = wanted.find(|ip| !self.has(*ip) && self.refused(*ip).is_none())?;
+        None
+    }
+
+    /// Has a site attached, if nothing moves; `Next`: not this one.
+    pub(crate) fn attach(&mut self, ip: u64) -> Attach {
+        if self.has(ip) || self.refused(ip).is_some() {
+            return Attach::Next;
+        }
         match self.prepare(ip) {
-            Ok(door) => Some(Work::Attach(door)),
+            Ok(door) => Attach::Now(Work::Attach(door)),
             Err(ENOSPC) if !self.left.is_empty() => {
                 // The driver is kicked when it is over.
                 // SAFETY: No requirements.
                 unsafe { ffi::lp_grace_begin() };
-                None
+                Attach::Later
             }
             Err(error) => {
                 self.refuse(ip, error);
-                None
+                Attach::Next
             }
         }
     }
@@ -302,8 +333,13 @@ impl Doors {
     }
 
     fn refuse(&mut self, ip: u64, error: Error) {
-        // Without memory for that it is tried again.
-        let _ = self.refused.push(Refused { ip, error }, GFP_KERNEL);
+        // Without memory for that nobody is told why.
+        if self.refused.reserve(1, GFP_KERNEL).is_ok() {
+            let at = self.refused.partition_point(|other| other.ip < ip);
+            let _ = self
+                .refused
+                .insert_within_capacity(at, Refused { ip, error });
+        }
     }
 
     /// Takes over what came of [`Work`]. `true`: a site has come to a door.
@@ -346,26 +382,13 @@ impl Doors {
         }
     }
 
-    /// Tries again what was refused.
-    pub(crate) fn retry(&mut self) {
-        self.refused.clear();
-    }
-
     /// Detaches sites that are about to be freed.
     pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) {
-        let mut at = 0;
-        while let Some(door) = self.all.get(at) {
-            if !gone(door.ip) {
-                at += 1;
-            } else if let Ok(door) = self.all.remove(at) {
-                match detach(door) {
-                    Done::Stuck(door) => {
-                        self.put_back(door);
-                        at += 1;
-                    }
-                    done => {
-                        self.done(done);
-                    }
+        // The last one first: what is behind it need not move up.
+        for at in (0..self.all.len()).rev() {
+            if gone(self.all[at].ip) {
+                if let Ok(door) = self.all.remove(at) {
+                    self.done(detach(door));
                 }
             }
         }

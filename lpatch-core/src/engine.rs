@@ -56,6 +56,14 @@ struct Under {
     interrupt_ns: u64,
 }
 
+/// A place in the lists of functions of the enabled patches.
+#[derive(Default)]
+struct Cursor {
+    /// The place of the patch in the order, from 0.
+    rank: usize,
+    func: usize,
+}
+
 enum State {
     Idle,
     Moving(KBox<Under>),
@@ -72,6 +80,11 @@ pub(crate) struct Engine {
     groups: KVec<Active>,
     /// Sites whose calls come to a door.
     doors: Doors,
+    /// How far the search is for sites that are to have doors.
+    wanted: Cursor,
+    /// Doors that wait for being opened, and since when one of them can be.
+    shut: usize,
+    open_ns: u64,
     /// When the driver may go on with doors.
     doors_ns: u64,
     state: State,
@@ -109,6 +122,9 @@ impl Engine {
             order: KVec::new(),
             groups: KVec::new(),
             doors: Doors::new()?,
+            wanted: Cursor::default(),
+            shut: 0,
+            open_ns: 0,
             doors_ns: 0,
             state: State::Idle,
             ticket: 0,

@@ -103,6 +103,8 @@ impl<'a> Links<'a> {
     ) -> Result<KVVec<Span>, Refusal> {
         let mut spans = KVVec::new();
         let mut push = |start: u64, end: u64| spans.push(Span { start, end }, GFP_KERNEL);
+        // Once is enough where neighbors are of one patch.
+        let mut last_text = 0..0;
         for route in routes.iter().filter(|route| route.changes()) {
             let behind = route.ip + FENTRY_CALL;
             push(behind, behind + 1)?;
@@ -131,7 +133,10 @@ impl<'a> Links<'a> {
                 }
                 if entry.link.new == version {
                     let text = patch.text();
-                    push(text.start as u64, text.end as u64)?;
+                    if text != last_text {
+                        push(text.start as u64, text.end as u64)?;
+                        last_text = text;
+                    }
                     break;
                 }
             }

@@ -10,7 +10,7 @@ use crate::{
     callbacks::Callbacks,
     kallsyms::Names,
     memory::Runs,
-    model::{refusal::Refusal, transition::stack::Span},
+    model::{refusal::Refusal, sort, transition::stack::Span},
     modules::{Modules, OwnModule},
     patch_module::Home,
     uapi::{self, NAME_LEN, VERSION_LEN},
@@ -53,6 +53,19 @@ fn collect<T>(items: impl Iterator<Item = T>, len: usize) -> Result<KVVec<T>, Re
     Ok(all)
 }
 
+/// Of places with their indices, the index of the second of two that are the same.
+pub(crate) fn twice<K: Copy + Ord>(
+    places: impl Iterator<Item = (K, usize)>,
+    len: usize,
+) -> Result<Option<usize>, Refusal> {
+    let mut all = collect(places, len)?;
+    sort::sort_by_key(&mut all, |place| *place);
+    let mut pairs = all.windows(2);
+    Ok(pairs
+        .find(|pair| pair[0].0 == pair[1].0)
+        .map(|pair| pair[1].1))
+}
+
 impl Strings {
     fn at(&self, reserved: &Reserved) -> Names<'_> {
         let runs = &reserved.runs;
@@ -71,12 +84,28 @@ impl Strings {
     }
 }
 
+/// What makes a function the same for two patches: its address or, where its module is not loaded, its name.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'a> {
+    addr: u64,
+    objname: &'a [u8],
+    name: &'a [u8],
+    sympos: u32,
+}
+
+/// Sorts cold parts by function.
+fn sort_colds(colds: &mut [uapi::Cold]) {
+    sort::sort_by_key(colds, |cold| cold.func);
+}
+
 /// What the author of a patch says about it.
 pub(crate) struct Title {
     pub(crate) name: [u8; NAME_LEN],
     pub(crate) version: [u8; VERSION_LEN],
     pub(crate) set: [u8; NAME_LEN],
     pub(crate) cumulative: bool,
+    /// Whether its functions may be entered by a jump.
+    pub(crate) promoted: bool,
 }
 
 /// The functions that a patch replaces: those of [`uapi::Image`], with their strings.
@@ -99,6 +128,7 @@ pub(crate) struct Patch {
     /// The modules that functions or callbacks are about.
     pub(crate) about: KVec<KVVec<u8>>,
     funcs: KVVec<uapi::Func>,
+    /// Sorted by function.
     colds: KVVec<uapi::Cold>,
     callbacks: Callbacks,
     loaded_ns: u64,
@@ -119,12 +149,13 @@ impl Patch {
     pub(crate) fn of_module(
         home: Home,
         title: Title,
-        replaced: Replaced,
+        mut replaced: Replaced,
         callbacks: Callbacks,
         about: KVec<KVVec<u8>>,
         own: OwnModule,
     ) -> Result<Self, Refusal> {
         let sites = sites(&replaced.funcs, home.text.start as u64)?;
+        sort_colds(&mut replaced.colds);
         Ok(Self {
             name: title.name,
             version: title.version,
@@ -146,7 +177,7 @@ impl Patch {
             enabled_ns: 0,
             sites,
             pinned: false,
-            promoted: true,
+            promoted: title.promoted,
             _modules: Modules::default(),
             _own: own,
         })
@@ -180,17 +211,26 @@ impl Patch {
     }
 
     /// Whether both replace the same function, and which of `self` is the first.
-    pub(crate) fn shares(&self, other: &Self) -> Option<usize> {
-        let same = |a: &uapi::Func, b: &uapi::Func| match (a.old_addr, b.old_addr) {
-            // By name, where the module is not loaded.
-            (0, 0) => {
-                self.names.get(a.name) == other.names.get(b.name)
-                    && self.names.get(a.objname) == other.names.get(b.objname)
-                    && a.sympos == b.sympos
-            }
-            (a, b) => a == b,
-        };
-        (self.funcs.iter()).position(|func| other.funcs.iter().any(|theirs| same(func, theirs)))
+    pub(crate) fn shares(&self, other: &Self) -> Result<Option<usize>, Refusal> {
+        let mut theirs = collect(other.identities(), other.funcs.len())?;
+        sort::sort_by_key(&mut theirs, |identity| *identity);
+        let shared = |own| theirs.binary_search(&own).is_ok();
+        Ok(self.identities().position(shared))
+    }
+
+    fn identities(&self) -> impl Iterator<Item = Identity<'_>> {
+        self.funcs.iter().map(|func| match func.old_addr {
+            0 => Identity {
+                addr: 0,
+                objname: self.names.get(func.objname),
+                name: self.names.get(func.name),
+                sympos: func.sympos,
+            },
+            addr => Identity {
+                addr,
+                ..Identity::default()
+            },
+        })
     }
 
     /// The functions that it replaces.
@@ -205,8 +245,11 @@ impl Patch {
 
     /// The parts of an original function that the compiler moved away from it.
     pub(crate) fn colds(&self, func: usize) -> impl Iterator<Item = Span> + '_ {
+        let first = self
+            .colds
+            .partition_point(|cold| (cold.func as usize) < func);
         let own = move |cold: &&uapi::Cold| cold.func as usize == func;
-        self.colds.iter().filter(own).map(|cold| Span {
+        self.colds[first..].iter().take_while(own).map(|cold| Span {
             start: cold.addr,
             end: cold.addr + u64::from(cold.len),
         })

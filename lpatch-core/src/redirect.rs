@@ -24,7 +24,7 @@ pub(crate) struct Ready {
 ///
 /// # Invariants
 ///
-/// As of [`Ready`], but it is registered with ftrace. There is at least one site.
+/// As of [`Ready`], but it is registered with ftrace. There is at least one site, and they are sorted.
 pub(crate) struct Active(Ready);
 
 // SAFETY: The C struct is heap memory without ties to a thread.
@@ -47,7 +47,7 @@ impl Ready {
         Ok(ready)
     }
 
-    /// Has calls of all of them come to the handler, in one step. On failure nothing has changed.
+    /// Has calls of all of them, which are sorted, come to the handler, in one step. On failure nothing has changed.
     pub(crate) fn activate(self) -> Result<Active, (Error, Self)> {
         // SAFETY: By the type invariant it is not registered.
         match to_result(unsafe { ffi::lp_redirect_on(self.ops.as_ptr()) }) {
@@ -70,7 +70,7 @@ impl Drop for Ready {
 impl Active {
     /// Whether this site is one of them.
     pub(crate) fn has(&self, ip: u64) -> bool {
-        self.0.ips.contains(&(ip as usize))
+        self.0.ips.binary_search(&(ip as usize)).is_ok()
     }
 
     /// Whether a site that is kept is one of them.

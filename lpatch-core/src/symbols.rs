@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From names of functions of vmlinux to addresses.
+//! From names of functions and other symbols to addresses.
 //!
-//! The kernel exports only the other direction. So all symbols are gone through, once for all functions that are looked
+//! The kernel exports only the other direction. So all symbols of vmlinux or of a module are gone through, once for all that are looked
 //! for, which also counts those of one name.
 
 use crate::{
@@ -11,9 +11,9 @@ use crate::{
     uapi::Reason,
 };
 use core::ffi::c_void;
-use kernel::prelude::*;
+use kernel::{alloc::Flags, prelude::*};
 
-/// A function that is looked for, and what was found.
+/// A symbol that is looked for, and what was found.
 pub(crate) struct Search<'a> {
     /// Its name, as in /proc/kallsyms.
     pub(crate) name: &'a [u8],
@@ -23,6 +23,23 @@ pub(crate) struct Search<'a> {
     pub(crate) count: usize,
     /// The address of that one, or of the first.
     pub(crate) addr: u64,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(name: &'a [u8], sympos: usize) -> Self {
+        Self {
+            name,
+            sympos,
+            count: 0,
+            addr: 0,
+        }
+    }
+
+    /// The address, if there is one and it is clear which.
+    pub(crate) fn found(&self) -> Option<u64> {
+        let unique = self.sympos == 0 && self.count == 1;
+        (unique || (1..=self.count).contains(&self.sympos)).then_some(self.addr)
+    }
 }
 
 /// The address of a symbol that is named like the cold part of a function, and the index of its search.
@@ -37,12 +54,42 @@ struct Pass<'a, 'b> {
     /// Indices into `searches`, by name.
     sorted: KVec<usize>,
     colds: KVec<Cold>,
+    /// Of allocations on the way.
+    flags: Flags,
     no_memory: bool,
 }
 
 /// Looks for functions of vmlinux. What is in `searches` has come up to date then; returned are the cold parts. Takes
 /// long. May sleep.
 pub(crate) fn find(searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
+    go_through(searches, GFP_KERNEL, |arg| {
+        // SAFETY: `symbol` is called with `arg` only, see below; we may sleep.
+        unsafe { ffi::lp_each_text_symbol(Some(symbol), arg) }
+    })
+}
+
+/// The same for symbols of a module.
+///
+/// # Safety
+///
+/// `module` is a `struct module` that is not freed meanwhile.
+pub(crate) unsafe fn find_in_module(
+    module: *mut c_void,
+    searches: &mut [Search<'_>],
+) -> Result<KVec<Cold>, Refusal> {
+    go_through(searches, GFP_ATOMIC, |arg| {
+        // SAFETY: As this function's. `symbol` is called with `arg` only, see below, and does not sleep with these flags.
+        unsafe { ffi::lp_each_module_symbol(module, Some(symbol), arg) };
+        0
+    })
+}
+
+/// `each` has to call `symbol` for all symbols, with its argument, which points to a `Pass` that nobody else uses meanwhile.
+fn go_through(
+    searches: &mut [Search<'_>],
+    flags: Flags,
+    each: impl FnOnce(*mut c_void) -> i32,
+) -> Result<KVec<Cold>, Refusal> {
     let mut sorted = KVec::with_capacity(searches.len(), GFP_KERNEL)?;
     for i in 0..searches.len() {
         sorted.push(i, GFP_KERNEL)?;
@@ -52,11 +99,10 @@ pub(crate) fn find(searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
         searches,
         sorted,
         colds: KVec::new(),
+        flags,
         no_memory: false,
     };
-    let arg = (&raw mut pass).cast::<c_void>();
-    // SAFETY: `symbol` is called with `arg` only, which points to a `Pass` that nobody else uses meanwhile; we may sleep.
-    let count = unsafe { ffi::lp_each_text_symbol(Some(symbol), arg) };
+    let count = each((&raw mut pass).cast());
     if count < 0 || pass.no_memory {
         return Err(Reason::Nomem.into());
     }
@@ -96,7 +142,7 @@ impl Pass<'_, '_> {
         let function = &name[..at];
         if cold::is_part_of(name, function) {
             self.each(function, |pass, search| {
-                let pushed = pass.colds.push(Cold { search, addr }, GFP_KERNEL);
+                let pushed = pass.colds.push(Cold { search, addr }, pass.flags);
                 pass.no_memory |= pushed.is_err();
             });
         }

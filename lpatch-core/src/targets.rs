@@ -14,6 +14,7 @@ use crate::{
     modules::Pinned,
     patch::Patch,
     registry::{self, Registry},
+    symbols::{self, Cold, Search},
     uapi::{self, Reason},
 };
 use core::marker::PhantomData;
@@ -45,60 +46,25 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The parts that the compiler moved away from a function; of all functions of that name, which makes stack checks
-    /// only stricter.
-    pub(crate) fn colds(&self, function: &[u8]) -> Result<KVVec<Found>, Refusal> {
-        let mut name = KVVec::with_capacity(function.len() + 5, GFP_KERNEL)?;
-        name.extend_from_slice(function, GFP_KERNEL)?;
-        name.extend_from_slice(b".cold", GFP_KERNEL)?;
-        let mut all = KVVec::new();
-        let found = |position| self.find(&name, position, 0, Reason::Symbol).ok();
-        for cold in (1..).map_while(found) {
-            all.push(cold, GFP_KERNEL)?;
-        }
-        Ok(all)
-    }
-
-    /// How many symbols of this name it has.
-    pub(crate) fn count(&self, name: &[u8]) -> usize {
-        let found = |position: &u32| self.find(name, *position, 0, Reason::Symbol).is_ok();
-        (1..).take_while(found).count()
-    }
-
     /// Whether an address is in it.
     fn has(&self, addr: u64) -> bool {
         // SAFETY: The module is not freed during the notifier.
         unsafe { ffi::lp_module_has(self.module, addr as usize) != 0 }
     }
 
-    /// Finds a symbol of it; `at`: the index of what names it, for the refusal.
-    pub(crate) fn find(
-        &self,
-        name: &[u8],
-        sympos: u32,
-        at: usize,
-        reason: Reason,
-    ) -> Result<Found, Refusal> {
-        let mut addr = 0;
-        // SAFETY: The module is held, or not freed during the notifier; pointer and length are of one slice.
-        let error = unsafe {
-            ffi::lp_module_symbol(
-                self.module,
-                name.as_ptr().cast(),
-                name.len(),
-                sympos,
-                &mut addr,
-            )
-        };
-        let size = facts::symbol_size(addr as u64);
-        match size {
-            Some(len) if error == 0 => Ok(Found {
-                addr: addr as u64,
-                len,
-            }),
-            _ => Err(Refusal::at(reason, at)),
-        }
+    /// Looks for symbols of it: what is in `searches` has come up to date then. Returned are the cold parts; of all functions of a
+    /// name, which makes stack checks only stricter.
+    pub(crate) fn find(&self, searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
+        // SAFETY: The module is held, or not freed during the notifier.
+        unsafe { symbols::find_in_module(self.module, searches) }
     }
+}
+
+/// Where what was looked for is; `at`: the index of what names it, for the refusal.
+pub(crate) fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Found, Refusal> {
+    let found = search.found();
+    let found = found.and_then(|addr| facts::symbol_size(addr).map(|len| Found { addr, len }));
+    found.ok_or(Refusal::at(reason, at))
 }
 
 /// Runs `f` on the registry when no transition is being tidied up behind.

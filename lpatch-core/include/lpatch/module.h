@@ -70,6 +70,8 @@ struct lpatch_module_state {
  * @version: its version, at most 31 of the same characters; NULL: MODULE_VERSION(), if there is one
  * @set: the set that it belongs to, of the same characters as a name; NULL: "main"
  * @cumulative: it replaces all others of its set
+ * @no_promote: calls of its functions always come through the ftrace handler, so that others can have their jumps there, such as BPF
+ *	programs
  * @timeout_ms: the first transition reverses by itself if it takes longer; 0: it does not
  */
 struct lpatch_module {
@@ -81,6 +83,7 @@ struct lpatch_module {
 	const char *version;
 	const char *set;
 	bool cumulative;
+	bool no_promote;
 	unsigned int timeout_ms;
 };
 

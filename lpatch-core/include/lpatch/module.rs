@@ -99,6 +99,8 @@ pub(crate) struct About<'a> {
     pub(crate) set: *const c_char,
     /// It replaces all others of its set.
     pub(crate) cumulative: bool,
+    /// Calls of its functions always come through the ftrace handler, so that others can have their jumps there.
+    pub(crate) no_promote: bool,
     /// The first transition reverses by itself if it takes longer; 0: it does not.
     pub(crate) timeout_ms: c_uint,
 }
@@ -112,6 +114,7 @@ impl About<'_> {
         version: null(),
         set: null(),
         cumulative: false,
+        no_promote: false,
         timeout_ms: 0,
     };
 }
@@ -127,6 +130,7 @@ struct Description {
     version: *const c_char,
     set: *const c_char,
     cumulative: bool,
+    no_promote: bool,
     timeout_ms: c_uint,
 }
 
@@ -158,6 +162,7 @@ pub(crate) unsafe fn register(
         version: about.version,
         set: about.set,
         cumulative: about.cumulative,
+        no_promote: about.no_promote,
         timeout_ms: about.timeout_ms,
     };
     // SAFETY: The lists have ends; the rest is as this function's. Nothing of it is used after the call.

@@ -4,10 +4,10 @@
 //!
 //! See `engine.rs` for why nothing here waits for a grace period.
 
-use super::{now, Engine, State};
+use super::{now, Cursor, Engine, State};
 use crate::{
     book::{self, Afterwards, Retired},
-    doors::{Done, Work},
+    doors::{Attach, Done, Work},
     ffi,
     model::{routes, transition::Side},
     moving::Remains,
@@ -21,8 +21,8 @@ use kernel::prelude::*;
 /// Milliseconds between looks: the first ones, and all that follow.
 const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
 const LOOK_MS: u32 = 50;
-/// How long after a transition sites that nobody needs are given back to ftrace.
-const TIDY_AFTER_NS: u64 = 500_000_000;
+/// Doors are opened when they are one of so many of all. All are looked at then, so each is looked at so often on the average.
+const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
 
@@ -31,6 +31,14 @@ pub(super) fn may_promote(patch: &Patch) -> bool {
     // SAFETY: It is a byte, 0 or 1, whoever sets the parameter meanwhile.
     let promote = unsafe { (&raw const ffi::lp_promote).read_volatile() };
     patch.is_promoted() && promote
+}
+
+/// How long after a transition sites that nobody needs are given back to ftrace; for how long a door at most stays shut because more
+/// are to be opened with it.
+fn tidy_after_ns() -> u64 {
+    // SAFETY: It is a word, whoever sets the parameter meanwhile.
+    let ms = unsafe { (&raw const ffi::lp_tidy_ms).read_volatile() };
+    u64::from(ms) * 1_000_000
 }
 
 impl Engine {
@@ -62,44 +70,76 @@ impl Engine {
 
     /// What is to be done about doors, where nothing else is.
     fn next_door(&mut self, patches: &[Patch]) -> Next {
-        self.state = State::Idle;
         self.doors.release();
-        let left = self.doors_ns.saturating_sub(now());
+        let time = now();
+        let left = self.doors_ns.saturating_sub(time);
+        if left > 0 {
+            self.state = State::Idle;
+            return Next::Wait(Some((left / 1_000_000 + 1) as u32));
+        }
+        let many = self.shut.saturating_mul(OPEN_PART) >= self.doors.len();
+        if self.shut > 0 && many && time >= self.open_ns {
+            return self.tidy();
+        }
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
         let routes = book.map_or(&[][..], |book| book.tables.routes());
-        if left > 0 {
-            return Next::Wait(Some((left / 1_000_000 + 1) as u32));
+        let work = self.doors.detach_unused(routes);
+        if let Some(work) = work.or_else(|| self.attach_next(patches)) {
+            return Next::Door(work);
         }
-        // Of the patch that was enabled first, the first function first.
-        let enabled = self.order.iter();
-        let enabled = enabled.filter_map(|id| patches.iter().find(|patch| patch.id() == *id));
-        let enabled = enabled.filter(|patch| may_promote(patch));
-        let sites = enabled.flat_map(|patch| patch.sites().iter().map(|site| site.ip));
-        match self.doors.next(routes, sites.filter(|ip| *ip != 0)) {
-            Some(work) => {
-                self.state = State::Settling;
-                Next::Door(work)
+        if self.shut > 0 {
+            return self.tidy();
+        }
+        self.state = State::Idle;
+        Next::Wait(None)
+    }
+
+    /// Of the patch that was enabled first, the first function first.
+    fn attach_next(&mut self, patches: &[Patch]) -> Option<Work> {
+        while let Some(id) = self.order.get(self.wanted.rank) {
+            let patch = patches.iter().find(|patch| patch.id() == *id);
+            let sites = patch.filter(|patch| may_promote(patch)).map(Patch::sites);
+            for site in sites.unwrap_or_default().iter().skip(self.wanted.func) {
+                if site.ip != 0 {
+                    match self.doors.attach(site.ip) {
+                        Attach::Later => return None,
+                        Attach::Next => {}
+                        Attach::Now(work) => {
+                            self.wanted.func += 1;
+                            return Some(work);
+                        }
+                    }
+                }
+                self.wanted.func += 1;
             }
-            None => Next::Wait(None),
+            self.wanted.rank += 1;
+            self.wanted.func = 0;
         }
+        None
     }
 
     /// Takes over what the driver did about a door.
     fn door_done(&mut self, done: Done, took_ns: u64) {
         if self.doors.done(done) {
             // It is turned and opened soon, with others, and the handler lets go of its site.
-            self.untidy = true;
-            self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
+            if self.shut == 0 {
+                self.open_ns = now().saturating_add(tidy_after_ns());
+            }
+            self.shut += 1;
         }
-        self.doors_ns = now().saturating_add(took_ns.saturating_mul(REST));
+        self.rest(took_ns);
         self.settled();
+    }
+
+    /// Leaves doors alone after something that took so long.
+    fn rest(&mut self, took_ns: u64) {
+        self.doors_ns = now().saturating_add(took_ns.saturating_mul(REST));
     }
 
     /// Makes the book current in which nothing moves.
     fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
         self.tidy_up();
-        self.doors.retry();
         let book = afterwards.pick(side, self.ticket);
         book::replace(Some(book))
     }
@@ -109,7 +149,9 @@ impl Engine {
         // SAFETY: No requirements.
         self.ticket = unsafe { ffi::lp_grace_begin() };
         self.untidy = true;
-        self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
+        self.tidy_ns = now().saturating_add(tidy_after_ns());
+        self.wanted = Cursor::default();
+        self.doors.look_again();
     }
 
     /// Whether everything is let go of that can be; if not, it soon will be.
@@ -124,8 +166,10 @@ impl Engine {
 
     /// Lets go of what only tasks may have needed that were dying when the last transition ended.
     fn tidy(&mut self) -> Next {
+        let began = now();
         // Without memory it stays as it is, which costs a little time in the handler, and is tried again.
         self.untidy = false;
+        self.shut = 0;
         let retired = match book::without_old_eras() {
             Ok(book) => book.map(book::replace),
             Err(_) => {
@@ -155,7 +199,8 @@ impl Engine {
                 break;
             }
         }
-        self.tidy_ns = now().saturating_add(TIDY_AFTER_NS);
+        self.tidy_ns = now().saturating_add(tidy_after_ns());
+        self.rest(now().saturating_sub(began));
         Next::Tidy(retired, gone)
     }
 

@@ -5,7 +5,7 @@
 use super::{
     body::Body,
     sites::{site, Site},
-    Patch,
+    sort_colds, twice, Patch,
 };
 use crate::{
     facts::{self, Running},
@@ -16,13 +16,18 @@ use crate::{
         refusal::Refusal,
     },
     redirect::Ready,
-    targets::Target,
+    symbols::Search,
+    targets::{place, Target},
     uapi::{self, Reason},
 };
 use kernel::prelude::*;
 
-/// The functions of a patch that have come: the index of each, itself, where its calls are redirected, its cold parts.
-type Arrived = KVVec<(usize, uapi::Func, Site, KVVec<Found>)>;
+/// The functions of a patch that have come.
+struct Arrived {
+    /// The index of each, itself, where its calls are redirected.
+    funcs: KVVec<(usize, uapi::Func, Site)>,
+    colds: KVVec<uapi::Cold>,
+}
 
 impl Patch {
     /// A module that it is about is coming: its symbols are found, the fields that depend on them written, its functions
@@ -49,21 +54,14 @@ impl Patch {
                 arrived
             }
         };
-        for (i, func, site, colds) in arrived.iter() {
-            for cold in colds.iter() {
-                let cold = uapi::Cold {
-                    func: *i as u32,
-                    addr: cold.addr,
-                    len: u32::try_from(cold.len).unwrap_or(u32::MAX),
-                    ..Default::default()
-                };
-                self.colds.push(cold, GFP_KERNEL)?;
-            }
+        self.colds.extend_from_slice(&arrived.colds, GFP_KERNEL)?;
+        for (i, func, site) in arrived.funcs.iter() {
             if let (Some(slot), Some(old)) = (self.sites.get_mut(*i), self.funcs.get_mut(*i)) {
                 *slot = *site;
                 *old = *func;
             }
         }
+        sort_colds(&mut self.colds);
         Ok(())
     }
 
@@ -74,24 +72,27 @@ impl Patch {
         coming: &Target<'_>,
         check: impl Fn(usize, Found) -> Result<(), Refusal>,
     ) -> Result<Arrived, Refusal> {
-        let mut arrived = Arrived::new();
+        let mut searches = KVec::new();
+        let mut places = KVec::new();
         for (i, func) in self.funcs.iter().enumerate() {
-            if self.names.get(func.objname) != coming.name {
-                continue;
+            if self.names.get(func.objname) == coming.name {
+                let name = self.names.get(func.name);
+                searches.push(Search::new(name, func.sympos as usize), GFP_KERNEL)?;
+                places.push(i, GFP_KERNEL)?;
             }
-            let name = self.names.get(func.name);
-            let found = coming.find(name, func.sympos, i, Reason::FuncSymbol)?;
+        }
+        let parts = coming.find(&mut searches)?;
+        let mut arrived = Arrived {
+            funcs: KVVec::with_capacity(places.len(), GFP_KERNEL)?,
+            colds: KVVec::with_capacity(parts.len(), GFP_KERNEL)?,
+        };
+        for (search, i) in searches.iter().zip(places.iter().copied()) {
+            let found = place(search, i, Reason::FuncSymbol)?;
             check(i, found)?;
-            if arrived
-                .iter()
-                .any(|(_, other, ..)| other.old_addr == found.addr)
-            {
-                return Err(Refusal::at(Reason::FuncTwice, i));
-            }
             let there = uapi::Func {
                 old_addr: found.addr,
                 old_len: u32::try_from(found.len).unwrap_or(u32::MAX),
-                ..*func
+                ..self.funcs[i]
             };
             let refused = || Refusal::at(Reason::FuncFentry, i);
             let site = site(&there, self.text().start as u64).ok_or_else(refused)?;
@@ -101,9 +102,23 @@ impl Patch {
                 EINVAL => refused(),
                 other => other.into(),
             })?;
-            arrived.push((i, there, site, coming.colds(name)?), GFP_KERNEL)?;
+            arrived.funcs.push((i, there, site), GFP_KERNEL)?;
         }
-        Ok(arrived)
+        for part in parts.iter() {
+            let len = facts::symbol_size(part.addr).unwrap_or(0);
+            let cold = uapi::Cold {
+                func: places[part.search] as u32,
+                addr: part.addr,
+                len: u32::try_from(len).unwrap_or(u32::MAX),
+                ..Default::default()
+            };
+            arrived.colds.push(cold, GFP_KERNEL)?;
+        }
+        let at = (arrived.funcs.iter()).map(|(i, func, _)| (func.old_addr, *i));
+        match twice(at, arrived.funcs.len())? {
+            Some(i) => Err(Refusal::at(Reason::FuncTwice, i)),
+            None => Ok(arrived),
+        }
     }
 
     /// A module is going: its functions are not replaced any more.
@@ -125,15 +140,19 @@ impl Patch {
 
 /// Where the symbols of an image are that are of this module; `None`: of another one.
 fn addresses(image: &Image<'_>, coming: &Target<'_>) -> Result<KVVec<Option<u64>>, Refusal> {
-    let mut addrs = KVVec::with_capacity(image.symbols.len(), GFP_KERNEL)?;
+    let mut searches = KVec::new();
+    let mut places = KVec::new();
     for (i, symbol) in image.symbols.iter().enumerate() {
-        let addr = if image.string(symbol.objname)? == coming.name {
+        if image.string(symbol.objname)? == coming.name {
             let name = image.string(symbol.name)?;
-            Some(coming.find(name, symbol.sympos, i, Reason::Symbol)?.addr)
-        } else {
-            None
-        };
-        addrs.push(addr, GFP_KERNEL)?;
+            searches.push(Search::new(name, symbol.sympos as usize), GFP_KERNEL)?;
+            places.push(i, GFP_KERNEL)?;
+        }
+    }
+    coming.find(&mut searches)?;
+    let mut addrs = KVVec::from_elem(None, image.symbols.len(), GFP_KERNEL)?;
+    for (search, i) in searches.iter().zip(places.iter().copied()) {
+        addrs[i] = Some(place(search, i, Reason::Symbol)?.addr);
     }
     Ok(addrs)
 }

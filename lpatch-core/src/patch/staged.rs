@@ -7,7 +7,7 @@ use super::{
     collect, copy,
     loaded::Loaded,
     sites::{sites, Site},
-    Patch, Strings,
+    sort_colds, Patch, Strings,
 };
 use crate::{
     callbacks::Callbacks,
@@ -95,6 +95,8 @@ impl Staged {
         finalize::finalize(&mut text, base, &Records::from(image), facts, &facts::word)?;
 
         let funcs = collect(image.funcs.iter(), image.funcs.len())?;
+        let mut colds = collect(image.colds.iter(), image.colds.len())?;
+        sort_colds(&mut colds);
         Ok(Self {
             mapped: Mapped::new(&reserved.runs)?,
             text,
@@ -114,7 +116,7 @@ impl Staged {
                 ksyms: collect(image.ksyms.iter(), image.ksyms.len())?,
             },
             funcs,
-            colds: collect(image.colds.iter(), image.colds.len())?,
+            colds,
             callbacks: Callbacks::of_image(image, base)?,
         })
     }

@@ -161,6 +161,7 @@ pub(super) unsafe fn title<'a>(
         version: field(choose(patch.version, about.version)).ok_or(Trouble::Name("version"))?,
         set: field(choose(patch.set, main)).ok_or(Trouble::Name("set"))?,
         cumulative: patch.cumulative,
+        promoted: !patch.no_promote,
     };
     request::name(&title.name, 0).map_err(|_| Trouble::Name("name"))?;
     request::version(&title.version, 0).map_err(|_| Trouble::Name("version"))?;

@@ -7,8 +7,8 @@ use crate::{
     facts::{symbol_size, Running},
     model::{refusal::Refusal, verify::Kernel},
     modules::{self, Pinned, VMLINUX},
-    patch::Replaced,
-    symbols::{self, Search},
+    patch::{twice, Replaced},
+    symbols::{self, Cold, Search},
     targets::Target,
     uapi::{self, Reason},
 };
@@ -36,15 +36,9 @@ impl<'a> Found<'a> {
             Ok::<u32, Refusal>(offset)
         };
         let mut funcs = KVVec::with_capacity(wanted.len(), GFP_KERNEL)?;
-        for (i, func) in wanted.iter().enumerate() {
+        for func in wanted {
             let new_len =
                 (home.length(func.new)).ok_or(Trouble::Function(Reason::FuncNew, func))?;
-            let same = |other: &Wanted<'_>| {
-                (other.objname, other.name, other.sympos) == (func.objname, func.name, func.sympos)
-            };
-            if wanted[..i].iter().any(same) {
-                return Err(Trouble::Function(Reason::FuncTwice, func));
-            }
             let entry = uapi::Func {
                 name: add(func.name)?,
                 objname: add(func.objname)?,
@@ -55,6 +49,11 @@ impl<'a> Found<'a> {
                 ..Default::default()
             };
             funcs.push(entry, GFP_KERNEL)?;
+        }
+        let names = (wanted.iter().enumerate())
+            .map(|(i, func)| ((func.objname, func.name, func.sympos), i));
+        if let Some(i) = twice(names, wanted.len())? {
+            return Err(Trouble::Function(Reason::FuncTwice, &wanted[i]));
         }
         Ok(Self {
             wanted,
@@ -75,40 +74,26 @@ impl<'a> Found<'a> {
             if func.objname != VMLINUX {
                 continue;
             }
-            let search = Search {
-                name: func.name,
-                sympos: func.sympos,
-                count: 0,
-                addr: 0,
-            };
-            searches.push(search, GFP_KERNEL)?;
+            searches.push(Search::new(func.name, func.sympos), GFP_KERNEL)?;
             places.push(i, GFP_KERNEL)?;
         }
         if searches.is_empty() {
             return Ok(());
         }
         let colds = symbols::find(&mut searches)?;
-        for (search, i) in searches.iter().zip(places.iter()) {
-            let unique = search.sympos == 0 && search.count == 1;
-            if !unique && !(1..=search.count).contains(&search.sympos) {
-                return Err(Trouble::NotFound(&self.wanted[*i], search.count));
-            }
-            self.put(*i, search.addr)?;
-        }
-        for cold in colds.iter() {
-            self.put_cold(places[cold.search], cold.addr)?;
-        }
-        Ok(())
+        self.put_all(&searches, &places, &colds)
     }
 
     /// Looks into the modules that are there; functions of the others are found when they come. Returned are the modules,
     /// held.
     pub(super) fn in_modules(&mut self) -> Result<KVec<Pinned>, Trouble<'a>> {
         let mut held: KVec<Pinned> = KVec::new();
-        for (i, func) in self.wanted.iter().enumerate() {
-            if func.objname == VMLINUX {
+        let mut names: KVec<&[u8]> = KVec::new();
+        for func in self.wanted {
+            if func.objname == VMLINUX || names.contains(&func.objname) {
                 continue;
             }
+            names.push(func.objname, GFP_KERNEL)?;
             let Some(module) = Pinned::new(func.objname) else {
                 if modules::exists(func.objname) {
                     // Who loads it has passed us already.
@@ -116,20 +101,48 @@ impl<'a> Found<'a> {
                 }
                 continue;
             };
-            let target = Target::held(&module, func.objname);
-            let sympos = self.replaced.funcs[i].sympos;
-            match target.find(func.name, sympos, i, Reason::FuncSymbol) {
-                Ok(found) => {
-                    self.put(i, found.addr)?;
-                    for cold in target.colds(func.name)?.iter() {
-                        self.put_cold(i, cold.addr)?;
-                    }
+            let mut searches = KVec::new();
+            let mut places = KVec::new();
+            for (i, other) in self.wanted.iter().enumerate() {
+                if other.objname == func.objname {
+                    searches.push(Search::new(other.name, other.sympos), GFP_KERNEL)?;
+                    places.push(i, GFP_KERNEL)?;
                 }
-                Err(_) => return Err(Trouble::NotFound(func, target.count(func.name))),
             }
+            let colds = Target::held(&module, func.objname).find(&mut searches)?;
+            self.put_all(&searches, &places, &colds)?;
             held.push(module, GFP_KERNEL)?;
         }
-        Ok(held)
+        // By different names, or one of them with a position.
+        let funcs = &self.replaced.funcs;
+        let there = funcs
+            .iter()
+            .enumerate()
+            .filter(|(_, func)| func.old_addr != 0);
+        let places = there.map(|(i, func)| (func.old_addr, i));
+        match twice(places, funcs.len())? {
+            Some(i) => Err(Trouble::Function(Reason::FuncTwice, &self.wanted[i])),
+            None => Ok(held),
+        }
+    }
+
+    /// Takes what was found; `places` has the indices of what was looked for.
+    fn put_all(
+        &mut self,
+        searches: &[Search<'_>],
+        places: &[usize],
+        colds: &[Cold],
+    ) -> Result<(), Trouble<'a>> {
+        for (search, i) in searches.iter().zip(places) {
+            match search.found() {
+                Some(addr) => self.put(*i, addr)?,
+                None => return Err(Trouble::NotFound(&self.wanted[*i], search.count)),
+            }
+        }
+        for cold in colds {
+            self.put_cold(places[cold.search], cold.addr)?;
+        }
+        Ok(())
     }
 
     /// A function is at this address.
@@ -139,14 +152,6 @@ impl<'a> Found<'a> {
         let len = len.ok_or(bad(Reason::FuncSymbol))?;
         if self.kernel.is_ours(addr) {
             return Err(bad(Reason::FuncOurs));
-        }
-        if self
-            .replaced
-            .funcs
-            .iter()
-            .any(|other| other.old_addr == addr)
-        {
-            return Err(bad(Reason::FuncTwice));
         }
         if let Some(func) = self.replaced.funcs.get_mut(i) {
             func.old_addr = addr;

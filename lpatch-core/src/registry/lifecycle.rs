@@ -34,7 +34,7 @@ impl Registry {
                 if patch.is_cumulative() {
                     continue;
                 }
-            } else if let Some(i) = patch.shares(other) {
+            } else if let Some(i) = patch.shares(other)? {
                 return Err(Refusal::at(Reason::FuncConflict, i).value(other.id()));
             }
             after.push(*id, GFP_KERNEL)?;
@@ -75,8 +75,10 @@ impl Registry {
         }
         for id in &self.engine.order()[rank as usize..] {
             let newer = self.patches.iter().find(|other| other.id() == *id);
-            if newer.is_some_and(|other| patch.shares(other).is_some()) {
-                return Err(Refusal::new(Reason::Stacked).value(*id));
+            if let Some(newer) = newer {
+                if patch.shares(newer)?.is_some() {
+                    return Err(Refusal::new(Reason::Stacked).value(*id));
+                }
             }
         }
         let mut after = KVec::with_capacity(self.engine.order().len(), GFP_KERNEL)?;

@@ -16,6 +16,10 @@ bool lp_promote = true;
 module_param_named(promote, lp_promote, bool, 0644);
 MODULE_PARM_DESC(promote, "whether functions are entered by a jump when all tasks have moved; a change is for what is enabled later");
 
+unsigned int lp_tidy_ms = 500;
+module_param_named(tidy_ms, lp_tidy_ms, uint, 0644);
+MODULE_PARM_DESC(tidy_ms, "milliseconds after a transition in which nothing is given back to ftrace, for tests");
+
 static noinline notrace unsigned long lp_door_asks(unsigned long ip, long word, const struct lp_index *book)
 {
 	unsigned long to = lp_ask(ip, word, book);

@@ -200,6 +200,7 @@ struct lp_patch_module {
 	const char *version;
 	const char *set;
 	_Bool cumulative;
+	_Bool no_promote;
 	unsigned int timeout_ms;
 };
 
@@ -218,16 +219,11 @@ int lpatch_module_coming(void *module, const char *name);
 void lpatch_module_going(void *module, const char *name);
 
 /**
- * lp_module_symbol() - find a symbol of a module by name
+ * lp_each_module_symbol() - call @f for all symbols of a module, in the order of /proc/kallsyms
  * @module: struct module that is not freed meanwhile
- * @name: the symbol
- * @len: length of @name
- * @position: which of that name, from 1, in the order of /proc/kallsyms; 0: there is one only
- * @addr: out
- *
- * Return: 0, -ENOENT, or -EEXIST if there are several.
+ * @f: must not sleep
  */
-int lp_module_symbol(void *module, const char *name, unsigned long len, unsigned int position, unsigned long *addr);
+void lp_each_module_symbol(void *module, lp_symbol_fn f, void *arg);
 /* Whether an address is in a module that is not freed meanwhile. */
 int lp_module_has(void *module, unsigned long addr);
 void lp_wait_a_moment(void);
@@ -324,6 +320,8 @@ extern unsigned char lp_door_shut[LP_DOORS];
 extern unsigned long lp_door_sites[LP_DOORS];
 /* The module's parameter. */
 extern _Bool lp_promote;
+/* direct.c: milliseconds between a transition and what is done behind it; may change at any time */
+extern unsigned int lp_tidy_ms;
 
 /* For doors.S only. */
 unsigned long lp_door_answer(unsigned long ip);

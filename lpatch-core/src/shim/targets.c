@@ -39,33 +39,23 @@ void lp_targets_exit(void)
 	unregister_module_notifier(&lp_module_notifier);
 }
 
-int lp_module_symbol(void *module, const char *name, unsigned long len, unsigned int position, unsigned long *addr)
+void lp_each_module_symbol(void *module, lp_symbol_fn f, void *arg)
 {
 	struct module *mod = module;
 	const struct mod_kallsyms *symbols;
-	unsigned int i, seen = 0;
-	int err = -ENOENT;
+	unsigned int i;
 
 	guard(rcu)();
 	symbols = rcu_dereference(mod->kallsyms);
 	for (i = 1; i < symbols->num_symtab; i++) {
 		const Elf_Sym *symbol = &symbols->symtab[i];
-		const char *other = symbols->strtab + symbol->st_name;
+		const char *name = symbols->strtab + symbol->st_name;
+		unsigned long addr = kallsyms_symbol_value(symbol);
 
 		/* /proc/kallsyms, whose order positions are about, has no symbols of init sections once they are gone. */
-		if (symbol->st_shndx == SHN_UNDEF || within_module_init(kallsyms_symbol_value(symbol), mod))
-			continue;
-		if (strncmp(other, name, len) || other[len])
-			continue;
-		seen++;
-		if (position ? seen == position : seen == 1) {
-			*addr = kallsyms_symbol_value(symbol);
-			err = 0;
-		} else if (!position) {
-			return -EEXIST;
-		}
+		if (symbol->st_shndx != SHN_UNDEF && !within_module_init(addr, mod))
+			f(arg, addr, name, strlen(name));
 	}
-	return err;
 }
 
 int lp_module_has(void *module, unsigned long addr)
