@@ -195,10 +195,10 @@ blockers() {
     lpatch status --blockers | awk '$1 == "PID" { list = 1; next } !NF { list = 0 } list { printf "%s%s", sep, $1; sep = " " }'
 }
 
-# What the core has and holds, without times and without the last transition, which is the last key.
+# What the core has and holds, without times, without what it does behind a transition, and without the last one, which is the last key.
 core_state() {
     lpatch --json list
-    lpatch --json status | sed 's/,"transition":.*//'
+    lpatch --json status | sed 's/,"transition":.*//; s/"by_jump":[0-9]*,//'
 }
 
 # refused STATUS REGEX COMMAND…: it ends with that status and says so, and the core is as it was.

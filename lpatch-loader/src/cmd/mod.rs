@@ -15,6 +15,7 @@ mod load;
 mod meta;
 mod op;
 mod outcome;
+mod promotion;
 mod seal;
 mod status;
 mod transition;

@@ -3,6 +3,7 @@
 //! `status`: one patch, the core with its transition, or who is in the way.
 
 use super::list::{or_dash, patch_json, patches};
+use super::promotion::Promotion;
 use super::{blockers, transition};
 use crate::cli;
 use crate::failure::Failure;
@@ -96,6 +97,7 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
             path_text(f),
         ]
     }));
+    let promotion = Promotion::of(&funcs);
     let funcs: Vec<Value> = funcs
         .iter()
         .map(|f| {
@@ -113,12 +115,14 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
         })
         .collect();
     let mut json = patch_json(&info);
+    promotion.insert(&mut json);
     if let Value::Object(object) = &mut json {
         object.insert("function_list".into(), Value::Array(funcs));
     }
     let about = table(&[
         vec!["order".into(), order(&info)],
         vec!["flags".into(), or_dash(flags(&info))],
+        vec!["jumps".into(), promotion.text()],
     ]);
     let text = format!("{}\n\n{about}\n\n{}", patches(&[info]), table(&rows));
     Ok(Report::new(text, json))
@@ -137,12 +141,14 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
     } else {
         None
     };
+    let promotion = Promotion::of_all(core)?;
     let now_ns = core.now_ns();
     let arena = |free: u64, total: u64| format!("{free} of {total} bytes free");
     let rows = [
         ("interface", format!("version {}", query.abi)),
         ("transitions", transition.into()),
         ("patches", query.patches.to_string()),
+        ("jumps", promotion.text()),
         ("text", arena(query.text_free, query.text_total)),
         ("rodata", arena(query.rodata_free, query.rodata_total)),
         ("data", arena(query.data_free, query.data_total)),
@@ -161,24 +167,23 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
         rows.push(vec![key.into(), transition::line(last, now_ns)]);
         rows.push(vec![String::new(), transition::moved(last)]);
     }
-    Ok(Report::new(
-        table(&rows),
-        json!({
-            "abi": query.abi,
-            "consistency": query.features & F_CONSISTENCY != 0,
-            "patches": query.patches,
-            "text_total": query.text_total,
-            "text_free": query.text_free,
-            "rodata_total": query.rodata_total,
-            "rodata_free": query.rodata_free,
-            "data_total": query.data_total,
-            "data_free": query.data_free,
-            "bugs_total": query.bugs_total,
-            "bugs_free": query.bugs_free,
-            "image_max": query.image_max,
-            "transition": transition::json(last.as_ref(), now_ns),
-        }),
-    ))
+    let mut json = json!({
+        "abi": query.abi,
+        "consistency": query.features & F_CONSISTENCY != 0,
+        "patches": query.patches,
+        "text_total": query.text_total,
+        "text_free": query.text_free,
+        "rodata_total": query.rodata_total,
+        "rodata_free": query.rodata_free,
+        "data_total": query.data_total,
+        "data_free": query.data_free,
+        "bugs_total": query.bugs_total,
+        "bugs_free": query.bugs_free,
+        "image_max": query.image_max,
+        "transition": transition::json(last.as_ref(), now_ns),
+    });
+    promotion.insert(&mut json);
+    Ok(Report::new(table(&rows), json))
 }
 
 /// The tasks that the transition under way waits for; if the last one ended at its deadline, those of then.

@@ -100,7 +100,19 @@ fn the_status_of_functions_that_wait() {
     ran.succeeds(&["0x2000  7    by a jump\n"]);
     ran.succeeds(&["through the handler (another owner, such as a BPF program"]);
     ran.succeeds(&["through the handler (a jump soon)"]);
+    // One is not in force.
+    ran.succeeds(&["jumps  1 of 3 functions by a jump\n"]);
+    run(state(), &["status"]).succeeds(&["jumps        1 of 3 functions by a jump\n"]);
+    let json = run(state(), &["status", "--json"]).json();
+    assert_eq!(
+        (&json["in_force"], &json["by_jump"]),
+        (&3.into(), &1.into())
+    );
     let json = run(state(), &["status", "one", "--json"]).json();
+    assert_eq!(
+        (&json["in_force"], &json["by_jump"]),
+        (&3.into(), &1.into())
+    );
     let paths: Vec<_> = (0..4)
         .map(|i| json["function_list"][i]["path"].as_str())
         .collect();
