@@ -26,7 +26,7 @@ static char *callbacks[OBJECTS], *refuse = "";
 static unsigned int callback_count, id_count, version_count;
 static unsigned long sympos, ids[STATES];
 static unsigned int versions[STATES];
-static bool cumulative, twice, wake, wrong_callback;
+static bool cumulative, no_promote, twice, wake, wrong_callback;
 
 module_param(name, charp, 0400);
 module_param(set, charp, 0400);
@@ -41,6 +41,7 @@ module_param_array(ids, ulong, &id_count, 0400);
 module_param_array(versions, uint, &version_count, 0400);
 module_param(sympos, ulong, 0400);
 module_param(cumulative, bool, 0400);
+module_param(no_promote, bool, 0400);
 module_param(twice, bool, 0400);
 module_param(wake, bool, 0600);
 
@@ -186,6 +187,7 @@ static int __init patch_any_init(void)
 		.version = version,
 		.set = set,
 		.cumulative = cumulative,
+		.no_promote = no_promote,
 	};
 
 	unsigned int i;

@@ -56,6 +56,21 @@ test_life() {
 	E
 }
 
+# Room for others who want the place of the jump.
+test_no_promote() {
+    need_core
+    insert patch_any no_promote=1
+    cmdline_is "lpatch module patch_any"
+    sleep 2
+    like "how calls go" "$(lpatch --json status patch_any)" '"path":"handler","path_errno":125'
+    off patch_any
+    quiet rmmod patch_any
+    insert patch_any
+    wait_for "jump" sh -c 'lpatch --json status patch_any | grep -q "\"path\":\"jump\""'
+    off patch_any
+    quiet rmmod patch_any
+}
+
 test_rust() {
     need_core
     before=$(cat /proc/cmdline)

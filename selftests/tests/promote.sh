@@ -33,26 +33,24 @@ test_a_settled_function_is_a_jump() {
 }
 idle() { [ "$(cat /sys/module/lpatch_core/refcnt)" = 0 ]; }
 
-# Up and down while every CPU calls it, each answer from the right version.
+# Up and down while every CPU calls it, each answer from the right version; `PROMOTIONS=1000 make selftest T=promote.hammered` for more.
 test_hammered() {
     need_core
     load_witness
     for _ in 1 2 3 4; do
         spawn sh -c 'while :; do echo "loop 2000" >/proc/witness; done'
     done
-    n=0
-    while [ "$n" -lt "${PROMOTIONS:-6}" ]; do
-        quiet lpatch enable witness-2
-        wait_for "jump" path_is witness-2 jump witness_inner
-        wait_for "jump" path_is witness-2 jump witness_outer
-        quiet lpatch enable witness-3
-        wait_for "jump" path_is witness-3 jump witness_inner
-        wait_for "jump" path_is witness-3 jump witness_outer
-        quiet lpatch disable witness-3
-        n=$((n + 1))
-    done
+    # What is done behind a transition begins at once.
+    at_exit 'echo 500 >/sys/module/lpatch_core/parameters/tidy_ms'
+    echo 5 >/sys/module/lpatch_core/parameters/tidy_ms
+    quiet promotions "${PROMOTIONS:-12}" witness-2 witness-3
+    note "$(cat "$KTAP_TEST/quiet")"
     kill_spawned
     is "mixes" "$(witness mixes)" 0
+    for version in 1 2 3; do
+        [ "$(witness calls_$version)" -gt 0 ] || fail "nobody has called version $version"
+    done
+    note "calls of the versions: $(witness calls_1) $(witness calls_2) $(witness calls_3)"
     unload_witness
 }
 
