@@ -19,8 +19,8 @@
  *
  * lpatch: the requests are ioctls, and no task is pending when LPATCH_IOC_WAIT returns. Its patches are loaded before. Upstream:
  * loading a module enables, which is the request. No task is pending when the transition is over by its file in sysfs, which is
- * read every millisecond and does not wait for anything. It goes on to the next step then: what it does behind that is in none of its
- * rows, as with lpatch. After CAP seconds of disabling, which takes longest, it gives up: "capped KEY SIDE MS".
+ * read every millisecond and does not wait for anything. Before the next request, lpatch has a moment to settle: a request that comes
+ * at once would wait for that, and its row be about the one before. After CAP seconds of disabling, which takes longest, it gives up: "capped KEY SIDE MS".
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -83,6 +83,20 @@ static const char *patch(int version)
 	return name[version == 3];
 }
 
+/* Nothing is left to be done behind the transition, as LPATCH_TRANSITION_SETTLING says, and about doors. */
+static void settle(bool promoted)
+{
+	struct lpatch_transition state = { .flags = LPATCH_TRANSITION_SETTLING };
+
+	while (state.flags & LPATCH_TRANSITION_SETTLING) {
+		core_sleep_us(1000);
+		memset(&state, 0, sizeof(state));
+		core_request(device, LPATCH_IOC_TRANSITION, &state, sizeof(state), "transition");
+	}
+	if (promoted)
+		core_sleep_us(1000000);
+}
+
 static void lpatch(bool promoted)
 {
 	const char *what = promoted ? "_promoted" : "_done";
@@ -103,6 +117,7 @@ static void lpatch(bool promoted)
 		row("promote", "", since);
 		check(2);
 	}
+	settle(promoted);
 	since = core_now_ns();
 	core_op(device, LPATCH_IOC_ENABLE, patch(3));
 	core_wait(device);
@@ -110,6 +125,7 @@ static void lpatch(bool promoted)
 	check(3);
 	if (promoted)
 		core_wait_promoted(device, patch(3), PATIENCE_S);
+	settle(promoted);
 	since = core_now_ns();
 	core_op(device, LPATCH_IOC_DISABLE, patch(3));
 	core_wait(device);

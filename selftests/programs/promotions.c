@@ -3,15 +3,49 @@
  *	promotions COUNT PATCH NEXT
  *
  * So many promotions and demotions: PATCH is enabled, then NEXT, which replaces it, then NEXT is disabled, over and over; each of
- * the two is left when all its functions are entered by a jump. Prints how many there were and how long they took.
+ * the two is left when all its functions are entered by a jump. Now and then it waits until ftrace has nothing of them any more, so
+ * that they are attached anew; else doors are only opened and shut. Prints how many there were and how long they took.
  */
+#include <stdbool.h>
+
 #include "core.h"
 
 #define PATIENCE_S 60
+#define ANEW 10		/* promotions */
+#define FUNCTIONS "/sys/kernel/tracing/enabled_functions"
+
+static bool attached(void)
+{
+	FILE *file = fopen(FUNCTIONS, "r");
+	char line[1024];
+	bool found = false;
+
+	if (!file) {
+		perror(FUNCTIONS);
+		exit(2);
+	}
+	while (fgets(line, sizeof(line), file))
+		found |= strstr(line, "lp_doors") != NULL;
+	fclose(file);
+	return found;
+}
+
+/* True if they were all gone in time; without doors of others beside them. */
+static bool wait_detached(void)
+{
+	const uint64_t deadline = core_now_ns() + (uint64_t)PATIENCE_S * 1000000000;
+
+	while (attached()) {
+		if (core_now_ns() > deadline)
+			return false;
+		core_sleep_us(10000);
+	}
+	return true;
+}
 
 int main(int argc, char **argv)
 {
-	unsigned long wanted = argc == 4 ? strtoul(argv[1], NULL, 10) : 0, done;
+	unsigned long wanted = argc == 4 ? strtoul(argv[1], NULL, 10) : 0, done, anew = 0;
 	uint64_t began;
 	int device;
 
@@ -31,7 +65,15 @@ int main(int argc, char **argv)
 			core_op(device, LPATCH_IOC_DISABLE, patch);
 			core_wait(device);
 		}
+		if (done % ANEW == ANEW - 1) {
+			if (!wait_detached()) {
+				fprintf(stderr, "functions are still jumps after %u s\n", PATIENCE_S);
+				return 2;
+			}
+			anew++;
+		}
 	}
-	printf("%lu promotions and demotions in %.1f s\n", done, (double)(core_now_ns() - began) / 1e9);
+	printf("%lu promotions and demotions in %.1f s, %lu times from nothing\n", done, (double)(core_now_ns() - began) / 1e9,
+	       anew);
 	return 0;
 }

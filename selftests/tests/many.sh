@@ -32,7 +32,7 @@ clean_many() {
             lpatch disable $patch
             lpatch unload $patch
         done
-    done >/dev/null 2>&1
+    done >/dev/null 2>&1 || :
     rmmod counts many 2>/dev/null || :
     rm -f /tmp/kallsyms /tmp/functions
 }
@@ -71,7 +71,7 @@ test_all_become_jumps() {
     # The functions that are listed first are jumps, and the last is not.
     lpatch --json status many-1000 | tr '{' '\n' | sed -n 's/^"name":"many_.*"path":"\([a-z]*\)".*/\1/p' >"$KTAP_TEST/paths"
     is "functions" "$(wc -l <"$KTAP_TEST/paths")" 1000
-    is "how calls go, in order" "$(uniq "$KTAP_TEST/paths" | tr '\n' ' ')" "jump ask handler "
+    like "how calls go, in order" "$(uniq "$KTAP_TEST/paths" | tr '\n' ' ')" '^jump (ask )?handler $'
     like "the status" "$(lpatch status)" '^jumps +[1-9][0-9]* of 1000 functions by a jump$'
     answer 0 1000 0
     # Nobody waits for the rest.
@@ -103,11 +103,14 @@ jumps_within() {
 COUNTED=register_ftrace_function,unregister_ftrace_function,register_ftrace_direct,unregister_ftrace_direct
 COUNTED=$COUNTED,arch_ftrace_update_code,synchronize_rcu_tasks,call_rcu_tasks
 
-# What a request has called, in the order of COUNTED.
+# What a request has called, in the order of COUNTED but for the last one: whether a grace period that nobody waits for begins in
+# this request or in the next is a matter of time.
 counted() {
     echo 0,0,0,0,0,0,0,0 >/sys/module/counts/parameters/calls
     quiet "$@"
-    cut -d , -f 1-7 /sys/module/counts/parameters/calls
+    counted_graces=$(cut -d , -f 7 /sys/module/counts/parameters/calls)
+    [ "$counted_graces" -le 3 ] || fail "$* began $counted_graces grace periods"
+    cut -d , -f 1-6 /sys/module/counts/parameters/calls
 }
 
 test_requests_cost_the_same() {
