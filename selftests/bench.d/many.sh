@@ -13,7 +13,7 @@ mkdir -p "$KTAP_TEST"
 # shellcheck source=selftests/helpers.sh
 . /selftests/helpers.sh
 
-RUNS=${RUNS:-5} LIMIT=${LIMIT:-75} BUDGET=${BUDGET:-310}
+RUNS=${RUNS:-5} LIMIT=${LIMIT:-90} BUDGET=${BUDGET:-290}
 
 uptime() { read -r uptime_s _ </proc/uptime; echo "${uptime_s%.*}"; }
 

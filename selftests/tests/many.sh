@@ -33,7 +33,8 @@ clean_many() {
             lpatch unload $patch
         done
     done >/dev/null 2>&1 || :
-    rmmod counts many 2>/dev/null || :
+    rmmod counts 2>/dev/null || :
+    rmmod many 2>/dev/null || :
     rm -f /tmp/kallsyms /tmp/functions
 }
 
