@@ -104,14 +104,16 @@ jumps_within() {
 COUNTED=register_ftrace_function,unregister_ftrace_function,register_ftrace_direct,unregister_ftrace_direct
 COUNTED=$COUNTED,arch_ftrace_update_code,synchronize_rcu_tasks,call_rcu_tasks
 
-# What a request has called, in the order of COUNTED but for the last one: whether a grace period that nobody waits for begins in
-# this request or in the next is a matter of time.
+# counted FILE COMMAND…: what a request has called comes to the file, in the order of COUNTED but for the last one: whether a grace
+# period that nobody waits for begins in this request or in the next is a matter of time.
 counted() {
+    counted_file=$KTAP_TEST/$1
+    shift
     echo 0,0,0,0,0,0,0,0 >/sys/module/counts/parameters/calls
     quiet "$@"
     counted_graces=$(cut -d , -f 7 /sys/module/counts/parameters/calls)
     [ "$counted_graces" -le 3 ] || fail "$* began $counted_graces grace periods"
-    cut -d , -f 1-6 /sys/module/counts/parameters/calls
+    cut -d , -f 1-6 /sys/module/counts/parameters/calls >"$counted_file"
 }
 
 test_requests_cost_the_same() {
@@ -124,12 +126,12 @@ test_requests_cost_the_same() {
     at_exit 'echo 1 >/proc/sys/debug/kprobes-optimization'
     quiet insmod $MODULES/counts.ko symbols=$COUNTED
     for n in 10 1000; do
-        counted lpatch enable many-$n >"$KTAP_TEST/enable.$n"
-        counted lpatch enable many-$n-3 >"$KTAP_TEST/replace.$n"
-        counted lpatch disable many-$n-3 >"$KTAP_TEST/disable.$n"
+        counted enable.$n lpatch enable many-$n
+        counted replace.$n lpatch enable many-$n-3
+        counted disable.$n lpatch disable many-$n-3
         answer 1000 0 0
         # And so that the next ones find nothing of these.
-        counted lpatch unload many-$n-3 >"$KTAP_TEST/unload.$n"
+        counted unload.$n lpatch unload many-$n-3
     done
     for request in enable replace disable unload; do
         note "$request: $(cat "$KTAP_TEST/$request.1000")"
