@@ -198,7 +198,7 @@ blockers() {
 # What the core has and holds, without times, without what it does behind a transition, and without the last one, which is the last key.
 core_state() {
     lpatch --json list
-    lpatch --json status | sed 's/,"transition":.*//; s/"by_jump":[0-9]*,//'
+    lpatch --json status | sed -E 's/,"transition":.*//; s/"(by_jump|in_force)":[0-9]*,//g'
 }
 
 # refused STATUS REGEX COMMAND…: it ends with that status and says so, and the core is as it was.
