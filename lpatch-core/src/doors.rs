@@ -97,7 +97,7 @@ pub(crate) enum Work {
 /// Whether a site can come to a door.
 pub(crate) enum Attach {
     Now(Work),
-    /// When other doors are free.
+    /// When other doors are free, or there is memory again.
     Later,
     /// No, or it has one.
     Next,
@@ -301,10 +301,8 @@ impl Doors {
                 unsafe { ffi::lp_grace_begin() };
                 Attach::Later
             }
-            Err(error) => {
-                self.refuse(ip, error);
-                Attach::Next
-            }
+            Err(error) if self.refuse(ip, error) => Attach::Next,
+            Err(_) => Attach::Later,
         }
     }
 
@@ -332,14 +330,12 @@ impl Doors {
         Ok(door)
     }
 
-    fn refuse(&mut self, ip: u64, error: Error) {
-        // Without memory for that nobody is told why.
-        if self.refused.reserve(1, GFP_KERNEL).is_ok() {
-            let at = self.refused.partition_point(|other| other.ip < ip);
-            let _ = self
-                .refused
-                .insert_within_capacity(at, Refused { ip, error });
-        }
+    /// Remembers that a site was refused. `false`: without memory it does not, and it is to be tried again.
+    fn refuse(&mut self, ip: u64, error: Error) -> bool {
+        let at = self.refused.partition_point(|other| other.ip < ip);
+        let refused = Refused { ip, error };
+        self.refused.reserve(1, GFP_KERNEL).is_ok()
+            && self.refused.insert_within_capacity(at, refused).is_ok()
     }
 
     /// Takes over what came of [`Work`]. `true`: a site has come to a door.
@@ -350,7 +346,8 @@ impl Doors {
                 true
             }
             Done::Refused(door, error) => {
-                self.refuse(door.ip, error);
+                // Room was reserved for that.
+                let _ = self.refuse(door.ip, error);
                 self.free(door);
                 false
             }
