@@ -14,6 +14,9 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use thiserror::Error;
 
+mod line;
+use line::{quick, read, Hash, Read, NAME_AT};
+
 /// Why a kallsyms file cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum KallsymsError {
@@ -54,6 +57,10 @@ struct Line {
     /// Index into the names of objects; 0 is vmlinux.
     object: u16,
     letter: u8,
+    /// Whether the name has a dot.
+    dotted: bool,
+    /// Of the name's hash.
+    bucket: u32,
 }
 
 /// A symbol of the kernel.
@@ -104,30 +111,13 @@ const VARIANTS: [&str; 4] = [".cold", ".part.", ".constprop.", ".isra."];
 
 const HASH_BITS: u32 = 18;
 
-/// FNV-1a, folded; names are short and nobody attacks us with kernel symbols.
-fn hash(name: &[u8]) -> usize {
-    let mut h: u32 = 0x811c_9dc5;
+/// Names are short and nobody attacks us with kernel symbols.
+fn bucket(name: &[u8]) -> u32 {
+    let mut hash = Hash::new();
     for byte in name {
-        h = (h ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        hash.add(*byte);
     }
-    usize::try_from((h ^ (h >> HASH_BITS)) & ((1 << HASH_BITS) - 1)).unwrap_or(0)
-}
-
-fn hex(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
-    }
-    let mut value = 0;
-    for digit in digits {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            b'A'..=b'F' => digit - b'A' + 10,
-            _ => return None,
-        };
-        value = value << 4 | u64::from(digit);
-    }
-    Some(value)
+    hash.bucket(HASH_BITS)
 }
 
 /// Objects in brackets that are no modules: code of BPF programs and of tracing.
@@ -150,60 +140,62 @@ impl Kallsyms {
         // The first stands for vmlinux, which has no brackets.
         let mut objects: Vec<Range<usize>> = Vec::new();
         objects.push(Range::default());
-        let mut at = 0;
+        let (mut at, mut number) = (0, 0);
         let mut any_address = false;
-        for (number, line) in text.split_inclusive('\n').enumerate() {
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             let start = at;
-            at += line.len();
-            let line = line.trim_ascii_end();
-            if line.is_empty() {
-                continue;
-            }
-            let bad = || KallsymsError::Line(number + 1);
-            let (addr, rest) = line.split_once(' ').ok_or_else(bad)?;
-            let addr = hex(addr.as_bytes()).ok_or_else(bad)?;
-            let (letter, rest) = rest.split_once(' ').ok_or_else(bad)?;
-            let letter = *letter.as_bytes().first().ok_or_else(bad)?;
-            let (name, object) = match rest.split_once('\t') {
-                Some((name, object)) => {
-                    let object = object.strip_prefix('[').and_then(|o| o.strip_suffix(']'));
-                    (name, Some(object.ok_or_else(bad)?))
+            number += 1;
+            let quickly = quick(rest.as_bytes(), HASH_BITS);
+            let read = match quickly {
+                Some(quick) => {
+                    at += quick.len;
+                    Some(Read {
+                        addr: quick.addr,
+                        letter: quick.letter,
+                        name: start + NAME_AT..start + quick.name_end,
+                        object: quick.object.map(|(from, to)| start + from..start + to),
+                    })
                 }
-                None => (rest, None),
+                None => {
+                    let line = rest.split_inclusive('\n').next().unwrap_or(rest);
+                    at += line.len();
+                    read(line, start).ok_or(KallsymsError::Line(number))?
+                }
             };
-            if name.is_empty() {
-                return Err(bad());
-            }
-            any_address |= addr != 0;
-            let object = match object {
-                None if objects.len() > 1 => return Err(KallsymsError::Order(number + 1)),
+            let Some(read) = read else {
+                continue;
+            };
+            any_address |= read.addr != 0;
+            let object = match read.object {
+                None if objects.len() > 1 => return Err(KallsymsError::Order(number)),
                 None => 0,
-                Some(object) if is_pseudo(object) => continue,
-                Some(object) => {
-                    let known = objects
-                        .last()
-                        .and_then(|r: &Range<usize>| text.get(r.clone()));
-                    if known != Some(object) {
-                        let from = start + line.len() - object.len() - 1;
-                        objects.push(from..from + object.len());
+                Some(range) => {
+                    let name = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
+                    if is_pseudo(name(&range)) {
+                        continue;
+                    }
+                    // The first is empty, and no module's.
+                    if objects.last().map(name) != Some(name(&range)) {
+                        objects.push(range);
                     }
                     u16::try_from(objects.len() - 1).map_err(|_| KallsymsError::Modules)?
                 }
             };
             // Undefined symbols of a module that is being loaded.
-            if letter.eq_ignore_ascii_case(&b'u') && addr == 0 {
+            if read.letter.eq_ignore_ascii_case(&b'u') && read.addr == 0 {
                 continue;
             }
-            let name_at = start + (name.as_ptr().addr() - line.as_ptr().addr());
+            let (name_at, len) = (read.name.start, read.name.len());
+            let name = || text.as_bytes().get(read.name.clone()).unwrap_or_default();
             lines.push(Line {
-                addr,
+                addr: read.addr,
                 name_at: u32::try_from(name_at).map_err(|_| KallsymsError::TooLong(name_at))?,
-                name_len: u16::try_from(name.len()).map_err(|_| KallsymsError::LongName {
-                    line: number + 1,
-                    len: name.len(),
-                })?,
+                name_len: u16::try_from(len)
+                    .map_err(|_| KallsymsError::LongName { line: number, len })?,
                 object,
-                letter,
+                letter: read.letter,
+                dotted: quickly.map_or_else(|| name().contains(&b'.'), |quick| quick.dotted),
+                bucket: quickly.map_or_else(|| bucket(name()), |quick| quick.bucket),
             });
         }
         if lines.is_empty() {
@@ -228,14 +220,15 @@ impl Kallsyms {
         let mut dotted = Vec::new();
         // Backwards, so that each chain is in the order of the list.
         for (index, line) in lines.iter().enumerate().rev() {
-            let name = name_of(&text, line);
             if let (Some(head), Some(link), Ok(number)) = (
-                heads.get_mut(hash(name.as_bytes())),
+                usize::try_from(line.bucket)
+                    .ok()
+                    .and_then(|bucket| heads.get_mut(bucket)),
                 next.get_mut(index),
                 u32::try_from(index + 1),
             ) {
                 *link = std::mem::replace(head, number);
-                if name.contains('.') {
+                if line.dotted {
                     dotted.push(number - 1);
                 }
             }
@@ -285,7 +278,9 @@ impl Kallsyms {
 
     /// The symbols of a name in all objects, in the order of the list.
     pub fn by_name<'k>(&'k self, name: &'k str) -> impl Iterator<Item = Found<'k>> {
-        let first = self.heads.get(hash(name.as_bytes())).copied().unwrap_or(0);
+        let head = usize::try_from(bucket(name.as_bytes()));
+        let first = head.ok().and_then(|head| self.heads.get(head));
+        let first = first.copied().unwrap_or(0);
         let chain = std::iter::successors(usize::try_from(first).ok(), |number| {
             let link = self.next.get(number.checked_sub(1)?)?;
             usize::try_from(*link).ok()
