@@ -130,6 +130,13 @@ while [ "$runs" -gt 0 ]; do
 done
 ours 1000 many-1000
 echo "row memory_function lpatch $(((last - our_one) / 999))"
+# Functions are given back one after the other, behind the unload.
+tries=100
+while grep -q '^many_' /sys/kernel/tracing/enabled_functions; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || fail "functions of the patch are still held"
+    sleep 1
+done
 # At the end, because it takes minutes to take that out again.
 upstream 1000 klp_many
 echo "row memory_function upstream $(((last - one) / 999))"
