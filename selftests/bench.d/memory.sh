@@ -7,13 +7,13 @@
 # The memory that a patch takes for as long as it is enabled, and that lpatch takes without any. Keys, in bytes:
 #
 #   memory_patch_N     a patch of N functions, enabled and settled: its code and data, and what the kernel got for it meanwhile and kept
-#   memory_function    the difference of those for 1000 functions and for one, by function
+#   memory_function    the difference of those for 100 functions and for one, by function
 #   memory_core        lpatch_core without room for patches
 #   memory_arena       the room for patches that lpatch_core has, used or not: text, data and tables
 #
 # What the kernel got and kept: of kmalloc() and caches by /proc/slabinfo, of vmalloc() by /proc/vmallocinfo, and trampolines of ftrace, which
 # have a page each, by their names in /proc/kallsyms. Of upstream's patch the code and data are the module's, of ours what it has of the
-# arena. Types of the module for BPF are upstream's too. Three runs at most of one function, one of 1000.
+# arena. Types of the module for BPF are upstream's too. Three runs at most of one function, one of 100.
 set -eu
 KTAP_TEST=${KTAP_TEST:-/tmp/bench}
 mkdir -p "$KTAP_TEST"
@@ -128,15 +128,10 @@ while [ "$runs" -gt 0 ]; do
     our_one=$last
     runs=$((runs - 1))
 done
-ours 1000 many-1000
-echo "row memory_function lpatch $(((last - our_one) / 999))"
+ours 100 many-100
+echo "row memory_function lpatch $(((last - our_one) / 99))"
 # Functions are given back one after the other, behind the unload.
-tries=100
-while grep -q '^many_' /sys/kernel/tracing/enabled_functions; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "functions of the patch are still held"
-    sleep 1
-done
-# At the end, because it takes minutes to take that out again.
-upstream 1000 klp_many
-echo "row memory_function upstream $(((last - one) / 999))"
+wait_for "end of the jumps" sh -c '! grep -q ^many_ /sys/kernel/tracing/enabled_functions'
+upstream 100 klp_many_100
+echo "row memory_function upstream $(((last - one) / 99))"
+remove klp_many_100

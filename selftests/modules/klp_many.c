@@ -8,15 +8,19 @@
 #ifndef MANY_VERSION
 #define MANY_VERSION 2
 #endif
+#ifndef MANY_LIST
+#define MANY_COUNT MANY
+#define MANY_LIST MANY_1000
+#endif
 
-static unsigned int count = MANY;
+static unsigned int count = MANY_COUNT;
 module_param(count, uint, 0444);
 
 #define FUNCTION(n) static int new_##n(void) { return MANY_ANSWER(MANY_VERSION, n); }
-MANY_1000(FUNCTION)
+MANY_LIST(FUNCTION)
 
 #define ENTRY(n) { .old_name = "many_" #n, .new_func = new_##n },
-static struct klp_func funcs[MANY + 1] = { MANY_1000(ENTRY) };
+static struct klp_func funcs[MANY_COUNT + 1] = { MANY_LIST(ENTRY) };
 
 static struct klp_object objs[] = {
 	{ .name = "many", .funcs = funcs },
@@ -31,7 +35,7 @@ static struct klp_patch patch = {
 
 static int __init klp_many_init(void)
 {
-	if (!count || count > MANY)
+	if (!count || count > MANY_COUNT)
 		return -EINVAL;
 	funcs[count] = (struct klp_func){ };
 	return klp_enable_patch(&patch);
