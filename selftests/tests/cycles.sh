@@ -5,7 +5,7 @@
 #
 # After many loads and unloads under load everything is as before; `CYCLES=200 make selftest T=cycles` for more of them.
 
-CYCLES=${CYCLES:-40}
+CYCLES=${CYCLES:-25}
 
 test_leave_nothing_behind() {
     need_core

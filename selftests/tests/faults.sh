@@ -8,7 +8,7 @@
 # the driver behind them.
 
 # Every so many calls; `FAULT_STEP=1 make selftest T='faults.*'` for all of them.
-FAULT_STEP=${FAULT_STEP:-17}
+FAULT_STEP=${FAULT_STEP:-29}
 
 PARAMETERS=/sys/module/lpatch_core/parameters
 TRACING=/sys/kernel/tracing
