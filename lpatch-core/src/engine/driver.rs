@@ -156,10 +156,14 @@ impl Engine {
 
     /// Whether everything is let go of that can be; if not, it soon will be.
     pub(crate) fn tidy_soon(&mut self) -> bool {
-        if self.untidy && self.tidy_ns != 0 {
-            self.tidy_ns = 0;
+        if self.untidy {
             // SAFETY: No requirements.
-            unsafe { ffi::lp_driver_kick() };
+            unsafe { ffi::lp_grace_hurry() };
+            if self.tidy_ns != 0 {
+                self.tidy_ns = 0;
+                // SAFETY: No requirements.
+                unsafe { ffi::lp_driver_kick() };
+            }
         }
         !self.untidy
     }

@@ -4,6 +4,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -86,23 +87,30 @@ int lp_event_wait(unsigned long seen, unsigned int ms)
  * A grace period of RCU tasks ends when every task has slept or gone to user mode of its own will, or has died. A
  * kernel thread that never sleeps keeps it from ending, so nobody waits for one who could not stop waiting.
  */
-static struct rcu_head lp_grace_head;
+struct lp_grace {
+	struct rcu_head head;
+	unsigned long ticket;	/* All up to this one are over with it. 0: it is not under way. */
+};
+
+static struct lp_grace lp_usual_grace, lp_urgent_grace;
 static DEFINE_SPINLOCK(lp_grace_lock);
-static unsigned long lp_grace_wanted, lp_grace_running, lp_grace_done;
+static unsigned long lp_grace_wanted, lp_grace_done;
 
 static void lp_grace_over(struct rcu_head *head)
 {
+	struct lp_grace *grace = container_of(head, struct lp_grace, head);
 	bool again;
 
 	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
-		smp_store_release(&lp_grace_done, lp_grace_running); /* pairs with lp_grace_is_over() */
-		again = lp_grace_wanted != lp_grace_running;
-		lp_grace_running = lp_grace_wanted;
+		if (grace->ticket > lp_grace_done)
+			smp_store_release(&lp_grace_done, grace->ticket); /* pairs with lp_grace_is_over() */
+		again = grace == &lp_usual_grace && lp_grace_wanted > max(lp_grace_done, lp_urgent_grace.ticket);
+		grace->ticket = again ? lp_grace_wanted : 0;
 	}
 	lp_driver_kick();
 	lp_event();
 	if (again)
-		call_rcu_tasks(&lp_grace_head, lp_grace_over);
+		call_rcu_tasks(head, lp_grace_over);
 	else
 		module_put(THIS_MODULE);
 }
@@ -113,14 +121,14 @@ unsigned long lp_grace_begin(void)
 	bool first;
 
 	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
-		first = lp_grace_running == lp_grace_done;
+		first = !lp_usual_grace.ticket;
 		ticket = ++lp_grace_wanted;
 		if (first)
-			lp_grace_running = ticket;
+			lp_usual_grace.ticket = ticket;
 	}
 	if (first) {
 		__module_get(THIS_MODULE);
-		call_rcu_tasks(&lp_grace_head, lp_grace_over);
+		call_rcu_tasks(&lp_usual_grace.head, lp_grace_over);
 	}
 	return ticket;
 }
@@ -129,6 +137,30 @@ unsigned long lp_grace_next(void)
 {
 	guard(spinlock_irqsave)(&lp_grace_lock);
 	return lp_grace_wanted + 1;
+}
+
+/* Of the last that was asked for in a hurry. */
+static struct rcu_synchronize lp_hurry = { .completion = COMPLETION_INITIALIZER(lp_hurry.completion) };
+static bool lp_hurried;
+
+/*
+ * call_rcu_tasks() lets a grace period begin up to a quarter of a second later, so that it serves many. Callers of
+ * synchronize_rcu_tasks() are not kept waiting like that; they are known by their callback, and who comes before one is served with it.
+ * Besides, all that were asked for until now are over with this one, and not with the one behind that which is under way.
+ */
+void lp_grace_hurry(void)
+{
+	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
+		if (lp_urgent_grace.ticket || lp_grace_done == lp_grace_wanted)
+			return;
+		if (lp_hurried && !try_wait_for_completion(&lp_hurry.completion))
+			return;
+		lp_hurried = true;
+		lp_urgent_grace.ticket = lp_grace_wanted;
+	}
+	__module_get(THIS_MODULE);
+	call_rcu_tasks(&lp_urgent_grace.head, lp_grace_over);
+	call_rcu_tasks(&lp_hurry.head, wakeme_after_rcu);
 }
 
 int lp_grace_is_over(unsigned long ticket)

@@ -508,6 +508,8 @@ void lp_urgently(void (*run)(void *what), void *what);
  */
 unsigned long lp_grace_begin(void);
 int lp_grace_is_over(unsigned long ticket);
+/* Somebody waits for all that were asked for. */
+void lp_grace_hurry(void);
 /* The ticket of the next one that somebody asks for. */
 unsigned long lp_grace_next(void);
 
