@@ -70,6 +70,8 @@ enum State {
     /// The driver's to settle.
     Ended(Remains),
     Settling,
+    /// Sites that nobody needs are being given back to ftrace, which takes a while. No book has them any more.
+    Returning,
 }
 
 /// The engine.
@@ -143,7 +145,12 @@ impl Engine {
 
     /// Whether something is still to be done behind the last transition.
     pub(crate) fn settling(&self) -> bool {
-        matches!(self.state, State::Ended(_) | State::Settling)
+        !matches!(self.state, State::Idle | State::Moving(_))
+    }
+
+    /// Whether that is no more than giving back sites that are in no book.
+    pub(crate) fn returning(&self) -> bool {
+        matches!(self.state, State::Returning)
     }
 
     /// The patch that is in transition.

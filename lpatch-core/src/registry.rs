@@ -51,7 +51,8 @@ pub(crate) struct Registry {
 pub(crate) enum Until {
     /// Nothing is left to be done behind the last transition.
     Settled,
-    /// And all tasks are gone that were dying when it ended, and everything is let go of, or that takes too long.
+    /// And all tasks are gone that were dying when it ended, and no book has anything that is not in force, or that takes too long.
+    /// Sites that nobody needs may still be on their way back to ftrace: nobody finds a way from there to a patch.
     Tidy,
 }
 
@@ -71,7 +72,8 @@ pub(crate) fn with_until<T>(
             let mut guard = REGISTRY.lock();
             let registry = guard.as_mut().ok_or(Reason::NotReady)?;
             let left = end.saturating_sub(now());
-            if registry.engine.settling() {
+            let engine = &registry.engine;
+            if engine.settling() && !(until == Until::Tidy && engine.returning()) {
                 0
             } else if until == Until::Settled || registry.engine.tidy_soon() || left == 0 {
                 return f(registry);

@@ -52,6 +52,31 @@ test_kthread_that_never_sleeps() {
     finish
 }
 
+# Only sites are on their way back to ftrace then, and nobody finds a way from there to the patch.
+test_unload_does_not_wait_for_ftrace() {
+    begin
+    at_exit 'echo 500 >/sys/module/lpatch_core/parameters/tidy_ms'
+    echo 600000 >/sys/module/lpatch_core/parameters/tidy_ms
+    references=$(cat /sys/module/lpatch_core/refcnt)
+    quiet lpatch enable witness-2
+    quiet lpatch disable witness-2
+    wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) = $references ]"
+    echo 'kthread spin 5000' >/proc/witness
+    wait_for "chain" sh -c 'grep -q "^spin [1-9]" /proc/witness'
+    quiet timeout 30 lpatch unload witness-2
+    # What needs ftrace waits until it is done.
+    spawn lpatch enable witness-3
+    loader=$spawned
+    sleep 1
+    [ -d "/proc/$loader" ] || fail "ftrace was done although it could not be"
+    is "the state" "$(state witness-3)" loaded
+    echo stop >/proc/witness
+    wait "$loader" || fail "lpatch enable ended with $?"
+    quiet lpatch disable witness-3
+    quiet lpatch load "$PATCHES/witness-2.lpo" --no-enable
+    finish
+}
+
 # pid, name, state, function and stack of who is in the way, in a second; then the way back, by itself.
 test_uninterruptible_sleeper() {
     begin

@@ -208,6 +208,13 @@ impl Engine {
         Next::Tidy(retired, gone)
     }
 
+    /// From here on only those wait who are about to bring sites to the handler.
+    fn return_sites(&mut self) {
+        self.state = State::Returning;
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+    }
+
     fn settled(&mut self) {
         self.state = State::Idle;
         self.report.flags &= !uapi::TRANSITION_SETTLING;
@@ -254,8 +261,16 @@ extern "C" fn lpatch_drive() -> isize {
                 });
             }
             Ok(Next::Tidy(book, groups)) => {
+                // Waits for readers.
                 drop(book);
-                drop(groups);
+                if !groups.is_empty() {
+                    let _ = registry::with(|registry| {
+                        registry.engine().return_sites();
+                        Ok(())
+                    });
+                    // Waits for a grace period of RCU tasks, in ftrace.
+                    drop(groups);
+                }
                 let _ = registry::with(|registry| {
                     registry.engine().settled();
                     Ok(())

@@ -178,7 +178,7 @@ impl Registry {
             None => None,
         };
 
-        // Nothing enters the text any more, since `disable` waited for the handlers. Who is still inside?
+        // Nothing enters the text any more: see `tasks.c`. Who is still inside?
         let range = self.patches[at].text();
         let mut pid = 0;
         // SAFETY: The pointer is to a local variable.

@@ -2,9 +2,9 @@
 /*
  * Is any task still in a range of text?
  *
- * The question is asked only when nothing enters the range any more: ftrace has unregistered the handler and
- * waited for everyone who was in it or in its trampoline. So a task that was once seen outside stays
- * outside, and tasks can be asked one after the other. Interrupts count as part of what they interrupt:
+ * The question is asked only when nothing enters the range any more: no book sends calls there, and a transition has seen each task
+ * away from the sites and doors that led there, so nobody is on the way; those that were dying then are gone. So a task that
+ * was once seen outside stays outside, and tasks can be asked one after the other. Interrupts count as part of what they interrupt:
  * their frames are above those of the task on the same chain of stacks.
  */
 #include <linux/cpu.h>
