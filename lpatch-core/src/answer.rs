@@ -15,7 +15,6 @@ use crate::{
     },
     movers, walk,
 };
-use core::sync::atomic::{fence, Ordering};
 use kernel::bindings;
 
 /// See `shim.h`; `redirect.c` for the context that it runs in.
@@ -36,7 +35,7 @@ unsafe extern "C" fn lpatch_redirect(
     let ip = ip as u64;
     let Some(route) = route(book, word) else {
         // SAFETY: It is the current task.
-        if !book.eras.is_empty() && unsafe { unhashed(task) } {
+        if !book.eras.is_empty() && unsafe { ends(task) } {
             return dying(book, ip, word);
         }
         return settled(word);
@@ -47,9 +46,8 @@ unsafe extern "C" fn lpatch_redirect(
     let Some(answer) = motion.transition.answer_at_once(task) else {
         return searched(book, route, task, ip, word);
     };
-    // After the set was asked: a task is taken out of it unmoved only when it is known to be unhashed.
     // SAFETY: It is the current task.
-    if unsafe { unhashed(task) } {
+    if unsafe { ends(task) } {
         return dying(book, ip, word);
     }
     if answer.pending {
@@ -66,9 +64,8 @@ fn searched(book: &Book, route: &Route, task: Task, ip: u64, word: isize) -> usi
         return of(route, Side::From);
     };
     let answer = motion.transition.answer(task);
-    // As above.
     // SAFETY: It is the current task.
-    if unsafe { unhashed(task) } {
+    if unsafe { ends(task) } {
         return dying(book, ip, word);
     }
     if answer.pending {
@@ -101,25 +98,26 @@ fn of(route: &Route, side: Side) -> usize {
     }
 }
 
-/// Whether the current task has ended for all others: it is in no list any more, but may still run for a while. Once true
-/// it stays so.
+/// Whether the current task may be in no list of tasks any more, and so in nobody's set either. It still runs for a while. Once
+/// true it stays so.
+///
+/// It says so itself, in `exit_notify()`, and leaves the lists later, at a moment that others choose. So it knows in time, and
+/// no order is needed.
 ///
 /// # Safety
 ///
 /// It is the current task.
 #[inline(always)]
-unsafe fn unhashed(task: Task) -> bool {
-    // Pairs with Release in `FromSet::leave()`: who was found to have left the set because it has ended, has ended.
-    fence(Ordering::Acquire);
+unsafe fn ends(task: Task) -> bool {
     // The kernel's addresses are in the upper half; idle tasks, which do not end, have keys that are not.
     if task.addr().leading_zeros() > 0 {
         return false;
     }
     let task = task.addr() as *const bindings::task_struct;
     // SAFETY: The current task has a struct.
-    let sighand = unsafe { &raw const (*task).sighand };
+    let state = unsafe { &raw const (*task).exit_state };
     // SAFETY: As above; it is one word.
-    unsafe { sighand.read_volatile() }.is_null()
+    unsafe { state.read_volatile() != 0 }
 }
 
 /// The answer for a task that should leave the side that it lives on. It may do so now.
@@ -144,7 +142,7 @@ fn moving(book: &Book, route: &Route, task: Task, ip: u64, side: Side) -> usize 
     }
 }
 
-/// The answer for a task that is in no list of tasks any more.
+/// The answer for a task that may be in no list of tasks any more.
 #[cold]
 #[inline(never)]
 fn dying(book: &Book, ip: u64, word: isize) -> usize {

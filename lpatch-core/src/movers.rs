@@ -229,7 +229,7 @@ unsafe extern "C" fn lpatch_cpu_gone(key: usize) {
     unsafe { ffi::lp_rcu_unlock() };
 }
 
-/// Takes out a task that never runs again, or that has ended for all others and goes by its stack alone.
+/// Takes out a task that never runs again.
 pub(crate) fn ended(motion: &Motion, task: Task) {
     if motion.transition.exit(&Ended::trust(task)) {
         // SAFETY: The set's reference is ours now.

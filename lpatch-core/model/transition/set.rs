@@ -175,11 +175,10 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         for slot in self.search(task) {
             let mut entry = slot.load(Ordering::Relaxed);
             while entry == task.addr() || (even_if_asked && entry == task.addr() | ASKED) {
-                // Who moves the task next is ordered by its right, and the task itself asks by a read-modify-write, or has to be
-                // seen asking. Release is for the handler of a task that was taken out because it had ended: it pairs with
-                // the fence in `unhashed()` of answer.rs. Without it that task might find itself moved and not ended.
+                // Relaxed: who moves the task next is ordered by its right, and the task itself asks by a read-modify-write, or has to
+                // be seen asking. One that was taken out because it had ended does not run.
                 let left = task.addr() | LEFT;
-                match slot.compare_exchange(entry, left, Ordering::Release, Ordering::Relaxed) {
+                match slot.compare_exchange(entry, left, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => {
                         // Release pairs with Acquire in `len()`.
                         self.len.fetch_sub(1, Ordering::Release);

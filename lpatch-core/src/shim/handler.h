@@ -12,12 +12,12 @@
 /*
  * Whether what the index says is not the answer. Preemption is off, and has been since before the book was read.
  *
- * Only a task that is in no list of tasks any more can be in a function of an era: unhashed() of answer.rs. Eras can be open for
+ * Only a task that may be in no list of tasks any more can be in a function of an era: ends() of answer.rs. Eras can be open for
  * long, so all others are told at once.
  */
 static __always_inline bool lp_asks(const struct lp_index *book)
 {
-	return unlikely(book->asks) && (book->asks != LP_ASKS_ERA || unlikely(!READ_ONCE(current->sighand)));
+	return unlikely(book->asks) && (book->asks != LP_ASKS_ERA || unlikely(READ_ONCE(current->exit_state)));
 }
 
 /* Where a call goes of a site of which the index says @word, if that is not the answer; 0: nowhere else. Preemption as above. */
