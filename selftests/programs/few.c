@@ -6,8 +6,8 @@
  *					the two before and the three behind, and all lines of the modules
  *	few functions SYMBOLS		those of ftrace's list of functions whose names are in a file as the above makes it
  */
-#include <search.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,40 +49,80 @@ static struct lines read_lines(const char *path, FILE *file)
 	out.all = calloc(lines + 1, sizeof(*out.all));
 	if (!out.all)
 		die(path);
-	for (text = strtok(text, "\n"); text; text = strtok(NULL, "\n"))
-		out.all[out.count++] = text;
+	/* No empty ones. */
+	for (i = 0; i < size; i++) {
+		if (text[i] == '\n')
+			text[i] = '\0';
+		else if (!i || !text[i - 1])
+			out.all[out.count++] = text + i;
+	}
 	return out;
 }
 
-/* The n-th word of a line from 0, ended by a NUL, or NULL. It is good until the next call. */
-static char *word(const char *line, int n)
-{
-	static char copy[1024];
-	char *one;
+/* A word of a line, which goes on behind it. */
+struct word {
+	const char *at;
+	size_t len;
+};
 
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (one = strtok(copy, " \t"); one && n; n--)
-		one = strtok(NULL, " \t");
+/* The n-th word of a line from 0; none has no length. */
+static struct word word(const char *line, int n)
+{
+	struct word one = { .at = line };
+
+	do {
+		one.at += one.len;
+		while (*one.at == ' ' || *one.at == '\t')
+			one.at++;
+		one.len = 0;
+		while (one.at[one.len] && one.at[one.len] != ' ' && one.at[one.len] != '\t')
+			one.len++;
+	} while (one.len && n--);
 	return one;
 }
 
-static bool known(const char *name)
+/*
+ * The words that are asked for, in a table with more room than words. hsearch() looks at eight characters only, and so many symbols begin
+ * alike that a look took as long as reading the line.
+ */
+static struct {
+	struct word *slots;
+	size_t mask;
+} table;
+
+static struct word *slot(struct word word)
 {
-	return name && hsearch((ENTRY){ .key = (char *)name }, FIND);
+	uint32_t hash = 2166136261;
+	size_t at, i;
+
+	for (i = 0; i < word.len; i++)
+		hash = (hash ^ (unsigned char)word.at[i]) * 16777619;
+	for (at = hash & table.mask; table.slots[at].len; at = (at + 1) & table.mask)
+		if (table.slots[at].len == word.len && !memcmp(table.slots[at].at, word.at, word.len))
+			break;
+	return &table.slots[at];
+}
+
+static bool known(struct word word)
+{
+	return word.len && slot(word)->len;
 }
 
 static void know(const struct lines *lines, int nth)
 {
-	size_t i;
+	size_t size = 16, i;
 
-	if (!hcreate(2 * lines->count + 16))
-		die("hcreate");
+	while (size < 2 * lines->count)
+		size *= 2;
+	table.mask = size - 1;
+	table.slots = calloc(size, sizeof(*table.slots));
+	if (!table.slots)
+		die("calloc");
 	for (i = 0; i < lines->count; i++) {
-		const char *name = word(lines->all[i], nth);
-		ENTRY entry = { .key = name ? strdup(name) : NULL };
+		struct word name = word(lines->all[i], nth);
 
-		if (entry.key && !hsearch(entry, ENTER))
-			die("hsearch");
+		if (name.len)
+			*slot(name) = name;
 	}
 }
 
@@ -94,7 +134,7 @@ static void symbols(int modules, char **module)
 
 	know(&names, 0);
 	for (i = 0; i < all.count; i++) {
-		const char *tab = strchr(all.all[i], '\t'), *space = strrchr(all.all[i], ' ');
+		const char *tab = strchr(all.all[i], '\t');
 		int m;
 
 		if (tab) {
@@ -106,7 +146,7 @@ static void symbols(int modules, char **module)
 			}
 			continue;
 		}
-		if (space && known(space + 1)) {
+		if (known(word(all.all[i], 2))) {
 			done = done + BEFORE > i ? done : i - BEFORE;
 			end = i + 1 + BEHIND;
 		}
