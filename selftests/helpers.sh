@@ -116,8 +116,7 @@ fast() {
         few_functions /tmp/kallsyms >/tmp/functions.part
         mv /tmp/functions.part /tmp/functions
     }
-    # In a mount namespace of its own, so that nobody else sees them.
-    unshare -m sh -c 'mount --bind /tmp/kallsyms /proc/kallsyms && mount --bind /tmp/functions "$0" && exec "$@"' $FUNCTIONS "$@"
+    few run /tmp/kallsyms /tmp/functions "$@"
 }
 
 # need_ftrace_off: kernel.ftrace_enabled=0 is taken while nobody needs ftrace.
