@@ -61,21 +61,24 @@ reaches() {
     agrees "$1"
 }
 
-# remember NAME: what is held when nothing is going on any more. A grace period of the driver holds the module, as patches do.
+# remember NAME: what is held when nothing is going on any more: twice the same, for many times as long as the driver waits before it tidies
+# up. A grace period of the driver holds the module, as patches do.
 remember() {
-    wait_for "end of what is going on" rests
-    sleep 1
-    held >"$KTAP_TEST/held.earlier"
-    sleep 1
-    held >"$KTAP_TEST/held.$1"
-    while ! cmp -s "$KTAP_TEST/held.earlier" "$KTAP_TEST/held.$1"; do
+    : >"$KTAP_TEST/held.earlier"
+    remember_left=100
+    until wait_for "end of what is going on" rests; sleep 0.3; held >"$KTAP_TEST/held.$1"
+        rests && cmp -s "$KTAP_TEST/held.earlier" "$KTAP_TEST/held.$1"; do
+        remember_left=$((remember_left - 1))
+        [ $remember_left -gt 0 ] || fail "what is held changes all the time"
         mv "$KTAP_TEST/held.$1" "$KTAP_TEST/held.earlier"
-        sleep 1
-        held >"$KTAP_TEST/held.$1"
     done
     everything >"$KTAP_TEST/all.$1"
 }
-rests() { [ "$(cat /sys/module/lpatch_core/refcnt)" = "$(lpatch --json status | sed -n 's/.*"patches":\([0-9]*\).*/\1/p')" ]; }
+# The driver waits for something to do, and not in the middle of it.
+rests() {
+    [ "$(cat /sys/module/lpatch_core/refcnt)" = "$(lpatch --json status | sed -n 's/.*"patches":\([0-9]*\).*/\1/p')" ] &&
+        [ "$(sed -nE 's/^\[<[^>]*>\] ([a-z_0-9]+).*/\1/p' "$driver" | grep -v schedule | head -n 1)" = lp_driver_run ]
+}
 
 # exhaust WHAT COSTS REQUEST UNDO [N]: the request with each of its calls failing in turn, alone and (but for N) with all
 # that follow.
@@ -145,6 +148,9 @@ start() {
     at_exit "[ ! -d $PARAMETERS ] || { echo 0 >$PARAMETERS/fail_nth; echo N >$PARAMETERS/fail_all; }"
     # What the driver does about doors comes when it has time, so it is looked at alone, in test_promote.
     echo N >$PARAMETERS/promote
+    # It is waited for many times.
+    echo 20 >$PARAMETERS/tidy_ms
+    driver=$(grep -lx lpatch /proc/[0-9]*/comm 2>/dev/null | sed -n '1s|/comm$|/stack|p')
 }
 
 # finish PATCH…: the patches go, then the module, and nothing is left.
@@ -209,13 +215,19 @@ test_enable() {
 test_promote() {
     start
     echo Y >$PARAMETERS/promote
+    # Enough to say which call is to fail before it comes.
+    echo 500 >$PARAMETERS/tidy_ms
     load cmdline --no-enable
     n=1 left=0 jumps=0
     while [ "$left" = 0 ]; do
         quiet lpatch enable cmdline
         echo $n >$PARAMETERS/fail_nth
-        sleep 3
-        left=$(cat $PARAMETERS/fail_nth)
+        # Nobody asks for the status meanwhile: its calls would be counted too.
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+            sleep 0.2
+            read -r left <$PARAMETERS/fail_nth
+            [ "$left" != 0 ] || break
+        done
         echo 0 >$PARAMETERS/fail_nth
         like "/proc/cmdline when call $n failed: $(fails_at)" "$(cat /proc/cmdline)" ' lpatch=1$'
         wait_for "end of promoting" promoted_or_not
