@@ -12,6 +12,19 @@ stage_file() {
     cp -rLp "$2" "$1$dst"
 }
 
+# stage_core STAGE: the module without debug information, which is two thirds of it and which no guest reads: unpacking and
+# loading it takes time under emulation. Made once for each build of the module.
+stage_core() {
+    local built=$REPO/lpatch_core.ko small=$REPO/build/guest/lpatch_core.ko
+    if [ ! "$small" -nt "$built" ]; then
+        mkdir -p "${small%/*}"
+        # Two guests may start at the same time.
+        "$QEMU/toolroot" run -- strip --strip-debug -o "$small.$$" "$built"
+        mv "$small.$$" "$small"
+    fi
+    stage_file "$1" "$small"
+}
+
 # stage_modules STAGE KERNEL_DIR NAME…: stock modules and what they depend on, decompressed, with a modules.dep of their own.
 stage_modules() {
     local stage=$1 kernel=$2 abi name paths path
