@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All interleavings of small transitions, by loom: `cargo test -p lpatch-model --features loom --release
+//! All interleavings of small transitions, by loom: `cargo test -p lpatch-model --features loom --profile loom
 //! interleavings`.
 //!
 //! A task is a thread of loom. While it runs it holds the lock of its own stack, which stands for `pi_lock`:
