@@ -139,7 +139,7 @@ test_function_in_rust() {
     load rust
     is "first read" "$(cat /proc/execdomains)" "lpatch in Rust: read 41, sum 861"
     is "second read" "$(cat /proc/execdomains)" "lpatch in Rust: read 42, sum 903"
-    like "the symbols" "$(grep lpatch_core /proc/kallsyms)" ' [tT] lpatch_rust_show'
+    like "the symbols" "$(module_symbols lpatch_core)" ' [tT] lpatch_rust_show'
     off rust
     is "/proc/execdomains" "$(cat /proc/execdomains)" "$before"
 }

@@ -6,7 +6,7 @@
 test_kallsyms() {
     need_core
     load stack
-    grep '	\[lpatch_core\]$' /proc/kallsyms >"$KTAP_TEST/kallsyms"
+    module_symbols lpatch_core >"$KTAP_TEST/kallsyms"
     lpatch --json status stack >"$KTAP_TEST/status"
     off stack
     for n in lpatch_stack_inner lpatch_execdomains_proc_show; do
