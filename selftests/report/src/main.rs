@@ -2,7 +2,7 @@
 
 //! `lpatch-report --rows TABLE --kernel RELEASE --commit NAME --json OUT [--markdown DOCUMENT --svg OUT] PART=LOG…`
 //!
-//! Prints the tables of these parts and what became of their goals. Exit status: 0 all goals hold, 1 one is missed or was not
+//! Prints the tables of these parts, what became of their goals, and which rows have few runs. A part can have several logs. Exit status: 0 all goals hold, 1 one is missed or was not
 //! measured, 2 it could not be told.
 
 use std::fs;
@@ -62,7 +62,7 @@ fn run() -> Result<bool, String> {
     let mut runs = Runs::default();
     let mut parts = Vec::new();
     for (part, log) in options.logs {
-        if !plan.sections.iter().any(|section| section.part == part) {
+        if !plan.sections.iter().any(|s| s.parts.contains(&part)) {
             return Err(format!("no section is of the part {part}"));
         }
         runs.read(&read(&log)?);
@@ -82,6 +82,7 @@ fn run() -> Result<bool, String> {
         write(&path, &plot::svg(&results))?;
     }
     print!("{}\n{}", text::tables(&results), text::goals(&results));
+    print!("{}", text::few_runs(&results));
     Ok(results.good())
 }
 

@@ -18,8 +18,8 @@ pub struct Plan {
 /// Rows that belong together.
 #[derive(Debug)]
 pub struct Section {
-    /// The script that measures them, `selftests/bench.d/PART.sh`.
-    pub part: String,
+    /// The scripts that measure them, `selftests/bench.d/PART.sh`; at least one.
+    pub parts: Vec<String>,
     /// How the plot draws them.
     pub axis: Axis,
     /// Its heading.
@@ -138,7 +138,7 @@ impl Plan {
                 _ => return Err(Problem::Axis(third.to_owned())),
             };
             self.sections.push(Section {
-                part: second.to_owned(),
+                parts: second.split(',').map(str::to_owned).collect(),
                 axis,
                 title: rest.to_owned(),
                 rows: Vec::new(),
@@ -198,18 +198,18 @@ mod tests {
     #[test]
     fn a_table() {
         let text = "# head\n\nsection calls linear What a call costs\n  a_1   instructions <=3,1:20  one argument\nb ms - two\n\
-            section many log Many\nc ms <5*a_1 three, of many\n";
+            section many,most log Many\nc ms <5*a_1 three, of many\n";
         let plan = Plan::parse(text).expect("it is right");
         let titles: Vec<_> = plan
             .sections
             .iter()
-            .map(|s| (&*s.part, &*s.title, s.axis))
+            .map(|s| (s.parts.join(" "), &*s.title, s.axis))
             .collect();
         assert_eq!(
             titles,
             [
-                ("calls", "What a call costs", Axis::Linear),
-                ("many", "Many", Axis::Log)
+                ("calls".to_owned(), "What a call costs", Axis::Linear),
+                ("many most".to_owned(), "Many", Axis::Log)
             ]
         );
         let rows: Vec<_> = plan

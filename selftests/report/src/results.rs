@@ -88,6 +88,11 @@ impl RowResult {
         ratio(self.upstream, self.lpatch)
     }
 
+    /// Of how many runs the figure is that has the fewest; none if there is no figure.
+    pub fn runs(&self) -> Option<usize> {
+        self.figures().map(|figure| figure.runs).min()
+    }
+
     /// All figures that there are.
     pub fn figures(&self) -> impl Iterator<Item = Figure> {
         [self.none, self.upstream, self.lpatch]
@@ -97,15 +102,20 @@ impl RowResult {
 }
 
 impl Results {
-    /// Of these parts only; the others were not run.
+    /// Of these parts only; the others were not run. Where a section has some of both, what it lacks may be theirs.
     pub fn new(plan: &Plan, runs: Runs, parts: &[String], machine: Machine) -> Results {
         let mut sections = Vec::new();
         let mut verdicts = Vec::new();
-        for section in plan.sections.iter().filter(|s| parts.contains(&s.part)) {
+        let ran = |part: &String| parts.contains(part);
+        for section in plan.sections.iter().filter(|s| s.parts.iter().any(ran)) {
+            let complete = section.parts.iter().all(ran);
             let mut rows = Vec::new();
             for row in &section.rows {
                 let result = RowResult::new(row, &runs);
-                verdicts.extend(judge(&section.title, row, &result, &runs));
+                if !complete && result.figures().next().is_none() {
+                    continue;
+                }
+                verdicts.extend(judge(&section.title, row, &result, &runs, complete));
                 rows.push(result);
             }
             sections.push(SectionResult {
@@ -131,7 +141,14 @@ impl Results {
     }
 }
 
-fn judge(title: &str, row: &Row, result: &RowResult, runs: &Runs) -> Vec<GoalResult> {
+/// `complete`: a row that a goal names was measured, if it could be.
+fn judge(
+    title: &str,
+    row: &Row,
+    result: &RowResult,
+    runs: &Runs,
+    complete: bool,
+) -> Vec<GoalResult> {
     let name = format!("{title}: {}", row.name);
     if result.figures().next().is_none() && row.goals.is_empty() {
         return vec![GoalResult {
@@ -142,16 +159,22 @@ fn judge(title: &str, row: &Row, result: &RowResult, runs: &Runs) -> Vec<GoalRes
     }
     let one = |goal: &Goal| {
         let other = match goal {
-            Goal::Below(_, key) => Figure::median(runs.of(key, Side::Lpatch)),
+            Goal::Below(_, key) => {
+                let other = Figure::median(runs.of(key, Side::Lpatch));
+                if other.is_none() && !complete {
+                    return None;
+                }
+                other
+            }
             _ => None,
         };
-        GoalResult {
+        Some(GoalResult {
             verdict: goal.judge(result.lpatch, result.upstream, other),
             goal: Some(goal.clone()),
             name: name.clone(),
-        }
+        })
     };
-    row.goals.iter().map(one).collect()
+    row.goals.iter().filter_map(one).collect()
 }
 
 #[cfg(test)]
@@ -210,6 +233,39 @@ pub(crate) mod tests {
         let results = example(&["b"]);
         assert_eq!(verdicts(&results), ["not measured 1:2 Other part: else"]);
         assert_eq!(example(&[]).verdicts.len(), 0);
+    }
+
+    #[test]
+    fn of_a_section_with_two_parts_one_is_enough() {
+        let rows =
+            "section a,b log Both\nsmall ms 1:2 of a\nlarge ms 1:2,<5*small of b\nno ms - of a\n";
+        let plan = Plan::parse(rows).expect("it is right");
+        let of = |log: &str, parts: &[&str]| {
+            let mut runs = Runs::default();
+            runs.read(log);
+            let parts: Vec<_> = parts.iter().map(|&p| p.to_owned()).collect();
+            Results::new(&plan, runs, &parts, Machine::default())
+        };
+        let large = "row large lpatch 4\nrow large upstream 100\n";
+        let some = of(large, &["b"]);
+        assert_eq!(verdicts(&some), ["holds 1:2 Both: of b"]);
+        let keys: Vec<_> = some.sections[0].rows.iter().map(|r| &*r.key).collect();
+        assert_eq!(keys, ["large"]);
+        assert!(some.good());
+        // What a part that ran did not measure is missed all the same.
+        assert_eq!(
+            verdicts(&of("row large lpatch 4\n", &["b"])),
+            ["not measured 1:2 Both: of b"]
+        );
+        assert_eq!(
+            verdicts(&of(large, &["a", "b"])),
+            [
+                "not measured 1:2 Both: of a",
+                "holds 1:2 Both: of b",
+                "not measured less than 5 times small Both: of b",
+                "not measured  Both: of a",
+            ]
+        );
     }
 
     #[test]

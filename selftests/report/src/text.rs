@@ -7,6 +7,9 @@ use std::fmt::Write;
 use crate::number;
 use crate::results::Results;
 
+/// So many runs a row should have.
+const ENOUGH: usize = 5;
+
 /// The width of a row's name.
 const NAME: usize = 58;
 
@@ -72,6 +75,20 @@ pub fn goals(results: &Results) -> String {
     out
 }
 
+/// The rows that have fewer runs than they should, in one line; nothing if there is none. Their median is less certain, no more.
+pub fn few_runs(results: &Results) -> String {
+    let rows = results.sections.iter().flat_map(|section| &section.rows);
+    let few = rows.filter_map(|row| {
+        let runs = row.runs().filter(|runs| *runs < ENOUGH)?;
+        Some(format!("{} ({runs})", row.key))
+    });
+    let few: Vec<_> = few.collect();
+    if few.is_empty() {
+        return String::new();
+    }
+    format!("rows with fewer than {ENOUGH} runs: {}\n", few.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +110,21 @@ What a call costs
   disabled                                                 instructions                -            0 (1)            0 (1)                -
 ";
         assert_eq!(tables(&example(&["a"])), want);
+    }
+
+    #[test]
+    fn rows_with_few_runs() {
+        let want = "rows with fewer than 5 runs: long (1), call (1), zero (1)\n";
+        assert_eq!(few_runs(&example(&["a"])), want);
+        // A row that nobody measured is told among the goals.
+        assert_eq!(few_runs(&example(&["b"])), "");
+        let mut enough = example(&["a"]);
+        let rows = enough.sections.iter_mut().flat_map(|s| &mut s.rows);
+        let figures = rows.flat_map(|r| [&mut r.none, &mut r.upstream, &mut r.lpatch]);
+        for figure in figures.flatten() {
+            figure.runs = ENOUGH;
+        }
+        assert_eq!(few_runs(&enough), "");
     }
 
     #[test]

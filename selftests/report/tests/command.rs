@@ -50,6 +50,17 @@ fn goals_decide_the_exit_status() {
 }
 
 #[test]
+fn a_part_can_have_several_logs() {
+    let dir = dir("logs");
+    fs::write(dir.join("second"), "row promoted lpatch 1\n").expect("it can be written");
+    let log = b"row promoted lpatch 3\nrow promoted upstream 86\n";
+    let output = report(&dir, log, &["calls=log", "calls=second"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(said(&output).contains("2 (2)"));
+    assert!(said(&output).ends_with("rows with fewer than 5 runs: promoted (1)\n"));
+}
+
+#[test]
 fn bytes_that_are_no_text_are_survived() {
     let dir = dir("bytes");
     let log = b"\xff\xfe\x00row\nrow promoted lpatch 3\n\x80\nrow promoted upstream 86\nrow \xff lpatch 1\n";
@@ -106,8 +117,10 @@ fn the_table_of_rows_is_right() {
     let plan = lpatch_report::plan::Plan::parse(&text).expect("it is right");
     assert!(plan.rows().count() > 10);
     for section in &plan.sections {
-        let script = selftests.join(format!("bench.d/{}.sh", section.part));
-        assert!(script.exists(), "{}", script.display());
+        for part in &section.parts {
+            let script = selftests.join(format!("bench.d/{part}.sh"));
+            assert!(script.exists(), "{}", script.display());
+        }
         assert!(!section.rows.is_empty(), "{}", section.title);
     }
 }
