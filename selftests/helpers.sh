@@ -63,6 +63,15 @@ kill_spawned() {
     spawned_all=''
 }
 
+# runs COMMAND…: for each run of a benchmark.
+runs() {
+    runs_left=${RUNS:-5}
+    while [ "$runs_left" -gt 0 ]; do
+        "$@"
+        runs_left=$((runs_left - 1))
+    done
+}
+
 # expect_warn REGEX: a kernel warning that the test provokes; neither it nor the guest fails for it.
 expect_warn() {
     expect-warn "$1"

@@ -5,6 +5,7 @@
 # timeout: 400
 #
 # What a patch adds to a call of a patched function, in instructions: settled, in a transition, beside 49 other patches of the function.
+# Each run has transitions of its own; the 50 patches come once.
 set -eu
 KTAP_TEST=/tmp/bench
 mkdir -p "$KTAP_TEST"
@@ -43,14 +44,17 @@ lpatch_rows() {
     load cost-00 --no-promote
     row calls_1_handler lpatch 1 2
     off cost-00
+    wait_for "end of the handler" untouched
+}
 
+lpatch_stack() {
     for n in $(numbers); do
         forge $PATCHES/cost-00.lpo "/tmp/cost-$n.lpo" text cost-00 "cost-$n"
         quiet fast lpatch load "/tmp/cost-$n.lpo"
         rm "/tmp/cost-$n.lpo"
     done
     wait_for "jumps" jumps "cost-$STACKED"
-    row calls_1_stacked lpatch 1 2
+    runs row calls_1_stacked lpatch 1 2
     for n in $(backwards); do
         off "cost-$n"
     done
@@ -75,18 +79,22 @@ upstream_rows() {
     go_away
     klp_off 00
     row calls_1_disabled upstream 1 1
+}
 
+upstream_stack() {
     for n in $(numbers); do
         forge $MODULES/klp_cost_00.ko "/tmp/klp_cost_$n.ko" text klp_cost_00 "klp_cost_$n"
         quiet insmod "/tmp/klp_cost_$n.ko"
         rm "/tmp/klp_cost_$n.ko"
         wait_for "end of the transition" klp_settled "$n"
     done
-    row calls_1_stacked upstream 1 2
+    runs row calls_1_stacked upstream 1 2
 }
 
 need_core
 load_cost
-lpatch_rows
+runs lpatch_rows
+lpatch_stack
 quiet rmmod lpatch_core
-upstream_rows
+runs upstream_rows
+upstream_stack

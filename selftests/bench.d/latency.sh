@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2154
 # boot: icount
-# timeout: 600
+# timeout: 1500
 #
 # Runs in a guest with one CPU on which an instruction takes a nanosecond: for how long everybody else has to wait while tasks are moved
 # from one version to another. Everything is in instructions. Keys, by side (none: the same machine and load without transitions):
@@ -13,7 +13,7 @@
 #   look_worst         the longest that interrupts were off for a look at one task's stack
 #   irqs_off_ours      the longest of all the pieces of lpatch that run with interrupts off; their list is in docs/latency.md
 #
-# TRANSITIONS=N for another number.
+# RUNS of each, of so many transitions; TRANSITIONS=N for another number of them.
 set -eu
 KTAP_TEST=${KTAP_TEST:-/tmp/bench}
 mkdir -p "$KTAP_TEST"
@@ -65,6 +65,7 @@ fi
 pieces() {
     echo 0 >$TRACING/tracing_on
     echo nop >$TRACING/current_tracer
+    : >$TRACING/trace
     echo 8192 >$TRACING/buffer_size_kb
     : >$TRACING/set_ftrace_filter
     while [ "$1" != -- ]; do
@@ -95,6 +96,27 @@ pieces() {
 
 longest() { awk '$3 > most { most = $3 } END { print most + 0 }' "$1"; }
 
+# all_sides SUFFIX
+all_sides() {
+    measure none "$1" sleep 3
+    measure upstream "$1" transitions upstream repeat "$TRANSITIONS"
+    quiet rmmod klp_witness
+    measure lpatch "$1" sh "$0" all_of_ours
+}
+
+all_pieces() {
+    # shellcheck disable=SC2086 # they are many
+    pieces $PIECES -- transitions lpatch repeat 10 >"$KTAP_TEST/pieces"
+    sed 's/^/# /' "$KTAP_TEST/pieces"
+    echo "row irqs_off_ours lpatch $(longest "$KTAP_TEST/pieces")"
+    echo "row look_worst lpatch $(grep '^lp_if_asleep ' "$KTAP_TEST/pieces" | cut -d' ' -f3)"
+    # Its look at one task is what this is called for.
+    pieces task_call_func -- transitions upstream repeat 10 >"$KTAP_TEST/pieces"
+    sed 's/^/# /' "$KTAP_TEST/pieces"
+    echo "row look_worst upstream $(longest "$KTAP_TEST/pieces")"
+    quiet rmmod klp_witness
+}
+
 fill() {
     spawn workload "idle=$1" >"$KTAP_TEST/workload"
     wait_for "workload" grep -q '^ready: ' "$KTAP_TEST/workload"
@@ -112,18 +134,6 @@ for tasks in few 400; do
         suffix=''
         fill $((tasks - $(sed 's|^.*/\([0-9]*\) .*|\1|' /proc/loadavg)))
     }
-    measure none "$suffix" sleep 3
-    measure upstream "$suffix" transitions upstream repeat "$TRANSITIONS"
-    quiet rmmod klp_witness
-    measure lpatch "$suffix" sh "$0" all_of_ours
+    runs all_sides "$suffix"
 done
-
-# shellcheck disable=SC2086 # they are many
-pieces $PIECES -- transitions lpatch repeat 10 >"$KTAP_TEST/pieces"
-sed 's/^/# /' "$KTAP_TEST/pieces"
-echo "row irqs_off_ours lpatch $(longest "$KTAP_TEST/pieces")"
-echo "row look_worst lpatch $(grep '^lp_if_asleep ' "$KTAP_TEST/pieces" | cut -d' ' -f3)"
-# Its look at one task is what this is called for.
-pieces task_call_func -- transitions upstream repeat 10 >"$KTAP_TEST/pieces"
-sed 's/^/# /' "$KTAP_TEST/pieces"
-echo "row look_worst upstream $(longest "$KTAP_TEST/pieces")"
+runs all_pieces

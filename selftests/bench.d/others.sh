@@ -65,28 +65,34 @@ rows() {
 
 path_is() { lpatch --json status cost-00 | tr '{' '\n' | grep '"name":"cost_1"' | grep -q "\"path\":\"$1\".*$2"; }
 
+lpatch_rows() {
+    load cost-00
+    wait_for "jumps" jumps cost-00
+    rows lpatch 2 function function_graph kprobe
+    off cost-00
+    wait_for "end of the jumps" untouched
+    # A program that is there first has the place of the jump.
+    for watcher in fentry fexit; do
+        watch "$watcher"
+        load cost-00
+        wait_for "reason" path_is handler '"path_errno":16'
+        row "others_$watcher" lpatch 1 2
+        unwatch "$watcher"
+        off cost-00
+        wait_for "end of the handler" untouched
+    done
+}
+
+upstream_rows() {
+    quiet insmod $MODULES/klp_cost_00.ko
+    wait_for "end of the transition" klp_settled 00
+    rows upstream 2 function function_graph kprobe fentry fexit
+    klp_off 00
+}
+
 need_core
 load_cost
-rows none 1 function function_graph kprobe fentry fexit
-
-load cost-00
-wait_for "jumps" jumps cost-00
-rows lpatch 2 function function_graph kprobe
-off cost-00
-wait_for "end of the jumps" untouched
-# A program that is there first has the place of the jump.
-for watcher in fentry fexit; do
-    watch "$watcher"
-    load cost-00
-    wait_for "reason" path_is handler '"path_errno":16'
-    row "others_$watcher" lpatch 1 2
-    unwatch "$watcher"
-    off cost-00
-    wait_for "end of the handler" untouched
-done
+runs rows none 1 function function_graph kprobe fentry fexit
+runs lpatch_rows
 quiet rmmod lpatch_core
-
-quiet insmod $MODULES/klp_cost_00.ko
-wait_for "end of the transition" klp_settled 00
-rows upstream 2 function function_graph kprobe fentry fexit
-klp_off 00
+runs upstream_rows

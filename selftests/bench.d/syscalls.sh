@@ -24,12 +24,16 @@ take() {
     done
 }
 
+all() {
+    take none
+    for side in lpatch upstream; do
+        pace_$side
+        take $side
+        pace_${side}_off
+    done
+}
+
 need_core
 load pace --no-enable
-take none
-for side in lpatch upstream; do
-    pace_$side
-    take $side
-    pace_${side}_off
-done
+runs all
 quiet lpatch unload pace

@@ -35,19 +35,19 @@ compare() {
     done
 }
 
-need_core
-load pace --no-enable
-# Of no account: what runs for the first time.
-take none >/dev/null
-take none
-n=0
-while [ "$n" -lt "${RUNS:-5}" ]; do
+both() {
     for side in lpatch upstream; do
         pace_$side
         take $side
         pace_${side}_off
         compare $side
     done
-    n=$((n + 1))
-done
+}
+
+need_core
+load pace --no-enable
+# Of no account: what runs for the first time.
+take none >/dev/null
+take none
+runs both
 quiet lpatch unload pace

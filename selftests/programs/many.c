@@ -2,9 +2,9 @@
 /*
  * One life of a patch of the first N functions of modules/many.c, with a clock.
  *
- *	many lpatch N		the patches many-N and many-N-3 are loaded; they are unloaded afterwards
- *	many promoted N		the same, but each waits until all functions are entered by a jump
- *	many upstream N CAP	the kernel's own livepatches, klp_many and klp_many_3
+ *	many lpatch N			the patches many-N and many-N-3 are loaded; they are unloaded afterwards
+ *	many promoted N ROUNDS		the same, but each waits until all functions are entered by a jump
+ *	many upstream N CAP		the kernel's own livepatches, klp_many and klp_many_3
  *
  * Version 2 is enabled, version 3 takes its place, and is disabled and unloaded. Prints lines "row KEY SIDE MS" from the request
  * until:
@@ -14,13 +14,18 @@
  *	replace_N_done, disable_N_done
  *				the same
  *	unload_N		the patch is gone, from when no task was pending
+ *	off_N			the same, from the request to disable it: the sum of the two
  *	promote_N, replace_N_promoted, disable_N_promoted
  *				all functions are jumps, from when no task was pending; then the other two as above
+ *
+ * In a promoted life version 2 is enabled, replaced and disabled ROUNDS times. The functions stay jumps for a while behind a disabling, so
+ * that only the first round has to make them jumps, which is the one that promote_N is about.
  *
  * lpatch: the requests are ioctls, and no task is pending when LPATCH_IOC_WAIT returns. Its patches are loaded before. Upstream:
  * loading a module enables, which is the request. No task is pending when the transition is over by its file in sysfs, which is
  * read every millisecond and does not wait for anything. Before the next request, lpatch has a moment to settle: a request that comes
- * at once would wait for that, and its row be about the one before. After CAP seconds of disabling, which takes longest, it gives up: "capped KEY SIDE MS".
+ * at once would wait for that, and its row be about the one before. After CAP seconds of disabling, which takes longest, it gives up:
+ * "capped KEY SIDE MS".
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -44,10 +49,19 @@ static void __attribute__((noreturn)) die(const char *what)
 	exit(2);
 }
 
-static void row(const char *verb, const char *what, uint64_t since)
+static void print(const char *verb, const char *what, uint64_t ns)
 {
-	printf("row %s_%u%s %s %.3f\n", verb, n, what, side, (double)(core_now_ns() - since) / 1e6);
+	printf("row %s_%u%s %s %.3f\n", verb, n, what, side, (double)ns / 1e6);
 	fflush(stdout);
+}
+
+/* Returns how long it took. */
+static uint64_t row(const char *verb, const char *what, uint64_t since)
+{
+	const uint64_t took = core_now_ns() - since;
+
+	print(verb, what, took);
+	return took;
 }
 
 /* The version that the last of the functions answers. */
@@ -97,44 +111,68 @@ static void settle(bool promoted)
 		core_sleep_us(1000000);
 }
 
-static void lpatch(bool promoted)
+static void replace(bool promoted)
 {
-	const char *what = promoted ? "_promoted" : "_done";
 	uint64_t since = core_now_ns();
 
-	core_op(device, LPATCH_IOC_ENABLE, patch(2));
-	while (version() != 2)
-		;
-	if (!promoted)
-		row("enable", "_effective", since);
-	core_wait(device);
-	if (!promoted)
-		row("enable", "_done", since);
-	check(2);
-	if (promoted) {
-		since = core_now_ns();
-		core_wait_promoted(device, patch(2), PATIENCE_S);
-		row("promote", "", since);
-		check(2);
-	}
-	settle(promoted);
-	since = core_now_ns();
 	core_op(device, LPATCH_IOC_ENABLE, patch(3));
 	core_wait(device);
-	row("replace", what, since);
+	row("replace", promoted ? "_promoted" : "_done", since);
 	check(3);
 	if (promoted)
 		core_wait_promoted(device, patch(3), PATIENCE_S);
 	settle(promoted);
-	since = core_now_ns();
+}
+
+static uint64_t disable(bool promoted)
+{
+	uint64_t since = core_now_ns(), took;
+
 	core_op(device, LPATCH_IOC_DISABLE, patch(3));
 	core_wait(device);
-	row("disable", what, since);
+	took = row("disable", promoted ? "_promoted" : "_done", since);
 	check(1);
+	return took;
+}
+
+static void lpatch(void)
+{
+	uint64_t since = core_now_ns(), disabling;
+
+	core_op(device, LPATCH_IOC_ENABLE, patch(2));
+	while (version() != 2)
+		;
+	row("enable", "_effective", since);
+	core_wait(device);
+	row("enable", "_done", since);
+	check(2);
+	settle(false);
+	replace(false);
+	disabling = disable(false);
 	since = core_now_ns();
 	core_op(device, LPATCH_IOC_UNLOAD, patch(3));
-	if (!promoted)
-		row("unload", "", since);
+	print("off", "", disabling + row("unload", "", since));
+	core_op(device, LPATCH_IOC_UNLOAD, patch(2));
+}
+
+static void promoted(unsigned int rounds)
+{
+	unsigned int round;
+	uint64_t since;
+
+	for (round = 0; round < rounds; round++) {
+		core_op(device, LPATCH_IOC_ENABLE, patch(2));
+		core_wait(device);
+		since = core_now_ns();
+		core_wait_promoted(device, patch(2), PATIENCE_S);
+		if (!round)
+			row("promote", "", since);
+		check(2);
+		settle(true);
+		replace(true);
+		disable(true);
+	}
+	core_op(device, LPATCH_IOC_UNLOAD, patch(3));
 	core_op(device, LPATCH_IOC_UNLOAD, patch(2));
 }
 
@@ -197,7 +235,7 @@ static bool wait(int version, unsigned int seconds)
 	return true;
 }
 
-static void disable(int version)
+static void switch_off(int version)
 {
 	char path[PATH_MAX];
 	int file;
@@ -211,7 +249,7 @@ static void disable(int version)
 
 static void upstream(unsigned int cap)
 {
-	uint64_t since = core_now_ns();
+	uint64_t since = core_now_ns(), disabling;
 
 	insert(2);
 	while (version() != 2)
@@ -229,35 +267,41 @@ static void upstream(unsigned int cap)
 	check(3);
 	drop(2);
 	since = core_now_ns();
-	disable(3);
+	switch_off(3);
 	if (!wait(3, cap)) {
 		printf("capped disable_%u_done %s %u\n", n, side, cap * 1000);
+		/* What comes behind it only adds. */
+		printf("capped off_%u %s %u\n", n, side, cap * 1000);
 		exit(0);
 	}
-	row("disable", "_done", since);
+	disabling = row("disable", "_done", since);
 	check(1);
 	since = core_now_ns();
 	drop(3);
-	row("unload", "", since);
+	print("off", "", disabling + row("unload", "", since));
 }
 
 int main(int argc, char **argv)
 {
-	bool promoted = argc == 3 && !strcmp(argv[1], "promoted");
+	const char *what = argc > 2 ? argv[1] : "";
+	unsigned int more = argc == 4 ? (unsigned int)strtoul(argv[3], NULL, 10) : 0;
 
 	n = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 0;
 	target = open("/proc/many", O_RDONLY | O_CLOEXEC);
 	if (target < 0)
 		die("/proc/many");
-	if (n && (promoted || (argc == 3 && !strcmp(argv[1], "lpatch")))) {
-		side = "lpatch";
+	side = "lpatch";
+	if (n && argc == 3 && !strcmp(what, "lpatch")) {
 		device = core_open();
-		lpatch(promoted);
-	} else if (n && argc == 4 && !strcmp(argv[1], "upstream")) {
-		side = argv[1];
-		upstream((unsigned int)strtoul(argv[3], NULL, 10));
+		lpatch();
+	} else if (n && more && !strcmp(what, "promoted")) {
+		device = core_open();
+		promoted(more);
+	} else if (n && more && !strcmp(what, "upstream")) {
+		side = what;
+		upstream(more);
 	} else {
-		fputs("usage: many lpatch|promoted N | many upstream N CAP\n", stderr);
+		fputs("usage: many lpatch N | many promoted N ROUNDS | many upstream N CAP\n", stderr);
 		return 2;
 	}
 	return 0;

@@ -4,8 +4,8 @@
  *
  * How long it takes until no task is pending, when version 2 is enabled and when it is disabled. Before each transition the
  * witness gets the COMMANDs: "kthread ..." or "kindly ..." for a kernel thread, "stop" after it; anything else in a process of its own,
- * that is killed after it. RUNS of both; at most three if one takes 10 s, two if one takes 20 s. A transition that has not ended after
- * CAP seconds is counted as that, and what was started for it is ended first.
+ * that is killed after it. RUNS of both. A transition that has not ended after CAP seconds is counted as that, and what was started for
+ * it is ended first.
  *
  * Upstream looks again at whole seconds of its clock, so each transition begins at a random moment of a second.
  *
@@ -86,39 +86,32 @@ static void stop_load(void)
 	}
 }
 
-/* One transition; with load, and into the tables, if @outcome is given. True if it was capped. */
+/* One transition under load. True if it was capped. */
 static bool run(bool enable, struct outcome *outcome)
 {
 	struct outcome end;
-	bool capped = false;
+	bool capped;
 	int error;
 
-	if (outcome) {
-		start_load();
-		sleep_us((unsigned int)random() % SECOND_US);
-	}
+	start_load();
+	sleep_us((unsigned int)random() % SECOND_US);
 	error = side->begin(VERSION, enable);
 	if (error)
 		die(-error, "%s", enable ? "enable" : "disable");
-	error = side->wait(outcome ? cap_ms : PATIENCE_MS, &end);
-	if (outcome && error == -ETIME) {
-		capped = true;
+	error = side->wait(cap_ms, &end);
+	capped = error == -ETIME;
+	*outcome = end;
+	if (capped) {
 		side->blockers();
-		end.total_ns = end.moving_ns = (uint64_t)cap_ms * 1000000;
+		outcome->total_ns = outcome->moving_ns = (uint64_t)cap_ms * 1000000;
 	}
-	if (outcome) {
-		stop_load();
-		*outcome = end;
-	}
+	stop_load();
 	if (capped)
 		error = side->wait(PATIENCE_MS, &end);
 	if (error || end.reversed)
 		die(-error, "%s did not come to its end", enable ? "enable" : "disable");
 	return capped;
 }
-
-/* Both directions in turn; [0] disable, [1] enable. */
-static unsigned int ran[2];
 
 static const char *name;
 
@@ -127,23 +120,18 @@ static void print(bool enable, const char *suffix, uint64_t ns, bool capped)
 	printf("%s %s_%s%s %s %.3f\n", capped ? "capped" : "row", enable ? "enable" : "disable", name, suffix, side->name, (double)ns / 1e6);
 }
 
-/* measure(): one run; returns how many such runs there can be in all. */
-static unsigned int measure(bool enable)
+static void measure(bool enable)
 {
 	struct outcome outcome;
 	bool capped = run(enable, &outcome);
 
 	print(enable, "", outcome.total_ns, capped);
 	print(enable, "_moving", outcome.moving_ns, capped);
-	ran[enable]++;
-	if (outcome.total_ns >= 20000000000ULL)
-		return 2;
-	return outcome.total_ns >= 10000000000ULL ? 3 : RUNS_MAX;
 }
 
 int converge(const struct side *which, int argc, char **argv)
 {
-	unsigned int runs, direction, most, wanted[2];
+	unsigned int runs;
 
 	if (argc < 3 || argc - 3 > COMMANDS_MAX)
 		die(0, "usage: transitions SIDE converge NAME RUNS CAP [COMMAND...]");
@@ -156,17 +144,9 @@ int converge(const struct side *which, int argc, char **argv)
 	commands = argv + 3;
 	command_count = argc - 3;
 
-	wanted[0] = wanted[1] = runs;
-	while (ran[0] < wanted[0] || ran[1] < wanted[1]) {
-		for (direction = 2; direction-- > 0;) {
-			if (ran[direction] == wanted[direction]) {
-				run(direction, NULL);
-				continue;
-			}
-			most = measure(direction);
-			if (wanted[direction] > most)
-				wanted[direction] = most > ran[direction] ? most : ran[direction];
-		}
+	while (runs--) {
+		measure(true);
+		measure(false);
 	}
 	return 0;
 }
