@@ -17,6 +17,8 @@ need_core
 load_many
 for n in 1 10 100; do
     runs life lpatch $n
+done
+for n in 1 10 100; do
     runs life promoted $n 1
 done
 # So that it does not tidy up beside the others.
