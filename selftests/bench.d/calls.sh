@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2154
 # boot: icount
-# timeout: 400
+# timeout: 1800
 #
 # What a patch adds to a call of a patched function, in instructions: settled, in a transition, beside 49 other patches of the function.
 # Each run has transitions of its own; the 50 patches come once.

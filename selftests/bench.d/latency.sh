@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2154
 # boot: icount
-# timeout: 1500
+# timeout: 1800
 #
 # Runs in a guest with one CPU on which an instruction takes a nanosecond: for how long everybody else has to wait while tasks are moved
 # from one version to another. Everything is in instructions. Keys, by side (none: the same machine and load without transitions):

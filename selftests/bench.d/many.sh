@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # boot: smp
-# timeout: 400
+# timeout: 600
 #
 # Patches of 1, 10 and 100 functions of modules/many.c, from request to request; programs/many.c says what is timed. Those of 1000 are
 # in thousand.sh.

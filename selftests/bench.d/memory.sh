@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2154
 # boot: icount
-# timeout: 900
+# timeout: 1800
 #
 # The memory that a patch takes for as long as it is enabled, and that lpatch takes without any. Keys, in bytes:
 #

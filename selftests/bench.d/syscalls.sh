@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # boot: icount
-# timeout: 300
+# timeout: 1800
 #
 # What throughput.sh measures, in instructions: rows syscall_getpid and syscall_pipe; with _ratio, patched over unpatched.
 set -eu
