@@ -10,9 +10,9 @@
  * until:
  *
  *	enable_N_effective	it has returned, and the function listed last answers the new version to who has asked
- *	enable_N_done		no task is pending
- *	replace_N_done, disable_N_done
- *				the same
+ *	disable_N_effective	the same with the old version
+ *	enable_N_done, replace_N_done, disable_N_done
+ *				no task is pending
  *	unload_N		the patch is gone, from when no task was pending
  *	off_N			the same, from the request to disable it: the sum of the two
  *	promote_N, replace_N_promoted, disable_N_promoted
@@ -129,6 +129,10 @@ static uint64_t disable(bool promoted)
 	uint64_t since = core_now_ns(), took;
 
 	core_op(device, LPATCH_IOC_DISABLE, patch(3));
+	while (version() != 1)
+		;
+	if (!promoted)
+		row("disable", "_effective", since);
 	core_wait(device);
 	took = row("disable", promoted ? "_promoted" : "_done", since);
 	check(1);
@@ -268,6 +272,9 @@ static void upstream(unsigned int cap)
 	drop(2);
 	since = core_now_ns();
 	switch_off(3);
+	while (version() != 1)
+		core_sleep_us(1000);
+	row("disable", "_effective", since);
 	if (!wait(3, cap)) {
 		printf("capped disable_%u_done %s %u\n", n, side, cap * 1000);
 		/* What comes behind it only adds. */
