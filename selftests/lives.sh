@@ -16,3 +16,6 @@ life() {
     done
     many "$@"
 }
+
+# ftrace has nothing at the functions, as before the first life.
+untouched() { ! grep -q '^many_' /sys/kernel/tracing/enabled_functions; }

@@ -20,8 +20,6 @@ mkdir -p "$KTAP_TEST"
 # shellcheck source=selftests/loading.sh
 . /selftests/loading.sh
 
-untouched() { ! grep -q '^many_' /sys/kernel/tracing/enabled_functions; }
-
 need_core
 load_many
 life lpatch 1000
