@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck disable=SC2154
-# boot: smp
+# boot: alone
 # timeout: 300
 #
 # How much longer a program takes whose system calls go through patched functions: the same without a patch in force before and after
