@@ -3,7 +3,7 @@
 #
 # How QEMU runs the guest. Sourced after lib.sh.
 
-# accel_choose ICOUNT KERNEL_DIR: fills ACCEL and ACCEL_CPU. LPATCH_ACCEL overrides: kvm, or tcg with options.
+# accel_choose ICOUNT KERNEL_DIR THREAD: fills ACCEL and ACCEL_CPU. LPATCH_ACCEL overrides: kvm, or tcg with options.
 accel_choose() {
     ACCEL_CPU=max
     if [ -n "$1" ]; then
@@ -15,7 +15,7 @@ accel_choose() {
         ACCEL=(-accel kvm)
         ACCEL_CPU=host
     else
-        ACCEL=(-accel "tcg,thread=multi")
+        ACCEL=(-accel "tcg,thread=$3")
     fi
 }
 

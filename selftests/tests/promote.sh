@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
-# boot: promote --append log_buf_len=8M
+# boot: promote --one-thread --append log_buf_len=8M
 # timeout: 240
 #
 # Functions that are settled are entered by one jump, and go back under the handler's rule without a moment in which a call
