@@ -72,6 +72,11 @@ runs() {
     done
 }
 
+# driver_stack: the file with the stack of lpatch_core's driver; its process is older than any of the loader. driver_rests FILE: it waits for
+# something to do, and is not in the middle of it.
+driver_stack() { grep -lx lpatch /proc/[0-9]*/comm 2>/dev/null | sed -n '1s|/comm$|/stack|p'; }
+driver_rests() { [ "$(sed -nE 's/^\[<[^>]*>\] ([a-z_0-9]+).*/\1/p' "$1" | grep -v schedule | head -n 1)" = lp_driver_run ]; }
+
 # expect_warn REGEX: a kernel warning that the test provokes; neither it nor the guest fails for it.
 expect_warn() {
     expect-warn "$1"

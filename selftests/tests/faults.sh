@@ -74,10 +74,9 @@ remember() {
     done
     everything >"$KTAP_TEST/all.$1"
 }
-# The driver waits for something to do, and not in the middle of it.
 rests() {
     [ "$(cat /sys/module/lpatch_core/refcnt)" = "$(lpatch --json status | sed -n 's/.*"patches":\([0-9]*\).*/\1/p')" ] &&
-        [ "$(sed -nE 's/^\[<[^>]*>\] ([a-z_0-9]+).*/\1/p' "$driver" | grep -v schedule | head -n 1)" = lp_driver_run ]
+        driver_rests "$driver"
 }
 
 # exhaust WHAT COSTS REQUEST UNDO [N]: the request with each of its calls failing in turn, alone and (but for N) with all
@@ -150,7 +149,7 @@ start() {
     echo N >$PARAMETERS/promote
     # It is waited for many times.
     echo 20 >$PARAMETERS/tidy_ms
-    driver=$(grep -lx lpatch /proc/[0-9]*/comm 2>/dev/null | sed -n '1s|/comm$|/stack|p')
+    driver=$(driver_stack)
 }
 
 # finish PATCH…: the patches go, then the module, and nothing is left.

@@ -107,13 +107,15 @@ jumps_within() {
 COUNTED=register_ftrace_function,unregister_ftrace_function,register_ftrace_direct,unregister_ftrace_direct
 COUNTED=$COUNTED,arch_ftrace_update_code,synchronize_rcu_tasks,call_rcu_tasks
 
-# counted FILE COMMAND…: what a request has called comes to the file, in the order of COUNTED but for the last one: whether a grace
-# period that nobody waits for begins in this request or in the next is a matter of time.
+# counted FILE COMMAND…: what a request has called, and what is done behind it at once, comes to the file, in the order of COUNTED but
+# for the last one: whether a grace period that nobody waits for begins in this request or in the next is a matter of time.
 counted() {
     counted_file=$KTAP_TEST/$1
     shift
     echo 0,0,0,0,0,0,0,0 >/sys/module/counts/parameters/calls
     quiet "$@"
+    # Sites are on their way back to ftrace when unload returns.
+    wait_for "rest of the driver" driver_rests "$driver"
     counted_graces=$(cut -d , -f 7 /sys/module/counts/parameters/calls)
     [ "$counted_graces" -le 3 ] || fail "$* began $counted_graces grace periods"
     cut -d , -f 1-6 /sys/module/counts/parameters/calls >"$counted_file"
@@ -128,6 +130,7 @@ test_requests_cost_the_same() {
     echo 0 >/proc/sys/debug/kprobes-optimization
     at_exit 'echo 1 >/proc/sys/debug/kprobes-optimization'
     quiet insmod $MODULES/counts.ko symbols=$COUNTED
+    driver=$(driver_stack)
     for n in 10 1000; do
         counted enable.$n lpatch enable many-$n
         counted replace.$n lpatch enable many-$n-3
