@@ -41,7 +41,7 @@ impl Pinned {
         // SAFETY: As this function's.
         let taken = unsafe { bindings::try_module_get(module.as_ptr().cast()) };
         // INVARIANT: We have just taken a reference.
-        taken.then_some(Self(module))
+        taken.then(|| Self(module))
     }
 
     /// Its `struct module`.
@@ -70,7 +70,9 @@ impl OwnModule {
     /// Fails while the module is going away.
     pub(crate) fn get(module: &'static ThisModule) -> Option<Self> {
         // SAFETY: It is our own struct module, alive while its code runs.
-        unsafe { bindings::try_module_get(module.as_ptr()) }.then_some(Self(module))
+        let taken = unsafe { bindings::try_module_get(module.as_ptr()) };
+        // Made only then: it is given back when it is dropped.
+        taken.then(|| Self(module))
     }
 }
 
