@@ -20,6 +20,19 @@ pub struct Insn {
     pub relative: Option<Relative>,
     /// Whether it is a `jmp` with 4 bytes of displacement and no prefix.
     pub jmp32: bool,
+    /// Where it may go on but behind itself.
+    pub flow: Flow,
+}
+
+/// Whether an instruction is a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It is none, or one that comes back or never ends here: a call, a return, an interrupt.
+    On,
+    /// A direct jump, whatever its condition.
+    Jump,
+    /// A jump through a register or memory.
+    Indirect,
 }
 
 /// The displacement of a direct branch, or of an operand relative to the instruction pointer.
@@ -136,6 +149,7 @@ pub fn decode(bytes: &[u8]) -> Option<Insn> {
     let mut relative = None;
     let mut operand = Operand::default();
     let mut imm = imm;
+    let mut flow = Flow::On;
     if has_modrm {
         operand = Operand::read(&mut cursor, &prefixes, &mut relative)?;
         if map == Map::Two && (0x20..=0x23).contains(&opcode) {
@@ -149,6 +163,10 @@ pub fn decode(bytes: &[u8]) -> Option<Insn> {
             Imm::Test(false) => Imm::Bytes(1),
             imm => imm,
         };
+        // ff is jmp with the numbers 4 and 5.
+        if map == Map::One && opcode == 0xff && matches!(operand.reg & 7, 4 | 5) {
+            flow = Flow::Indirect;
+        }
         // 8f is pop with the number 0, else XOP.
         let pop = map == Map::One && opcode == 0x8f && !prefixes.vex;
         (!pop || operand.reg & 7 == 0).then_some(())?;
@@ -160,6 +178,10 @@ pub fn decode(bytes: &[u8]) -> Option<Insn> {
         Imm::None => 0,
         Imm::Bytes(size) => size,
         Imm::Branch(size) => {
+            let call = map == Map::One && opcode == 0xe8;
+            if !call {
+                flow = Flow::Jump;
+            }
             relative = Some(Relative {
                 at: cursor.at,
                 value: cursor.signed(size)?,
@@ -184,6 +206,7 @@ pub fn decode(bytes: &[u8]) -> Option<Insn> {
         },
         relative,
         jmp32: bytes.first() == Some(&0xe9),
+        flow,
     })
 }
 

@@ -11,9 +11,11 @@
 
 pub mod arena;
 pub mod arrive;
+pub mod callee;
 pub mod cold;
 pub mod compare;
 pub mod doors;
+pub mod exits;
 pub mod extable;
 pub mod fentry;
 pub mod finalize;
