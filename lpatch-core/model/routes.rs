@@ -6,7 +6,9 @@
 //! from one stack to another: enabling adds a patch on top, disabling takes one out, replacing does both. So
 //! all of them come down to two answers for each function.
 
-use super::transition::stack::Span;
+use super::callee::PAD;
+use super::transition::stack::{Proof, Span};
+use super::transition::Side;
 
 /// One patch's change of one function, as the stacks before and after a transition see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Link {
 }
 
 /// Where a call that came in at a site goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// The fentry site.
     pub ip: u64,
@@ -30,6 +32,8 @@ pub struct Route {
     pub from: u64,
     /// For tasks that live in *to*; 0: the original function.
     pub to: u64,
+    /// What the entry of the function proves of a task that lives in *from*, and of one that lives in *to*; see [`prove`].
+    pub proofs: [Proof; 2],
 }
 
 impl Route {
@@ -37,6 +41,25 @@ impl Route {
     #[inline]
     pub fn changes(&self) -> bool {
         self.from != self.to
+    }
+
+    /// Where calls of a side go.
+    #[inline]
+    pub fn of(&self, side: Side) -> u64 {
+        match side {
+            Side::From => self.from,
+            Side::To => self.to,
+        }
+    }
+
+    /// What its entry proves of a task that lives on a side.
+    #[inline]
+    pub fn proof(&self, side: Side) -> Proof {
+        let [from, to] = self.proofs;
+        match side {
+            Side::From => from,
+            Side::To => to,
+        }
     }
 }
 
@@ -60,7 +83,12 @@ pub fn routes(links: &[Link]) -> impl Iterator<Item = Route> + '_ {
         let to = if after.after > 0 { after.new } else { 0 };
         if from != 0 || to != 0 {
             let ip = first.ip;
-            return Some(Route { ip, from, to });
+            return Some(Route {
+                ip,
+                from,
+                to,
+                ..Route::default()
+            });
         }
     })
 }
@@ -82,6 +110,71 @@ pub fn find(routes: &[Route], ip: u64) -> Option<&Route> {
             core::cmp::Ordering::Greater => rest = above,
         }
     }
+}
+
+/// Where a version of a function goes on by jumps, in place of returning: the beginnings of all functions that come to run so.
+#[derive(Clone, Copy, Debug)]
+pub struct Exits<'a> {
+    /// They, not sorted; functions that those jump to among them.
+    pub starts: &'a [u64],
+    /// They are all, as far as code can say.
+    pub known: bool,
+}
+
+/// Finds out for a side what the entry of each function proves, from where the version of each route goes on by jumps (`exits`, by
+/// index). `reached` is memory, as long as `routes`.
+///
+/// - *Always*: no function of the side comes there by a jump, so it does not matter who called.
+/// - *By a call*: one may, but not after a call of this very function: what that goes on to is known, and is no function
+///   with a route.
+/// - *Never*: else.
+pub fn prove<'a>(
+    routes: &mut [Route],
+    side: Side,
+    reached: &mut [bool],
+    exits: impl Fn(usize) -> Exits<'a>,
+) {
+    reached.fill(false);
+    let mut all_known = true;
+    for i in 0..routes.len() {
+        let Exits { starts, known } = exits(i);
+        all_known &= known;
+        let mut leads_back = false;
+        for start in starts {
+            let site = |pad: u64| position(routes, start.wrapping_add(pad));
+            for at in [site(0), site(PAD)].into_iter().flatten() {
+                leads_back = true;
+                if let Some(reached) = reached.get_mut(at) {
+                    *reached = true;
+                }
+            }
+        }
+        if let Some(route) = routes.get_mut(i) {
+            *route.proof_mut(side) = match known && !leads_back {
+                true => Proof::ByCall,
+                false => Proof::Never,
+            };
+        }
+    }
+    for (route, reached) in routes.iter_mut().zip(reached.iter()) {
+        if all_known && !reached {
+            *route.proof_mut(side) = Proof::Always;
+        }
+    }
+}
+
+impl Route {
+    fn proof_mut(&mut self, side: Side) -> &mut Proof {
+        let [from, to] = &mut self.proofs;
+        match side {
+            Side::From => from,
+            Side::To => to,
+        }
+    }
+}
+
+fn position(routes: &[Route], ip: u64) -> Option<usize> {
+    routes.binary_search_by(|route| route.ip.cmp(&ip)).ok()
 }
 
 /// Makes sorted spans disjoint, by joining those that touch or overlap, and returns how many are left. Empty ones
@@ -143,6 +236,43 @@ mod tests {
                     Some(route) => prop_assert_eq!((route.from, route.to), (from, to)),
                     None => prop_assert_eq!((from, to), (0, 0)),
                 }
+            }
+        }
+
+        /// Whoever jumps, from wherever: what is always proved is reached by nobody, and what a call proves does not come back.
+        #[test]
+        fn proofs_hold_on_every_way(
+            jumps in prop::collection::vec((0..8_usize, 0..12_u64), 0..14),
+            unknown in prop::collection::vec(any::<bool>(), 8),
+            pads in prop::collection::vec(any::<bool>(), 12),
+        ) {
+            // Functions 0 to 7 have routes, 8 to 11 do not, and end by no jump.
+            let begin = |i: u64| 0x1000 + i * 0x100;
+            let starts: Vec<Vec<u64>> = (0..8)
+                .map(|i| jumps.iter().filter(|jump| jump.0 == i).map(|jump| begin(jump.1)).collect())
+                .collect();
+            let known = |i: usize| !unknown[i] || jumps.len() % 3 != 0;
+            let mut routes: Vec<Route> = (0..8)
+                .map(|i| Route {
+                    ip: begin(i) + if pads[i as usize] { 4 } else { 0 },
+                    from: 1,
+                    ..Route::default()
+                })
+                .collect();
+            let exits = |i: usize| Exits { starts: &starts[i], known: known(i) };
+            prove(&mut routes, Side::From, &mut [true; 8], exits);
+            let all_known = (0..8).all(known);
+            for (i, route) in routes.iter().enumerate() {
+                let start = begin(i as u64);
+                let reached = starts.iter().any(|starts| starts.contains(&start));
+                let leads_back = starts[i].iter().any(|start| *start < begin(8));
+                let expected = match () {
+                    () if all_known && !reached => Proof::Always,
+                    () if known(i) && !leads_back => Proof::ByCall,
+                    () => Proof::Never,
+                };
+                prop_assert_eq!(route.proof(Side::From), expected);
+                prop_assert_eq!(route.proof(Side::To), Proof::Never);
             }
         }
 

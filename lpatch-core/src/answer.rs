@@ -11,9 +11,10 @@ use crate::{
     ffi,
     model::{
         routes::{self, Route},
-        transition::{Direction, Phase, Side, Task},
+        transition::{stack::Proof, Side, Task},
     },
-    movers, walk,
+    movers,
+    walk::{self, Still},
 };
 use kernel::bindings;
 
@@ -36,7 +37,7 @@ unsafe extern "C" fn lpatch_redirect(
     let Some(route) = route(book, word) else {
         // SAFETY: It is the current task.
         if !book.eras.is_empty() && unsafe { ends(task) } {
-            return dying(book, ip, word);
+            return dying(book, task, ip, word);
         }
         return settled(word);
     };
@@ -47,11 +48,11 @@ unsafe extern "C" fn lpatch_redirect(
         return searched(book, route, task, ip, word);
     };
     // SAFETY: It is the current task.
-    if unsafe { ends(task) } {
-        return dying(book, ip, word);
+    if !book.eras.is_empty() && unsafe { ends(task) } {
+        return dying(book, task, ip, word);
     }
     if answer.pending {
-        return pending(book, route, task, ip, answer.side);
+        return pending(book, route, task, answer.side);
     }
     of(route, answer.side)
 }
@@ -65,11 +66,11 @@ fn searched(book: &Book, route: &Route, task: Task, ip: u64, word: isize) -> usi
     };
     let answer = motion.transition.answer(task);
     // SAFETY: It is the current task.
-    if unsafe { ends(task) } {
-        return dying(book, ip, word);
+    if (!answer.known || !book.eras.is_empty()) && unsafe { ends(task) } {
+        return dying(book, task, ip, word);
     }
     if answer.pending {
-        return pending(book, route, task, ip, answer.side);
+        return pending(book, route, task, answer.side);
     }
     of(route, answer.side)
 }
@@ -92,10 +93,7 @@ fn settled(word: isize) -> usize {
 /// Where calls of a side go.
 #[inline(always)]
 fn of(route: &Route, side: Side) -> usize {
-    match side {
-        Side::From => route.from as usize,
-        Side::To => route.to as usize,
-    }
+    route.of(side) as usize
 }
 
 /// Whether the current task may be in no list of tasks any more, and so in nobody's set either. It still runs for a while. Once
@@ -122,72 +120,62 @@ unsafe fn ends(task: Task) -> bool {
 
 /// The answer for a task that should leave the side that it lives on. It may do so now.
 #[inline(never)]
-fn pending(book: &Book, route: &Route, task: Task, ip: u64, side: Side) -> usize {
+fn pending(book: &Book, route: &Route, task: Task, side: Side) -> usize {
+    let never = route.proof(side) == Proof::Never;
     // SAFETY: Preemption is off.
-    if unsafe { ffi::lp_tried(ip as usize) } != 0 {
+    if never || unsafe { ffi::lp_tried(route.ip as usize) } != 0 {
         return of(route, side);
     }
-    moving(book, route, task, ip, side)
+    moving(book, route, task, side)
 }
 
 /// The same, if it tries.
 #[cold]
 #[inline(never)]
-fn moving(book: &Book, route: &Route, task: Task, ip: u64, side: Side) -> usize {
+fn moving(book: &Book, route: &Route, task: Task, side: Side) -> usize {
     match &book.motion {
-        Some(motion) if movers::entered(book, motion, task, ip) => {
+        Some(motion) if movers::entered(book, motion, task, route) => {
             of(route, motion.transition.side(task))
         }
         _ => of(route, side),
     }
 }
 
-/// The answer for a task that may be in no list of tasks any more.
+/// The answer for a task that is dying, and may be in no list of tasks any more.
 #[cold]
 #[inline(never)]
-fn dying(book: &Book, ip: u64, word: isize) -> usize {
+fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
     if let Some(to) = earlier(book, ip) {
         return to as usize;
     }
-    match (route(book, word), &book.motion) {
-        (Some(route), Some(motion)) => of(route, side(book, motion.transition.phase(), ip)),
-        (Some(route), None) => of(route, Side::From),
-        (None, _) => settled(word),
-    }
-}
-
-/// The side of such a task in a transition. Nobody could find it to put it into the set, so each of its calls goes by what is on
-/// its stack: to where others move to, unless it is still in a function of the other side.
-fn side(book: &Book, phase: Phase, ip: u64) -> Side {
-    let target = match phase {
-        Phase::Idle | Phase::Filling => return Side::From,
-        Phase::Live(Direction::Forward) => Side::To,
-        Phase::Live(Direction::Reverse) => Side::From,
-        Phase::Complete(side) | Phase::Forced(side) => side,
+    let Some(route) = route(book, word) else {
+        return settled(word);
     };
-    let other = match target {
-        Side::From => Side::To,
-        Side::To => Side::From,
+    let Some(motion) = &book.motion else {
+        return of(route, Side::From);
     };
-    let mut inside = false;
-    let ranges = book.ranges(other);
-    walk::current_frames(ip, |addr| inside |= ranges.hits(addr).is_some());
-    if inside {
-        other
-    } else {
-        target
+    let answer = motion.transition.answer(task);
+    if !answer.known {
+        return of(route, movers::unlisted(book, motion, task, route));
     }
+    if answer.pending {
+        return pending(book, route, task, answer.side);
+    }
+    of(route, answer.side)
 }
 
 /// Where a call of such a task goes if it is still in a function of an era that is over for all others: to what
 /// was in force then; 0: the original function. Of several, the oldest era counts: a function that was
 /// in force in both is in the spans of neither.
+///
+/// Inside of a look at a stack, and in NMI context, it is taken for one that is not.
 fn earlier(book: &Book, ip: u64) -> Option<u64> {
     if book.eras.is_empty() {
         return None;
     }
+    let still = Still::begin()?;
     let mut oldest = usize::MAX;
-    walk::current_frames(ip, |addr| {
+    walk::current_frames(&still, ip, |addr| {
         let hit = |era: &Era| era.tables.ranges(era.side).hits(addr).is_some();
         if let Some(at) = book.eras.iter().position(hit) {
             oldest = oldest.min(at);
@@ -195,8 +183,5 @@ fn earlier(book: &Book, ip: u64) -> Option<u64> {
     });
     let era = book.eras.get(oldest)?;
     let route = routes::find(era.tables.routes(), ip);
-    Some(route.map_or(0, |route| match era.side {
-        Side::From => route.from,
-        Side::To => route.to,
-    }))
+    Some(route.map_or(0, |route| route.of(era.side)))
 }

@@ -75,8 +75,14 @@ impl Frames {
     unsafe fn read(&mut self, stack: walk::Stack, ranges: Ranges<'_>) {
         *self = Self::none();
         let frame = |addr: u64| {
-            if self.hit == 0 && ranges.hits(addr).is_some() {
-                self.hit = addr;
+            if self.hit == 0 {
+                // Itself, or the function that was called there, which has jumped on.
+                let called = || walk::called(addr);
+                let hit = |addr: &u64| ranges.hits(*addr).is_some();
+                self.hit = Some(addr)
+                    .filter(hit)
+                    .or_else(|| called().filter(hit))
+                    .unwrap_or(0);
             }
             if let Some(slot) = self.addrs.get_mut(self.count) {
                 *slot = addr;

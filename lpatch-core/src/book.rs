@@ -295,13 +295,16 @@ impl Afterwards {
 fn settled(tables: &Tables, side: Side) -> Result<KBox<Book>> {
     let mut routes = KVVec::with_capacity(tables.routes.len(), GFP_KERNEL)?;
     for route in tables.routes.iter() {
-        let to = match side {
-            Side::From => route.from,
-            Side::To => route.to,
-        };
+        let to = route.of(side);
         let ip = route.ip;
         if to != 0 {
-            routes.push(Route { ip, from: to, to }, GFP_KERNEL)?;
+            let settled = Route {
+                ip,
+                from: to,
+                to,
+                ..Route::default()
+            };
+            routes.push(settled, GFP_KERNEL)?;
         }
     }
     Book::new(Tables::still(routes)?, None, open_eras()?)

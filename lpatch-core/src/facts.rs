@@ -5,7 +5,7 @@
 use crate::{
     ffi,
     model::{
-        fentry,
+        exits, fentry,
         finalize::{
             calls::{Counting, PADDING},
             facts,
@@ -72,6 +72,18 @@ pub(crate) fn symbol_size(addr: u64) -> Option<u64> {
         size = Some(symbol.size).filter(|_| symbol.offset == 0)
     });
     size
+}
+
+/// Where the symbol begins that an address is in, and what a jump there comes to.
+pub(crate) fn holder(addr: u64) -> Option<(u64, exits::Target)> {
+    let mut found = None;
+    symbol(addr, &mut |symbol| {
+        found = Some((addr - symbol.offset, exits::target(symbol.name)));
+    });
+    match found {
+        Some((start, _)) if addr == return_thunk() => Some((start, exits::Target::Return)),
+        found => found,
+    }
 }
 
 /// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.

@@ -6,7 +6,7 @@ use crate::{
     doors::Doors,
     model::{
         refusal::Refusal,
-        routes::{self, Link, Route},
+        routes::{self, Exits, Link, Route},
         sort,
         transition::{stack::Span, Side},
     },
@@ -88,12 +88,43 @@ impl<'a> Links<'a> {
         Ok(all)
     }
 
+    /// Finds out what the entries of the functions prove, when these routes are in force.
+    pub(crate) fn prove(&self, routes: &mut [Route]) -> Result<(), Refusal> {
+        let mut of = KVVec::with_capacity(routes.len(), GFP_KERNEL)?;
+        let mut reached = KVVec::from_elem(false, routes.len(), GFP_KERNEL)?;
+        for side in [Side::From, Side::To] {
+            of.clear();
+            for route in routes.iter() {
+                of.push(self.exits(route.ip, route.of(side)), GFP_KERNEL)?;
+            }
+            routes::prove(routes, side, &mut reached, |i| of[i]);
+        }
+        Ok(())
+    }
+
+    /// Where a version of the function with this site goes on by jumps.
+    fn exits(&self, ip: u64, version: u64) -> Exits<'a> {
+        let first = self.entries.partition_point(|entry| entry.link.ip < ip);
+        let links = self.entries[first..].iter();
+        let mut versions = links.take_while(|entry| entry.link.ip == ip);
+        let of = versions.find(|entry| version == 0 || entry.link.new == version);
+        match of.map(|entry| (entry.func, &self.patches[entry.patch])) {
+            Some((func, patch)) if version == 0 => patch.exits(func),
+            Some((_, patch)) => patch.text_exits(),
+            None => Exits {
+                starts: &[],
+                known: false,
+            },
+        }
+    }
+
     /// Where a task must not be that leaves a side, when these routes are in force.
     ///
     /// - an original function, with its cold parts, where the other side has another one
     /// - all text of a patch whose function the other side does not have, and of one that is on that side only: what such a
     ///   function has jumped to is part of it
-    /// - the address behind a fentry call, where a task is between the handler's answer and the function
+    /// - the beginning of a function, up to the address behind its fentry call: there a task is on the way to the handler, perhaps by a
+    ///   jump from a function of the side, or between the handler's answer and the function
     /// - the door of the site, where a task may be that has found it open
     pub(crate) fn spans(
         &self,
@@ -106,15 +137,10 @@ impl<'a> Links<'a> {
         // Once is enough where neighbors are of one patch.
         let mut last_text = 0..0;
         for route in routes.iter().filter(|route| route.changes()) {
-            let behind = route.ip + FENTRY_CALL;
-            push(behind, behind + 1)?;
             if let Some(door) = doors.span(route.ip) {
                 push(door.start, door.end)?;
             }
-            let version = match side {
-                Side::From => route.from,
-                Side::To => route.to,
-            };
+            let version = route.of(side);
             let first = self
                 .entries
                 .partition_point(|entry| entry.link.ip < route.ip);
@@ -124,6 +150,7 @@ impl<'a> Links<'a> {
                 let Some(func) = patch.funcs().get(entry.func) else {
                     continue;
                 };
+                push(func.old_addr, route.ip + FENTRY_CALL + 1)?;
                 if version == 0 {
                     push(func.old_addr, func.old_addr + u64::from(func.old_len))?;
                     for cold in patch.colds(entry.func) {

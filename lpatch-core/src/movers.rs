@@ -6,12 +6,16 @@
 use crate::{
     book::{self, Book, Motion},
     ffi,
-    model::transition::{
-        evidence::{Asleep, Current, Ended, Unborn},
-        stack::{Blocked, Clean, Ranges},
-        Cause, Reference, Shift, Side, Task,
+    model::{
+        routes::Route,
+        transition::{
+            evidence::{Asleep, Current, Ended, Unborn},
+            set::Place,
+            stack::{Blocked, Clean, Ranges},
+            Cause, Phase, Reference, Shift, Side, Task,
+        },
     },
-    walk,
+    walk::{self, Still},
 };
 
 /// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.
@@ -84,34 +88,89 @@ pub(crate) fn stopped(book: &Book, motion: &Motion, task: Task) {
     });
 }
 
-/// The current task, where nothing interrupts it. `skip`: see [`walk::check`].
-fn current(book: &Book, motion: &Motion, task: Task, cause: Cause, skip: u64) -> bool {
+/// The current task, where nothing interrupts it.
+fn current(book: &Book, motion: &Motion, task: Task, cause: Cause) -> bool {
     let evidence = Current::trust(task, &());
     let moved = attempt(book, motion, task, cause, |ranges| {
-        walk::current(&evidence, ranges, skip)
+        walk::current(&evidence, ranges)
     });
     moved == Ok(true)
 }
 
-/// The current task has entered a patched function at this site, from the ftrace handler. `true` if it has moved.
+/// The current task has entered a patched function, from the ftrace handler or a door. `true` if it has moved.
 ///
 /// A task that calls such functions in a loop, in a function that it must leave first, would look at its
 /// stack all the time; so each CPU looks once in a tick after one that was in vain, for each site.
 #[cold]
-pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, ip: u64) -> bool {
-    let mut flags = 0;
-    // SAFETY: The pointer is to a local variable.
-    if unsafe { ffi::lp_still_begin(&mut flags) } == 0 {
+pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, route: &Route) -> bool {
+    let Some(still) = Still::begin() else {
         return false;
-    }
-    let moved = current(book, motion, task, Cause::Entered, ip + walk::FENTRY_CALL);
-    // SAFETY: The flags are those of the beginning.
-    unsafe { ffi::lp_still_end(flags) };
+    };
+    let evidence = Current::trust(task, &still);
+    let moved = attempt(book, motion, task, Cause::Entered, |ranges| {
+        walk::entering(&evidence, ranges, route.ip, route.proof(ranges.side()))
+    });
+    let moved = moved == Ok(true);
+    drop(still);
     if !moved {
         // SAFETY: Preemption is off, in the handler.
-        unsafe { ffi::lp_tried_in_vain(ip as usize) };
+        unsafe { ffi::lp_tried_in_vain(route.ip as usize) };
     }
     moved
+}
+
+/// The side of the current task, which is dying, enters a patched function, and was in no list of tasks when the transition went
+/// live; or which is dying when the transition is over. Nobody waits for such a task.
+///
+/// It lives in *from*, since it has been in no function of *to*, until it enters a function and that shows that it is in none of
+/// *from*. From then on the set knows it. A task that the set had no room for when it was born is taken for one of those, and lives
+/// in *to* where its stack says so.
+#[cold]
+pub(crate) fn unlisted(book: &Book, motion: &Motion, task: Task, route: &Route) -> Side {
+    let transition = &motion.transition;
+    let target = match transition.phase() {
+        Phase::Idle | Phase::Filling => return Side::From,
+        Phase::Live(direction) => direction.target(),
+        Phase::Complete(side) | Phase::Forced(side) => side,
+    };
+    let place = transition.place(task);
+    let lives = match place {
+        Place::Left => Side::To,
+        Place::Member | Place::Unknown => Side::From,
+    };
+    if lives == target && place != Place::Unknown {
+        return target;
+    }
+    let Some(still) = Still::begin() else {
+        return lives;
+    };
+    let evidence = Current::trust(task, &still);
+    let ranges = book.ranges(lives);
+    let left = walk::entering(&evidence, ranges, route.ip, route.proof(lives));
+    match (left, place) {
+        // The transition is over, and what it leaves nobody is in any more but tasks like this one.
+        (Ok(_) | Err(Blocked::Jumped), Place::Left) => target,
+        (Err(Blocked::By(_)), _) | (Err(_), Place::Left) | (_, Place::Member) => lives,
+        (Ok(clean), Place::Unknown) if target == Side::To => match transition.adopt(clean) {
+            true => target,
+            false => by_stack(book, &still, route),
+        },
+        (_, Place::Unknown) => by_stack(book, &still, route),
+    }
+}
+
+/// The side of the current task, as its stack alone says: *to* if it is in a function of that.
+fn by_stack(book: &Book, still: &Still, route: &Route) -> Side {
+    let ranges = book.ranges(Side::To);
+    let mut inside = false;
+    walk::current_frames(still, route.ip, |addr| {
+        inside |= ranges.hits(addr).is_some()
+    });
+    if inside {
+        Side::To
+    } else {
+        Side::From
+    }
 }
 
 /// Calls `f` with the transition that is under way.
@@ -164,7 +223,7 @@ unsafe extern "C" fn lpatch_born(key: usize) {
 unsafe extern "C" fn lpatch_switched_out(key: usize, dead: i32) {
     let Some(task) = Task::new(key) else { return };
     let look = |book: &Book, motion: &Motion| {
-        let moved = current(book, motion, task, Cause::ScheduledOut, 0);
+        let moved = current(book, motion, task, Cause::ScheduledOut);
         if dead != 0 && !moved && motion.transition.pending(task).is_some() {
             // It will be gone in a moment, and the driver can take it out.
             // SAFETY: No requirements.
@@ -184,7 +243,7 @@ unsafe extern "C" fn lpatch_switched_out(key: usize, dead: i32) {
 unsafe extern "C" fn lpatch_on_cpu(key: usize, idle_key: usize) {
     let look = |book: &Book, motion: &Motion| {
         if let Some(task) = Task::new(key) {
-            current(book, motion, task, Cause::Running, 0);
+            current(book, motion, task, Cause::Running);
         }
         if let Some(idle) = Task::new(idle_key).filter(|_| key != idle_key) {
             // Only this CPU can begin to run it, and this CPU is here.
@@ -207,7 +266,7 @@ unsafe extern "C" fn lpatch_on_cpu(key: usize, idle_key: usize) {
 unsafe extern "C" fn lpatch_user_mode(key: usize) {
     let Some(task) = Task::new(key) else { return };
     let look = |book: &Book, motion: &Motion| {
-        current(book, motion, task, Cause::UserMode, 0);
+        current(book, motion, task, Cause::UserMode);
     };
     // SAFETY: Interrupts are off.
     unsafe { with_motion(look) };

@@ -282,7 +282,8 @@ impl<E: Into<Refusal>> From<E> for NotBegun {
 }
 
 fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
-    let routes = links.routes()?;
+    let mut routes = links.routes()?;
+    links.prove(&mut routes)?;
     let from_spans = links.spans(&routes, doors, Side::From)?;
     let to_spans = links.spans(&routes, doors, Side::To)?;
     Ok(Tables::new(routes, from_spans, to_spans)?)

@@ -10,7 +10,7 @@ use crate::{
     callbacks::Callbacks,
     kallsyms::Names,
     memory::Runs,
-    model::{refusal::Refusal, sort, transition::stack::Span},
+    model::{refusal::Refusal, routes, sort, transition::stack::Span},
     modules::{Modules, OwnModule},
     patch_module::Home,
     uapi::{self, NAME_LEN, VERSION_LEN},
@@ -19,6 +19,7 @@ use kernel::prelude::*;
 
 mod arrival;
 mod body;
+mod exits;
 mod loaded;
 mod sites;
 mod staged;
@@ -28,6 +29,8 @@ pub(crate) use sites::Site;
 pub(crate) use staged::{Reserved, Staged};
 
 use body::Body;
+pub(crate) use exits::Exits;
+use exits::Finder;
 use loaded::Loaded;
 use sites::sites;
 
@@ -115,6 +118,56 @@ pub(crate) struct Replaced {
     pub(crate) colds: KVVec<uapi::Cold>,
 }
 
+/// Nothing is known.
+const UNKNOWN: routes::Exits<'static> = routes::Exits {
+    starts: &[],
+    known: false,
+};
+
+/// Where the functions that a patch replaces, in their order, and its own text go on by jumps.
+#[derive(Default)]
+struct AllExits {
+    funcs: KVVec<Exits>,
+    text: Exits,
+}
+
+impl AllExits {
+    /// Of the functions that are there, and what `text` finds.
+    fn find(
+        funcs: &[uapi::Func],
+        sites: &[Site],
+        colds: &[uapi::Cold],
+        text: impl FnOnce(&mut Finder) -> Result<Exits, Refusal>,
+    ) -> Result<Self, Refusal> {
+        let mut finder = Finder::default();
+        let mut all = KVVec::with_capacity(funcs.len(), GFP_KERNEL)?;
+        for (i, (func, site)) in funcs.iter().zip(sites).enumerate() {
+            let exits = match func.old_addr {
+                0 => Exits::default(),
+                addr => {
+                    let colds = spans_of(colds, i);
+                    finder.of_function(addr, func.old_len.into(), site.ip, colds)?
+                }
+            };
+            all.push(exits, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            funcs: all,
+            text: text(&mut finder)?,
+        })
+    }
+}
+
+/// The parts of a function among cold parts, which are sorted.
+fn spans_of(colds: &[uapi::Cold], func: usize) -> impl Iterator<Item = Span> + '_ {
+    let first = colds.partition_point(|cold| (cold.func as usize) < func);
+    let own = move |cold: &&uapi::Cold| cold.func as usize == func;
+    colds[first..].iter().take_while(own).map(|cold| Span {
+        start: cold.addr,
+        end: cold.addr + u64::from(cold.len),
+    })
+}
+
 /// An installed patch.
 pub(crate) struct Patch {
     name: [u8; NAME_LEN],
@@ -134,6 +187,7 @@ pub(crate) struct Patch {
     loaded_ns: u64,
     enabled_ns: u64,
     sites: KVVec<Site>,
+    exits: AllExits,
     /// Whether it stays for ever.
     pinned: bool,
     /// Whether its functions may be entered by a jump.
@@ -156,6 +210,8 @@ impl Patch {
     ) -> Result<Self, Refusal> {
         let sites = sites(&replaced.funcs, home.text.start as u64)?;
         sort_colds(&mut replaced.colds);
+        let text = |finder: &mut Finder| finder.of_memory(home.text.clone());
+        let exits = AllExits::find(&replaced.funcs, &sites, &replaced.colds, text)?;
         Ok(Self {
             name: title.name,
             version: title.version,
@@ -176,6 +232,7 @@ impl Patch {
             loaded_ns: 0,
             enabled_ns: 0,
             sites,
+            exits,
             pinned: false,
             promoted: title.promoted,
             _modules: Modules::default(),
@@ -245,14 +302,17 @@ impl Patch {
 
     /// The parts of an original function that the compiler moved away from it.
     pub(crate) fn colds(&self, func: usize) -> impl Iterator<Item = Span> + '_ {
-        let first = self
-            .colds
-            .partition_point(|cold| (cold.func as usize) < func);
-        let own = move |cold: &&uapi::Cold| cold.func as usize == func;
-        self.colds[first..].iter().take_while(own).map(|cold| Span {
-            start: cold.addr,
-            end: cold.addr + u64::from(cold.len),
-        })
+        spans_of(&self.colds, func)
+    }
+
+    /// Where an original function goes on by jumps.
+    pub(crate) fn exits(&self, func: usize) -> routes::Exits<'_> {
+        self.exits.funcs.get(func).map_or(UNKNOWN, Exits::get)
+    }
+
+    /// Where its own code does.
+    pub(crate) fn text_exits(&self) -> routes::Exits<'_> {
+        self.exits.text.get()
     }
 
     /// Its callbacks and states.

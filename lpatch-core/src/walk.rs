@@ -4,16 +4,20 @@
 
 use crate::{
     ffi,
-    model::transition::{
-        evidence::{Asleep, Current, Evidence, Stopped},
-        stack::{Blocked, Clean, Ranges, StackCheck},
-        Task,
+    model::{
+        callee,
+        transition::{
+            evidence::{Asleep, Current, Evidence, Stopped},
+            stack::{Blocked, Clean, Proof, Ranges, StackCheck},
+            Task,
+        },
     },
 };
+use core::marker::PhantomData;
 use kernel::ffi::c_void;
 
 /// Length of the call at a fentry site, which returns behind it.
-pub(crate) const FENTRY_CALL: u64 = 5;
+pub(crate) const FENTRY_CALL: u64 = callee::SITE_LEN;
 
 /// Whose stack.
 #[derive(Clone, Copy)]
@@ -60,24 +64,19 @@ pub(crate) unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> bool {
     whole > 0
 }
 
-/// Whether the task that the evidence is about can leave the side of the ranges. `skip`: the first frame with
-/// this address does not count, since it is the caller's own; 0: none.
-pub(crate) fn check<'e>(
-    evidence: &'e impl Evidence,
-    stack: Stack,
-    ranges: Ranges<'_>,
-    mut skip: u64,
-) -> Result<Clean<'e>, Blocked> {
-    let mut check = StackCheck::new(evidence, ranges);
-    let frame = |addr: u64| {
-        if addr == skip {
-            skip = 0;
-        } else {
-            check.frame(addr);
-        }
-    };
-    // SAFETY: The evidence says that it is the current task or cannot run, or the stack is of the kind that finds out; what it
-    // stands on, or who asks, keeps the struct.
+/// What was called in front of a return address, if that is known; see [`callee::direct`].
+pub(crate) fn called(addr: u64) -> Option<u64> {
+    let mut before = [0; callee::CALL_LEN];
+    // SAFETY: The buffer has that many bytes; any address may be asked about.
+    let read = unsafe { ffi::lp_in_front_of(addr as usize, before.as_mut_ptr()) } != 0;
+    read.then(|| callee::direct(before, addr)).flatten()
+}
+
+/// Finishes a check by a walk.
+fn check<'e>(mut check: StackCheck<'e, '_>, stack: Stack) -> Result<Clean<'e>, Blocked> {
+    let frame = |addr: u64| check.frame(addr, || called(addr));
+    // SAFETY: The check's evidence says that it is the current task or cannot run, or the stack is of the kind that finds out; what
+    // it stands on, or who asks, keeps the struct.
     let whole = unsafe { walk(stack, frame) };
     check.finish(whole)
 }
@@ -88,7 +87,7 @@ pub(crate) fn asleep<'e>(
     stack: Stack,
     ranges: Ranges<'_>,
 ) -> Result<Clean<'e>, Blocked> {
-    check(evidence, stack, ranges, 0)
+    check(StackCheck::new(evidence, ranges), stack)
 }
 
 /// For a task that is watched.
@@ -97,16 +96,53 @@ pub(crate) fn stopped<'e>(
     ranges: Ranges<'_>,
 ) -> Result<Clean<'e>, Blocked> {
     let task = evidence.task().addr() as *mut c_void;
-    check(evidence, Stack::Stopped(task), ranges, 0)
+    check(StackCheck::new(evidence, ranges), Stack::Stopped(task))
 }
 
 /// For the current task.
 pub(crate) fn current<'e>(
     evidence: &'e Current<'_>,
     ranges: Ranges<'_>,
-    skip: u64,
 ) -> Result<Clean<'e>, Blocked> {
-    check(evidence, own(), ranges, skip)
+    check(StackCheck::new(evidence, ranges), own())
+}
+
+/// For the current task, which has just entered the function with this fentry site.
+pub(crate) fn entering<'e>(
+    evidence: &'e Current<'_>,
+    ranges: Ranges<'_>,
+    site: u64,
+    proof: Proof,
+) -> Result<Clean<'e>, Blocked> {
+    check(StackCheck::at_entry(evidence, ranges, site, proof), own())
+}
+
+/// Nothing interrupts the current task as long as this exists, and this CPU is not looking at a stack already: whatever a
+/// look calls may be patched, and then asks where to go.
+pub(crate) struct Still {
+    flags: usize,
+    _cpu: PhantomData<*const ()>,
+}
+
+impl Still {
+    /// `None` inside of a look, whoever's; in NMI context; and where RCU does not watch.
+    pub(crate) fn begin() -> Option<Self> {
+        let mut flags = 0;
+        // SAFETY: The pointer is to a local variable.
+        let begun = unsafe { ffi::lp_still_begin(&mut flags) } != 0;
+        // Made only then: it ends when it is dropped.
+        begun.then(|| Self {
+            flags,
+            _cpu: PhantomData,
+        })
+    }
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        // SAFETY: The flags are those of the beginning, on the same CPU.
+        unsafe { ffi::lp_still_end(self.flags) };
+    }
 }
 
 /// The stack of the current task.
@@ -120,11 +156,8 @@ pub(crate) fn of(task: Task) -> Stack {
     Stack::Own(task.addr() as *mut c_void)
 }
 
-/// Calls `frame` for what the current task, which has just entered the function with this fentry site, was in before. If that
-/// goes round in circles, because the walk calls functions that are patched, it ends here, with no frame at all.
-///
-/// Preemption is off.
-pub(crate) fn current_frames(ip: u64, mut frame: impl FnMut(u64)) {
+/// Calls `frame` for what the current task, which has just entered the function with this fentry site, was in before.
+pub(crate) fn current_frames(_still: &Still, ip: u64, mut frame: impl FnMut(u64)) {
     let mut own_frame = ip + FENTRY_CALL;
     let without_own = |addr: u64| {
         if addr == own_frame {
@@ -133,12 +166,6 @@ pub(crate) fn current_frames(ip: u64, mut frame: impl FnMut(u64)) {
             frame(addr);
         }
     };
-    // SAFETY: Preemption is off.
-    let deeper = unsafe { ffi::lp_deeper() } != 0;
-    if deeper {
-        // SAFETY: It is the current task.
-        unsafe { walk(own(), without_own) };
-    }
-    // SAFETY: Preemption is off, and has been since above.
-    unsafe { ffi::lp_back() };
+    // SAFETY: It is the current task, and nothing interrupts it.
+    unsafe { walk(own(), without_own) };
 }

@@ -17,7 +17,12 @@ fn site(i: u64) -> u64 {
 fn route(ip: u64, changes: bool) -> Route {
     let to = 0xffff_ffff_c000_0000 + (ip & 0xff_ffff);
     let from = if changes { 0 } else { to };
-    Route { ip, from, to }
+    Route {
+        ip,
+        from,
+        to,
+        ..Route::default()
+    }
 }
 
 fn slots(routes: usize) -> Vec<Slot> {
@@ -128,12 +133,14 @@ fn what_cannot_be() {
         ip: 0x1000,
         from: 0,
         to: TEXT,
+        ..Route::default()
     };
     assert_eq!(fill(&mut slots(1), &[low]).err(), Some(Impossible));
     let to_low = Route {
         ip: TEXT,
         from: 0x1000,
         to: 0x1000,
+        ..Route::default()
     };
     assert_eq!(fill(&mut slots(1), &[to_low]).err(), Some(Impossible));
     let good = route(TEXT, true);

@@ -2,9 +2,10 @@
 
 //! Long random histories of many tasks, one step at a time, against a naive model.
 
+use super::super::routes::{self, Exits, Route};
 use super::atomic::AtomicUsize;
-use super::evidence::{Asleep, Ended, Unborn};
-use super::stack::{Blocked, Ranges, Span, StackCheck};
+use super::evidence::{Asleep, Current, Ended, Unborn};
+use super::stack::{Blocked, Proof, Ranges, Span, StackCheck};
 use super::{Cause, Direction, Phase, Reference, Refused, Shift, Side, Task, Transition};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -20,6 +21,10 @@ enum Op {
     Abort,
     Birth(usize),
     Answer(usize),
+    /// A call of one of the two functions.
+    Enter(usize, usize, How),
+    /// The function that runs ends by a jump to this one, if it may.
+    Jump(usize, usize),
     Call(usize),
     Return(usize),
     Move(usize, Cause),
@@ -43,8 +48,11 @@ fn op(random: u32) -> Op {
         20..30 => Op::GoLive,
         30 => Op::Abort,
         31..45 => Op::Birth(task),
-        45..75 => Op::Answer(task),
-        75..255 => Op::Call(task),
+        45..50 => Op::Answer(task),
+        50..95 if rest % 4 == 0 => Op::Enter(task, rest / 4 % 2, How::ByPointer),
+        50..95 => Op::Enter(task, rest / 4 % 2, How::ByName),
+        95..115 => Op::Jump(task, rest % 2),
+        115..255 => Op::Call(task),
         255..500 => Op::Return(task),
         500..930 => Op::Move(task, cause),
         930..937 => Op::Exit(task),
@@ -56,17 +64,68 @@ fn op(random: u32) -> Op {
     }
 }
 
-/// What a task has on its stack: versions of the code, and whether a handler's answer is on its way.
+/// How a function was come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    ByName,
+    ByPointer,
+    /// From the function before it, which has no frame any more and whose return address is left.
+    ByJump,
+}
+
+/// A function that is not over.
+#[derive(Clone, Copy, Debug)]
+struct Act {
+    version: usize,
+    func: usize,
+    how: How,
+    /// It has ended by a jump. What it jumped to acts for it.
+    jumped: bool,
+}
+
+/// The functions that a task is in, and the one that a handler's answer is on its way to.
 #[derive(Clone, Debug, Default)]
 struct Stack {
-    code: Vec<usize>,
-    answer: Option<usize>,
+    code: Vec<Act>,
+    answer: Option<Act>,
+}
+
+/// Where a version is.
+fn code(version: usize) -> u64 {
+    u64::try_from(version).expect("there are few") * 10 + 1000
+}
+
+fn site(func: usize) -> u64 {
+    u64::MAX - 100 + u64::try_from(func).expect("there are two") * 20
+}
+
+impl Stack {
+    /// What an unwinder finds, the nearest to the top first: addresses, and what was called in front of each.
+    fn frames(&self) -> Vec<(u64, Option<u64>)> {
+        let mut frames = Vec::new();
+        let on_the_way = self.answer.iter().map(|act| (site(act.func) + 5, act));
+        let inside = (self.code.iter().rev()).map(|act| (code(act.version) + 3, act));
+        for (addr, act) in on_the_way.chain(inside) {
+            if !act.jumped {
+                frames.push((addr, None));
+            }
+            match act.how {
+                How::ByName => frames.push((1, Some(site(act.func)))),
+                How::ByPointer => frames.push((1, None)),
+                How::ByJump => {}
+            }
+        }
+        frames
+    }
 }
 
 /// The real thing, and beside it what should be true.
 struct History {
     transition: Transition<Vec<AtomicUsize>>,
     slots: usize,
+    /// Which function may end by a jump to which.
+    jumps: [[bool; 2]; 2],
+    proofs: [Proof; 2],
     alive: [Option<Stack>; TASKS],
     phase: Phase,
     members: BTreeSet<usize>,
@@ -85,12 +144,41 @@ fn task(i: usize) -> Task {
     Task::new(0xffff_8880_0000_2540 + i * 0x2a40).expect("it is even")
 }
 
+/// What the loader of a patch finds out about the entries of the functions.
+fn proofs(jumps: &[[bool; 2]; 2]) -> [Proof; 2] {
+    let mut routes = [0, 1].map(|func| Route {
+        ip: site(func),
+        from: 1,
+        ..Route::default()
+    });
+    let starts: Vec<Vec<u64>> = (0..2)
+        .map(|from| {
+            let at_once = |to: usize| jumps[from][to];
+            let later = |to: usize| (0..2).any(|over| jumps[from][over] && jumps[over][to]);
+            (0..2)
+                .filter(|&to| at_once(to) || later(to))
+                .map(site)
+                .collect()
+        })
+        .collect();
+    let exits = |i: usize| Exits {
+        starts: &starts[i],
+        known: true,
+    };
+    routes::prove(&mut routes, Side::From, &mut [false; 2], exits);
+    routes.map(|route| route.proof(Side::From))
+}
+
 impl History {
-    fn new(slots: usize) -> Self {
+    /// `jumps`: the numbers of the pairs of functions of which the first may jump to the second.
+    fn new(slots: usize, jumps: usize) -> Self {
         let memory = (0..slots).map(|_| AtomicUsize::new(7)).collect();
+        let jumps = [0, 1].map(|from| [0, 1].map(|to| jumps >> (2 * from + to) & 1 == 1));
         Self {
             transition: Transition::new(memory).expect("it is a power of two"),
             slots,
+            jumps,
+            proofs: proofs(&jumps),
             alive: core::array::from_fn(|i| (i < TASKS / 2).then(Stack::default)),
             phase: Phase::Idle,
             members: BTreeSet::new(),
@@ -178,6 +266,10 @@ impl History {
         let inserts = matches!(self.phase, Phase::Filling | Phase::Live(Direction::Reverse));
         let taken = inserts && self.admit(i);
         let forward = self.phase == Phase::Live(Direction::Forward);
+        if forward && self.seen.len() < self.slots {
+            // It is known from its birth on.
+            self.seen.insert(i);
+        }
         if forward || taken && self.phase != Phase::Filling {
             self.count(Cause::Birth);
         }
@@ -193,27 +285,62 @@ impl History {
     fn answer(&mut self, i: usize) {
         let lives = self.lives(i);
         assert_eq!(self.transition.side(task(i)), lives);
-        if let Some(stack) = &mut self.alive[i] {
-            stack.answer = Some(self.version + usize::from(lives == Side::To));
+        if let Phase::Live(_) = self.phase {
+            let known = self.transition.answer(task(i)).known;
+            assert_eq!(known, self.seen.contains(&i));
+        }
+        if let Some(answer) = self.alive[i]
+            .as_mut()
+            .and_then(|stack| stack.answer.as_mut())
+        {
+            answer.version = self.version + usize::from(lives == Side::To);
+        }
+    }
+
+    /// The task comes to the site of a function, where it may move.
+    fn enter(&mut self, i: usize, func: usize, how: How) {
+        let Some(stack) = self.alive[i].as_mut() else {
+            return;
+        };
+        if stack.answer.is_some() {
+            return;
+        }
+        stack.answer = Some(Act {
+            version: 0,
+            func,
+            how,
+            jumped: false,
+        });
+        self.attempt(i, Cause::Entered);
+        self.answer(i);
+    }
+
+    /// The task comes there by a jump from a function that it is in.
+    fn jump(&mut self, i: usize, to: usize) {
+        let jumps = self.jumps;
+        let top = self.alive[i]
+            .as_mut()
+            .filter(|stack| stack.answer.is_none());
+        let top = top.and_then(|stack| stack.code.last_mut());
+        if let Some(top) = top.filter(|top| jumps[top.func][to]) {
+            top.jumped = true;
+            self.enter(i, to, How::ByJump);
         }
     }
 
     /// The task enters the function that it was sent to.
     fn call(&mut self, i: usize) {
         if let Some(stack) = &mut self.alive[i] {
-            let Some(version) = stack.answer.take() else {
+            let Some(act) = stack.answer.take() else {
                 return;
             };
             // Forcing voids the invariant, so this does happen then.
             let guaranteed = !matches!(self.phase, Phase::Forced(_));
-            if guaranteed && stack.code.iter().any(|&other| other != version) {
-                let code = &stack.code;
-                panic!(
-                    "task {i} enters version {version} in {:?}, below {code:?}",
-                    self.phase
-                );
+            if guaranteed && stack.code.iter().any(|other| other.version != act.version) {
+                let (phase, below) = (self.phase, &stack.code);
+                panic!("task {i} enters {act:?} in {phase:?}, below {below:?}");
             }
-            stack.code.push(version);
+            stack.code.push(act);
         }
     }
 
@@ -231,25 +358,50 @@ impl History {
         // Also a look that comes to nothing, because there is nothing to do.
         let leaves = pending.unwrap_or(lives);
         let version = self.version + usize::from(leaves == Side::To);
-        // Version n is at 10 * n, sites are behind the last.
-        let span = |start| Span {
+        let span = |start, len| Span {
             start,
-            end: start + 5,
+            end: start + len,
         };
-        let at = |version: usize| u64::try_from(version).expect("there are few") * 10;
-        let site = u64::MAX - 10;
-        let spans = [span(at(version)), span(site)];
-        let evidence = Asleep::trust(task(i), &());
+        let spans = [span(code(version), 5), span(site(0), 6), span(site(1), 6)];
         let ranges = Ranges::new(leaves, &spans).expect("they are sorted");
-        let mut check = StackCheck::new(&evidence, ranges);
-        stack.answer.iter().for_each(|_| check.frame(site));
-        for &version in stack.code.iter().rev() {
-            check.frame(at(version) + 3);
+        let asleep = Asleep::trust(task(i), &());
+        let current = Current::trust(task(i), &());
+        let entered = stack.answer.filter(|_| cause == Cause::Entered);
+        let mut check = match entered {
+            Some(act) => {
+                StackCheck::at_entry(&current, ranges, site(act.func), self.proofs[act.func])
+            }
+            None => StackCheck::new(&asleep, ranges),
+        };
+        for (addr, called) in stack.frames() {
+            check.frame(addr, || called);
         }
-        let blocked = match (stack.answer, stack.code.contains(&version)) {
-            (Some(_), _) => Some(Blocked::By(1)),
-            (None, true) => Some(Blocked::By(0)),
-            (None, false) => None,
+        // Who is on the way is held by that, but at the entry itself. There the return address that those left who jumped
+        // says nothing if it is behind a call of the function itself.
+        let mut left = entered.filter(|act| act.how == How::ByJump);
+        let mut held = |act: &Act| {
+            let own = left.filter(|_| act.how != How::ByJump);
+            left = left.filter(|_| own.is_none());
+            match () {
+                () if act.version == version && !act.jumped => Some(0),
+                () if act.how != How::ByName => None,
+                () if own.is_some_and(|own| own.func == act.func) => None,
+                () => Some(1 + act.func),
+            }
+        };
+        let by = match (stack.answer, entered) {
+            (Some(act), None) => Some(1 + act.func),
+            _ => stack.code.iter().rev().find_map(&mut held),
+        };
+        let proved = entered.is_none_or(|act| match self.proofs[act.func] {
+            Proof::Always => true,
+            Proof::ByCall => act.how == How::ByName,
+            Proof::Never => false,
+        });
+        let blocked = match by {
+            Some(span) => Some(Blocked::By(span)),
+            None if !proved => Some(Blocked::Jumped),
+            None => None,
         };
         let clean = check.finish(true);
         assert_eq!(clean.as_ref().err(), blocked.as_ref());
@@ -346,7 +498,8 @@ impl History {
     /// Nobody executes this version any more, nor is on the way.
     fn gone(&self, version: usize) {
         for stack in self.alive.iter().flatten() {
-            assert!(!stack.code.contains(&version) && stack.answer != Some(version));
+            let mut acts = stack.code.iter().chain(&stack.answer);
+            assert!(acts.all(|act| act.version != version));
         }
     }
 
@@ -394,7 +547,7 @@ impl History {
                 .code
                 .iter_mut()
                 .chain(&mut stack.answer)
-                .for_each(|version| *version = next);
+                .for_each(|act| act.version = next);
         }
         self.version = next;
         self.phase = Phase::Idle;
@@ -420,14 +573,18 @@ impl History {
             }
             Op::Birth(i) => self.birth(i),
             Op::Answer(i) => self.answer(i),
+            Op::Enter(i, func, how) => self.enter(i, func, how),
+            Op::Jump(i, to) => self.jump(i, to),
             Op::Call(i) => self.call(i),
             Op::Return(i) => {
-                if let Some(stack) = &mut self.alive[i] {
-                    if stack.answer.is_none() {
-                        stack.code.pop();
-                    }
+                let stack = self.alive[i].as_mut();
+                if let Some(stack) = stack.filter(|stack| stack.answer.is_none()) {
+                    // And with it those that jumped there.
+                    while stack.code.pop().is_some_and(|act| act.how == How::ByJump) {}
                 }
             }
+            // A task enters a function before the handler answers.
+            Op::Move(i, Cause::Entered) => self.attempt(i, Cause::Running),
             Op::Move(i, cause) => self.attempt(i, cause),
             Op::Exit(i) => self.exit(i),
             Op::Reverse => self.reverse(),
@@ -440,7 +597,10 @@ impl History {
         assert_eq!(self.transition.phase(), self.phase);
         assert_eq!(self.transition.counters().read(), self.counts);
         assert_eq!(self.transition.in_from(), self.members.len());
-        let untouched = matches!(op, Op::Answer(_) | Op::Call(_) | Op::Return(_));
+        let untouched = matches!(
+            op,
+            Op::Answer(_) | Op::Call(_) | Op::Return(_) | Op::Jump(..)
+        );
         if untouched || matches!(op, Op::Move(i, _) if i % 4 > 0) {
             // Looking at all would take most of the time.
             return;
@@ -456,9 +616,10 @@ proptest! {
     #[test]
     fn agrees_with_the_naive_model(
         slots in prop::sample::select(&[16_usize, 32, 128][..]),
+        jumps in 0..16_usize,
         randoms in prop::collection::vec(any::<u32>(), 0..4000),
     ) {
-        let mut history = History::new(slots);
+        let mut history = History::new(slots, jumps);
         for random in randoms {
             history.step(&op(random));
         }
@@ -469,8 +630,8 @@ proptest! {
 #[test]
 fn histories_complete_in_every_way() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut history = History::new(128);
-    for _ in 0..20_000 {
+    let mut history = History::new(128, 0b0110);
+    for _ in 0..60_000 {
         history.step(&op(runner.rng().next_u32()));
     }
     // Back, forward, and by force.

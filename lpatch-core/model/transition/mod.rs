@@ -53,7 +53,7 @@ use atomic::{fence, AtomicIsize, AtomicUsize, Ordering};
 use core::ops::Deref;
 use evidence::{Ended, Stopped, Unborn};
 use gate::{Gate, Inside, Word};
-use set::{FromSet, Insert};
+use set::{FromSet, Insert, Place};
 use stack::Clean;
 
 /// A version of the patched functions.
@@ -97,6 +97,9 @@ pub struct Answer {
     pub side: Side,
     /// The task should leave that side, as far as was seen: see [`Transition::pending`].
     pub pending: bool,
+    /// It is known where the task lives. All are known that were in the kernel's list when the transition went live, or born since,
+    /// as far as there was room. Who is not may be a task that is dying, in no list any more, and on either side.
+    pub known: bool,
 }
 
 /// What became of an attempt to move a task.
@@ -137,18 +140,23 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
 
     /// Where a call of this task, the current one, goes. For the handler: it waits for nobody, in any context.
     pub fn answer(&self, current: Task) -> Answer {
-        let (side, pending) = match self.gate.read().phase() {
+        let (side, pending, known) = match self.gate.read().phase() {
             Phase::Live(direction) => {
-                let side = match self.set.ask(current) {
-                    true => Side::From,
-                    false => Side::To,
+                let place = self.set.ask(current);
+                let side = match place {
+                    Place::Member => Side::From,
+                    Place::Left | Place::Unknown => Side::To,
                 };
-                (side, side == direction.leaves())
+                (side, side == direction.leaves(), place != Place::Unknown)
             }
-            Phase::Idle | Phase::Filling => (Side::From, false),
-            Phase::Complete(side) | Phase::Forced(side) => (side, false),
+            Phase::Idle | Phase::Filling => (Side::From, false, true),
+            Phase::Complete(side) | Phase::Forced(side) => (side, false, false),
         };
-        Answer { side, pending }
+        Answer {
+            side,
+            pending,
+            known,
+        }
     }
 
     /// The answer, if it is found in one place and nothing is to be noted. That is what it mostly is while tasks move.
@@ -159,8 +167,11 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
             true => Side::From,
             false => Side::To,
         };
-        let pending = side == direction.leaves();
-        Some(Answer { side, pending })
+        Some(Answer {
+            side,
+            pending: side == direction.leaves(),
+            known: true,
+        })
     }
 
     /// The side alone.
@@ -248,6 +259,8 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
             return Reference::Yours;
         };
         if inside.phase == Phase::Live(Direction::Forward) {
+            // So that it is known when it dies. If there is no room, its stack has to tell then.
+            self.set.note(unborn.task());
             self.counters.add(Cause::Birth, 1);
             return Reference::Yours;
         }
@@ -330,6 +343,20 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
         }
         self.counters.add(Cause::Exit, u64::from(pending));
         member
+    }
+
+    /// What is known of the current task.
+    pub fn place(&self, current: Task) -> Place {
+        self.set.place(current)
+    }
+
+    /// Moves a dying task that was in no list when the transition went live, and so is in nobody's set, to *to*. `false`: there is
+    /// no room to remember that, and it stays where it is.
+    ///
+    /// Nobody waits for such a task, so there is nothing to count, and it is moved by nobody but itself. If the direction turns
+    /// meanwhile it is one that lives in *to*.
+    pub fn adopt(&self, clean: Clean<'_>) -> bool {
+        clean.leaves == Side::From && clean.holds && self.set.note(clean.task)
     }
 
     fn one_less(&self) {

@@ -45,6 +45,17 @@ pub enum Insert {
     Full,
 }
 
+/// What the set knows of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is a member.
+    Member,
+    /// It is none any more, or was born as none.
+    Left,
+    /// Nothing.
+    Unknown,
+}
+
 /// The set.
 ///
 /// # Invariants
@@ -91,17 +102,17 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     }
 
     #[inline]
-    fn find(&self, task: Task, load: impl Fn(&AtomicUsize) -> usize) -> bool {
+    fn find(&self, task: Task, load: impl Fn(&AtomicUsize) -> usize) -> Place {
         for slot in self.search(task) {
             let entry = load(slot);
             if entry & !MARKS == task.addr() {
-                return entry & LEFT == 0;
+                return place(entry);
             }
             if entry == EMPTY {
-                return false;
+                return Place::Unknown;
             }
         }
-        false
+        Place::Unknown
     }
 
     /// Whether a task is a member, for one who is ordered against its moves anyway: the task itself, or
@@ -112,6 +123,12 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     /// something later, and nothing later is empty.
     #[inline]
     pub fn contains(&self, task: Task) -> bool {
+        self.place(task) == Place::Member
+    }
+
+    /// What is known of a task, for the same.
+    #[inline]
+    pub fn place(&self, task: Task) -> Place {
         self.find(task, |slot| slot.load(Ordering::Relaxed))
     }
 
@@ -120,7 +137,7 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     /// Acquire pairs with Release in [`FromSet::insert`]. Without it, code could be freed that
     /// the task was still in, as far as this CPU knows.
     pub fn observe(&self, task: Task) -> bool {
-        self.find(task, |slot| slot.load(Ordering::Acquire))
+        self.find(task, |slot| slot.load(Ordering::Acquire)) == Place::Member
     }
 
     /// Makes a task a member.
@@ -135,24 +152,32 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         result
     }
 
+    /// Has the set know a task that is no member: it lives on the other side. `false`: there is no slot for it.
+    ///
+    /// Needs no reference: the entry says the same of another task that comes to the address, since it is born there too, or made a
+    /// member.
+    pub fn note(&self, task: Task) -> bool {
+        self.take_slot(task, task.addr() | LEFT, |_| false) != Insert::Full
+    }
+
     fn claim(&self, task: Task) -> Insert {
+        let has_left = |entry: usize| entry & !ASKED == task.addr() | LEFT;
+        self.take_slot(task, task.addr(), has_left)
+    }
+
+    /// Writes `entry` into the slot of a task, if that is empty or `over` holds for what it has.
+    fn take_slot(&self, task: Task, entry: usize, over: impl Fn(usize) -> bool) -> Insert {
         for slot in self.search(task) {
-            let mut entry = slot.load(Ordering::Relaxed);
-            let has_left = |entry: usize| entry & !ASKED == task.addr() | LEFT;
-            while entry == EMPTY || has_left(entry) {
+            let mut found = slot.load(Ordering::Relaxed);
+            while found == EMPTY || over(found) {
                 // INVARIANT: The slots before this one were not empty and will not be.
                 // Release pairs with Acquire in `observe()`.
-                match slot.compare_exchange(
-                    entry,
-                    task.addr(),
-                    Ordering::Release,
-                    Ordering::Relaxed,
-                ) {
+                match slot.compare_exchange(found, entry, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => return Insert::New,
-                    Err(now) => entry = now,
+                    Err(now) => found = now,
                 }
             }
-            if entry & !ASKED == task.addr() {
+            if found & !MARKS == task.addr() {
                 return Insert::Already;
             }
         }
@@ -194,31 +219,31 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         false
     }
 
-    /// Whether the current task is a member, and if so notes that it has asked.
+    /// What is known of the current task; if it is a member, notes that it has asked.
     ///
     /// Relaxed: if it has asked before, then not since it was watched: who watches it looks at its stack afterwards, which
     /// needs that it does not run, and a task that runs after that look sees that it is watched. If it has not, the
     /// exchange finds the newest entry.
     ///
     /// It writes at most once for each time that the task is watched.
-    pub fn ask(&self, current: Task) -> bool {
+    pub fn ask(&self, current: Task) -> Place {
         for slot in self.search(current) {
             let mut entry = slot.load(Ordering::Relaxed);
             while entry == current.addr() {
                 let asked = entry | ASKED;
                 match slot.compare_exchange(entry, asked, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) => return true,
+                    Ok(_) => return Place::Member,
                     Err(now) => entry = now,
                 }
             }
             if entry & !MARKS == current.addr() {
-                return entry & LEFT == 0;
+                return place(entry);
             }
             if entry == EMPTY {
-                return false;
+                return Place::Unknown;
             }
         }
-        false
+        Place::Unknown
     }
 
     /// The same, if the search is over in its first slot and nothing is to be noted.
@@ -232,7 +257,6 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         match entry ^ current.addr() {
             LEFT => Some(false),
             ASKED => Some(true),
-            _ if entry == EMPTY => Some(false),
             _ => None,
         }
     }
@@ -305,6 +329,15 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     }
 }
 
+/// What the entry of a task says.
+#[inline]
+fn place(entry: usize) -> Place {
+    match entry & LEFT {
+        0 => Place::Member,
+        _ => Place::Left,
+    }
+}
+
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
     use super::*;
@@ -337,6 +370,7 @@ mod tests {
     enum Op {
         Insert(usize),
         Remove(usize),
+        Note(usize),
         Clear,
     }
 
@@ -344,6 +378,7 @@ mod tests {
         prop_oneof![
             50 => (0..40_usize).prop_map(Op::Insert),
             50 => (0..40_usize).prop_map(Op::Remove),
+            10 => (0..40_usize).prop_map(Op::Note),
             1 => Just(Op::Clear),
         ]
     }
@@ -372,6 +407,13 @@ mod tests {
                     Op::Remove(i) => {
                         prop_assert_eq!(set.remove(task(i)), members.remove(&task(i)));
                     }
+                    Op::Note(i) => {
+                        let fits = seen.len() < 1 << bits || seen.contains(&task(i));
+                        if fits {
+                            seen.insert(task(i));
+                        }
+                        prop_assert_eq!(set.note(task(i)), fits);
+                    }
                     Op::Clear => {
                         let mut given_back = BTreeSet::new();
                         set.clear(|task| assert!(given_back.insert(task)));
@@ -383,6 +425,12 @@ mod tests {
                 for i in 0..40 {
                     prop_assert_eq!(set.contains(task(i)), members.contains(&task(i)));
                     prop_assert_eq!(set.observe(task(i)), members.contains(&task(i)));
+                    let place = match (members.contains(&task(i)), seen.contains(&task(i))) {
+                        (true, _) => Place::Member,
+                        (false, true) => Place::Left,
+                        (false, false) => Place::Unknown,
+                    };
+                    prop_assert_eq!(set.place(task(i)), place);
                 }
                 prop_assert_eq!((set.len(), set.is_empty()), (members.len(), members.is_empty()));
                 prop_assert_eq!(&set.members().collect::<BTreeSet<_>>(), &members);

@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Whether the stack of a task lets it move: no function of the side that it leaves may be on it.
+//!
+//! A function that ends by a jump to another one gives up its frame before it is over: what it does last is done by the other, with
+//! arguments, locks and a state of the first one's version. So there are two rules more.
+//!
+//! - A return address behind a direct call of a function that changes counts as that function. Either it is on the stack, or it has
+//!   jumped on.
+//! - At the entry of a function, where the stack says least, the task counts as clean only if it is proved that no function of the
+//!   side has jumped there. Where one may have (see [`routes::prove`](super::super::routes::prove)), the return address has to be
+//!   behind a direct call of that very function. Behind a call of another one, an indirect call, a trampoline or a thunk, nothing is
+//!   proved, and another trigger has to do.
+//!
+//! What they cannot see is a function that was itself called through a pointer, or entered by a jump, and has jumped on to a function that
+//! does not change, in which the task is looked at. `docs/transitions.md` says what that means.
 
+use super::super::callee;
 use super::evidence::Evidence;
 use super::task::Task;
 use super::Side;
@@ -122,6 +136,33 @@ pub enum Blocked {
     By(usize),
     /// Its stack cannot be read from end to end.
     Unreliable,
+    /// It has just entered a function that it may have come to by a jump from one that it has to leave first.
+    Jumped,
+}
+
+/// What the entry of a function proves of a task that lives on a side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing.
+    #[default]
+    Never,
+    /// If it was called directly, that no function of the side has jumped there.
+    ByCall,
+    /// That no function of the side has jumped there.
+    Always,
+}
+
+/// How far a look has got at the entry of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// It is not at one, or past it.
+    None,
+    /// The next frame that matters is the function's own, behind the call at this site.
+    Own(u64, Proof),
+    /// The next frame is that of who called it.
+    Caller(u64, Proof),
+    /// Nobody is known to have called it.
+    Unproved,
 }
 
 /// A look at the stack of one task, frame by frame.
@@ -131,6 +172,7 @@ pub struct StackCheck<'e, 'r> {
     ranges: Ranges<'r>,
     hit: Option<usize>,
     reliable: bool,
+    entry: Entry,
     evidence: PhantomData<&'e ()>,
 }
 
@@ -152,15 +194,56 @@ impl<'e, 'r> StackCheck<'e, 'r> {
             ranges,
             hit: None,
             reliable: true,
+            entry: Entry::None,
             evidence: PhantomData,
         }
     }
 
-    /// An address on the stack, or at which the task was interrupted. The nearest to the top first.
-    pub fn frame(&mut self, addr: u64) {
-        if self.hit.is_none() {
-            self.hit = self.ranges.hits(addr);
+    /// The same for a task that has just entered the function with this fentry site: the return address of the site's call is on
+    /// its stack, and does not count.
+    pub fn at_entry(
+        evidence: &'e impl Evidence,
+        ranges: Ranges<'r>,
+        site: u64,
+        proof: Proof,
+    ) -> Self {
+        Self {
+            entry: Entry::Own(site, proof),
+            ..Self::new(evidence, ranges)
         }
+    }
+
+    /// An address on the stack, or at which the task was interrupted. The nearest to the top first.
+    ///
+    /// `called`: what was called in front of it, if that is known; see [`callee::direct`].
+    pub fn frame(&mut self, addr: u64, called: impl FnOnce() -> Option<u64>) {
+        if self.hit.is_some() {
+            return;
+        }
+        self.hit = match self.entry {
+            Entry::Own(site, proof) if addr == site.wrapping_add(callee::SITE_LEN) => {
+                self.entry = Entry::Caller(site, proof);
+                None
+            }
+            Entry::Caller(site, proof) => {
+                let called = called();
+                let by_call = called.is_some_and(|target| callee::begins(target, site));
+                self.entry = match proof {
+                    Proof::Always => Entry::None,
+                    Proof::ByCall if by_call => Entry::None,
+                    Proof::ByCall | Proof::Never => Entry::Unproved,
+                };
+                // The call of the function itself says nothing but that.
+                let other = called.filter(|_| !by_call);
+                self.hits_one_of(addr, || other)
+            }
+            Entry::None | Entry::Own(..) | Entry::Unproved => self.hits_one_of(addr, called),
+        };
+    }
+
+    fn hits_one_of(&self, addr: u64, called: impl FnOnce() -> Option<u64>) -> Option<usize> {
+        let hit = self.ranges.hits(addr);
+        hit.or_else(|| called().and_then(|target| self.ranges.hits(target)))
     }
 
     /// Something on the stack that the unwinder is not sure of.
@@ -173,13 +256,14 @@ impl<'e, 'r> StackCheck<'e, 'r> {
     pub fn finish(self, whole: bool) -> Result<Clean<'e>, Blocked> {
         match self.hit {
             Some(i) => Err(Blocked::By(i)),
-            None if whole && self.reliable => Ok(Clean {
+            None if !whole || !self.reliable => Err(Blocked::Unreliable),
+            None if self.entry != Entry::None => Err(Blocked::Jumped),
+            None => Ok(Clean {
                 task: self.task,
                 holds: self.holds,
                 leaves: self.ranges.side,
                 evidence: PhantomData,
             }),
-            None => Err(Blocked::Unreliable),
         }
     }
 }
@@ -204,7 +288,7 @@ mod tests {
         let mut check = StackCheck::new(&evidence, ranges);
         for frame in frames {
             match frame {
-                Some(addr) => check.frame(*addr),
+                Some(addr) => check.frame(*addr, || None),
                 None => check.unreliable(),
             }
         }
@@ -267,6 +351,73 @@ mod tests {
         // A function's name is the better answer, and the nearest to the top is what the task waits in.
         let frames = [None, Some(35), Some(10), None];
         assert_eq!(check(&frames, false), Err(Blocked::By(2)));
+    }
+
+    /// At the entry of the function with the site 50, whose fentry call returns to 55.
+    fn enter_by(proof: Proof, frames: &[(u64, Option<u64>)]) -> Result<(), Blocked> {
+        let task = Task::new(0x40).expect("it is even");
+        let evidence = Current::trust(task, &());
+        let spans = [SPANS[0], Span { start: 46, end: 56 }];
+        let ranges = Ranges::new(Side::From, &spans).expect("they are sorted");
+        let mut check = StackCheck::at_entry(&evidence, ranges, 50, proof);
+        for &(addr, called) in frames {
+            check.frame(addr, || called);
+        }
+        check.finish(true).map(|_| ())
+    }
+
+    fn enter(frames: &[(u64, Option<u64>)]) -> Result<(), Blocked> {
+        enter_by(Proof::ByCall, frames)
+    }
+
+    #[test]
+    fn an_entry_that_proves_always_or_never() {
+        let own = (55, Some(1));
+        for called in [None, Some(7), Some(50), Some(46)] {
+            assert_eq!(enter_by(Proof::Always, &[own, (5, called)]), Ok(()));
+            let never = enter_by(Proof::Never, &[own, (5, called)]);
+            assert_eq!(never, Err(Blocked::Jumped));
+        }
+        // Its own frame has to be there, and the caller's.
+        for frames in [&[][..], &[own], &[(5, Some(50))]] {
+            assert!(enter_by(Proof::Always, frames).is_err());
+        }
+        let inside = enter_by(Proof::Always, &[own, (5, None), (15, None)]);
+        assert_eq!(inside, Err(Blocked::By(0)));
+    }
+
+    #[test]
+    fn who_called_is_proved_by_a_direct_call() {
+        // By a call of the function, of its landing pad, of another one, and by one that says nothing.
+        let own = (55, Some(1));
+        assert_eq!(enter(&[own, (5, Some(50)), (6, None)]), Ok(()));
+        assert_eq!(enter(&[own, (5, Some(46)), (6, Some(7))]), Ok(()));
+        assert_eq!(enter(&[own, (5, Some(7))]), Err(Blocked::Jumped));
+        assert_eq!(enter(&[own, (5, None), (6, None)]), Err(Blocked::Jumped));
+        assert_eq!(enter(&[own]), Err(Blocked::Jumped));
+        assert_eq!(enter(&[]), Err(Blocked::Jumped));
+        // What runs on top of it is not its caller.
+        assert_eq!(enter(&[(3, Some(7)), own, (5, Some(50))]), Ok(()));
+        assert_eq!(enter(&[(5, Some(50)), own]), Err(Blocked::By(1)));
+        // The caller may be a function of the side itself.
+        assert_eq!(enter(&[own, (15, Some(50))]), Err(Blocked::By(0)));
+        assert_eq!(enter(&[own, (15, None)]), Err(Blocked::By(0)));
+    }
+
+    #[test]
+    fn a_function_that_was_called_and_has_no_frame() {
+        let own = (55, None);
+        assert_eq!(enter(&[own, (5, Some(10))]), Err(Blocked::By(0)));
+        // The function itself, once more, further down.
+        assert_eq!(
+            enter(&[own, (5, Some(50)), (6, Some(46))]),
+            Err(Blocked::By(1))
+        );
+        assert_eq!(
+            enter(&[own, (5, Some(50)), (6, Some(10))]),
+            Err(Blocked::By(0))
+        );
+        assert_eq!(enter(&[own, (5, Some(50)), (6, Some(20))]), Ok(()));
     }
 
     proptest! {

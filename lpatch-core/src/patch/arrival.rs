@@ -4,8 +4,9 @@
 
 use super::{
     body::Body,
+    exits::Finder,
     sites::{site, Site},
-    sort_colds, twice, Patch,
+    sort_colds, twice, AllExits, Patch,
 };
 use crate::{
     facts::{self, Running},
@@ -62,6 +63,13 @@ impl Patch {
             }
         }
         sort_colds(&mut self.colds);
+        // The patch's own code may jump to what has come.
+        let (body, loaded) = (&self.body, &self.loaded);
+        let text = |finder: &mut Finder| match body {
+            Body::Arena { .. } => finder.of_text(loaded.text(), body.text().start as u64),
+            Body::Module(_) => finder.of_memory(body.text()),
+        };
+        self.exits = AllExits::find(&self.funcs, &self.sites, &self.colds, text)?;
         Ok(())
     }
 

@@ -28,6 +28,11 @@ impl Loaded {
         Self(text)
     }
 
+    /// The text, without what is behind it in its last page.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.0
+    }
+
     /// A field of the patch was written.
     pub(super) fn put(&mut self, section: u8, offset: usize, field: &[u8]) {
         let end = offset.saturating_add(field.len());

@@ -7,7 +7,7 @@ use super::{
     collect, copy,
     loaded::Loaded,
     sites::{sites, Site},
-    sort_colds, Patch, Strings,
+    sort_colds, AllExits, Patch, Strings,
 };
 use crate::{
     callbacks::Callbacks,
@@ -65,6 +65,7 @@ pub(crate) struct Staged {
     image: KVVec<u8>,
     funcs: KVVec<uapi::Func>,
     colds: KVVec<uapi::Cold>,
+    exits: AllExits,
     callbacks: Callbacks,
 }
 
@@ -97,10 +98,13 @@ impl Staged {
         let funcs = collect(image.funcs.iter(), image.funcs.len())?;
         let mut colds = collect(image.colds.iter(), image.colds.len())?;
         sort_colds(&mut colds);
+        let sites = sites(&funcs, base)?;
+        let exits = AllExits::find(&funcs, &sites, &colds, |finder| finder.of_text(&text, base))?;
         Ok(Self {
             mapped: Mapped::new(&reserved.runs)?,
             text,
-            sites: sites(&funcs, base)?,
+            sites,
+            exits,
             modules,
             _targets: targets,
             own,
@@ -140,6 +144,7 @@ impl Staged {
             image: bytes,
             funcs,
             colds,
+            exits,
             callbacks,
         } = self;
         mapped.write(&reserved.runs, &text, image.rodata, image.data);
@@ -162,6 +167,7 @@ impl Staged {
             loaded_ns: now,
             enabled_ns: 0,
             sites,
+            exits,
             pinned: false,
             promoted: true,
             _modules: modules,

@@ -36,27 +36,44 @@ notrace void lp_task_put(unsigned long key)
 		put_task_struct((struct task_struct *)key);
 }
 
+/* Whether this CPU is looking at a stack. */
 static DEFINE_PER_CPU(int, lp_busy);
+
+notrace unsigned long lp_look_begin(int *before)
+{
+	unsigned long flags;
+
+	raw_local_irq_save(flags);
+	*before = __this_cpu_read(lp_busy);
+	__this_cpu_write(lp_busy, 1);
+	return flags;
+}
+
+notrace void lp_look_end(unsigned long flags, int before)
+{
+	__this_cpu_write(lp_busy, before);
+	raw_local_irq_restore(flags);
+}
 
 notrace int lp_still_begin(unsigned long *flags)
 {
+	int before;
+
 	/* In NMI context another move of the same task may be under way; without RCU no module can be unwound. */
 	if (in_nmi() || !rcu_is_watching())
 		return 0;
-	raw_local_irq_save(*flags);
-	/* What is called below may itself be a patched function. */
-	if (__this_cpu_read(lp_busy)) {
-		raw_local_irq_restore(*flags);
+	*flags = lp_look_begin(&before);
+	/* What a look calls may itself be a patched function. It is answered without another look. */
+	if (before) {
+		lp_look_end(*flags, before);
 		return 0;
 	}
-	__this_cpu_write(lp_busy, 1);
 	return 1;
 }
 
 notrace void lp_still_end(unsigned long flags)
 {
-	__this_cpu_write(lp_busy, 0);
-	raw_local_irq_restore(flags);
+	lp_look_end(flags, 0);
 }
 
 /*
@@ -80,23 +97,6 @@ notrace int lp_tried(unsigned long ip)
 notrace void lp_tried_in_vain(unsigned long ip)
 {
 	__this_cpu_write(lp_tried_at[lp_tried_slot(ip)], READ_ONCE(jiffies));
-}
-
-/*
- * How many answers this CPU is in the middle of that need a look at a stack: a task's, and those of a softirq, an interrupt
- * and an NMI, and as many again if what they call for it is patched itself.
- */
-static DEFINE_PER_CPU(unsigned int, lp_depth);
-#define LP_DEPTH	8
-
-notrace int lp_deeper(void)
-{
-	return __this_cpu_inc_return(lp_depth) <= LP_DEPTH;
-}
-
-notrace void lp_back(void)
-{
-	__this_cpu_dec(lp_depth);
 }
 
 notrace void *lp_current(void)

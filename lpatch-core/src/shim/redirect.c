@@ -42,7 +42,7 @@ static noinline notrace void lp_handler_searches(unsigned long ip, const struct 
 /*
  * Runs at the entry of a patched function, in any context. It takes no lock, waits for nobody, and what it
  * calls on its usual path has no fentry site; qemu/check-handler looks whether that is so. In a transition it may look at
- * the stack of the current task with code that has; lp_still_begin() and lp_deeper() keep that from recursing.
+ * the stack of the current task with code that has; lp_still_begin() keeps that from recursing.
  *
  * Preemption is off so that lp_synchronize() waits for it. Nobody else sees to that: ftrace's trampoline leaves it as it is, and
  * a grace period of RCU tasks, which would wait for who is in there, is more than a request can wait for.

@@ -358,6 +358,15 @@ typedef void (*lp_frame_fn)(void *arg, unsigned long addr);
  */
 int lp_walk(void *task, lp_frame_fn frame, void *arg);
 
+#define LP_CALL_LEN	5
+
+/**
+ * lp_in_front_of() - read the LP_CALL_LEN bytes in front of a return address
+ *
+ * Return: 1, or 0 if they cannot be read.
+ */
+int lp_in_front_of(unsigned long addr, unsigned char *to);
+
 #define LP_WALK_RAN	(-1)
 
 /**
@@ -403,11 +412,15 @@ void *lp_current(void);
 void lp_task_get(unsigned long key);
 void lp_task_put(unsigned long key);
 
+/* For stack.c: this CPU looks at a stack, and takes no interrupt meanwhile. @before: whether it was looking at one already. */
+unsigned long lp_look_begin(int *before);
+void lp_look_end(unsigned long flags, int before);
+
 /**
  * lp_still_begin() - let nothing interrupt the current task, for a look at its own stack
  * @flags: for lp_still_end()
  *
- * Return: 1, or 0 where that cannot be: in NMI context, and inside of itself.
+ * Return: 1, or 0 where that cannot be: in NMI context, and while this CPU looks at a stack.
  */
 int lp_still_begin(unsigned long *flags);
 void lp_still_end(unsigned long flags);
@@ -418,16 +431,6 @@ void lp_still_end(unsigned long flags);
  */
 int lp_tried(unsigned long ip);
 void lp_tried_in_vain(unsigned long ip);
-
-/**
- * lp_deeper() - about to call, from the handler, what may itself be patched
- *
- * Preemption is off until lp_back() is called, which has to be done whatever the answer.
- *
- * Return: 1, or 0 if this CPU is so deep in answers already that it is going round in circles.
- */
-int lp_deeper(void);
-void lp_back(void);
 
 /* Calls @f for all tasks in the kernel's list that can still run, under RCU: @f must not sleep. */
 void lp_each_task(lp_task_fn f, void *arg);

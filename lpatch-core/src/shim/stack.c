@@ -2,6 +2,7 @@
 /* Walking the stack of a task. */
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/uaccess.h>
 #include <linux/sched/task.h>
 #include <linux/workqueue.h>
 #include <asm/unwind.h>
@@ -13,9 +14,10 @@
  * the end of the stack, and no error may have occurred. Interrupted instruction pointers count like
  * return addresses: the unwinder reports them as the address of their frame.
  *
- * The ftrace handler calls this, so it is not traced itself.
+ * The ftrace handler calls this, so it is not traced itself. What it calls is traced, and may be patched; who comes to the handler from
+ * there is answered without another walk.
  */
-notrace int lp_walk(void *task, lp_frame_fn frame, void *arg)
+static notrace int lp_frames(void *task, lp_frame_fn frame, void *arg)
 {
 	struct unwind_state state;
 	struct pt_regs *regs;
@@ -32,6 +34,23 @@ notrace int lp_walk(void *task, lp_frame_fn frame, void *arg)
 		frame(arg, addr);
 	}
 	return !unwind_error(&state);
+}
+
+notrace int lp_walk(void *task, lp_frame_fn frame, void *arg)
+{
+	unsigned long flags;
+	int before, whole;
+
+	flags = lp_look_begin(&before);
+	whole = lp_frames(task, frame, arg);
+	lp_look_end(flags, before);
+	return whole;
+}
+
+/* The instruction may be in the page in front, which need not be there. */
+notrace int lp_in_front_of(unsigned long addr, unsigned char *to)
+{
+	return !copy_from_kernel_nofault(to, (void *)(addr - LP_CALL_LEN), LP_CALL_LEN);
 }
 
 static unsigned long lp_switches(struct task_struct *task)

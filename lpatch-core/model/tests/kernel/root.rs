@@ -12,6 +12,7 @@ pub mod uapi;
 #[path = "../../mod.rs"]
 pub mod model;
 
+use model::callee;
 use model::finalize::{self, Facts, Records};
 use model::image::{Image, Table};
 use model::index::{self, Slot};
@@ -194,7 +195,9 @@ fn attempt(
 ) -> Result<(Shift, bool), Blocked> {
     let mut check = StackCheck::new(evidence, ranges);
     for addr in frames {
-        check.frame(*addr);
+        let before = addr.to_le_bytes();
+        let called = || callee::direct(*before.first_chunk()?, *addr);
+        check.frame(*addr, called);
     }
     let clean = check.finish(transition.pending(evidence.task()).is_some())?;
     let shift = transition.shift(clean, Cause::Woken);

@@ -105,6 +105,48 @@ fn interrupted_on_the_way() {
     });
 }
 
+/// A task is moved before a function that has ended by a jump, or when it is over, and not where it goes on.
+#[test]
+fn jumped_on() {
+    for (by_name, far) in [(true, false), (false, false), (true, true)] {
+        explore(move || {
+            let world = live(1, 1, 2);
+            let other = Arc::clone(&world);
+            let runs = thread::spawn(move || {
+                let mut task = Running::new(&other, 0);
+                task.jump(by_name, far, |task| task.sleep());
+                task.interrupted();
+                task.jump(by_name, far, |_| ());
+            });
+            world.asleep(0);
+            let _ = world.complete_to();
+            runs.join().expect("it ends");
+            finish(world, &[0]);
+        });
+    }
+}
+
+/// The same on the way back.
+#[test]
+fn jumped_on_and_turned() {
+    for (by_name, far) in [(true, false), (false, false), (true, true)] {
+        explore(move || {
+            let world = live(1, 1, 2);
+            let other = Arc::clone(&world);
+            let runs = thread::spawn(move || {
+                let mut task = Running::new(&other, 0);
+                task.interrupted();
+                task.jump(by_name, far, |task| task.sleep());
+            });
+            let _ = world.transition.reverse();
+            world.asleep(0);
+            let _ = world.complete_from(0..1);
+            runs.join().expect("it ends");
+            finish(world, &[0]);
+        });
+    }
+}
+
 /// A task that has found a door open is not moved before it is through, and one that was moved finds it shut.
 #[test]
 fn through_a_door() {

@@ -4,7 +4,7 @@
 
 use super::super::atomic::AtomicUsize;
 use super::super::evidence::{Asleep, Current, Ended, Evidence, Unborn};
-use super::super::stack::{Ranges, Span, StackCheck};
+use super::super::stack::{Proof, Ranges, Span, StackCheck};
 use super::super::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use core::sync::atomic::{AtomicIsize, Ordering};
 use loom::cell::UnsafeCell;
@@ -14,27 +14,49 @@ use std::vec::Vec;
 
 pub(super) type World = Arc<Everything>;
 
-/// What is on a stack: code of a version, a site that a handler was called at, or a door that may have been open.
+/// What is on a stack: code of a version, a site that a handler was called at, that of a function which others jump to, a door that may
+/// have been open, code that does not change, or a return address behind a call: of the function by its name, or through a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     Code(Side),
     Site,
+    Landing,
     Door,
+    Other,
+    Called { by_name: bool },
 }
 
 const FROM: u64 = 10;
 const TO: u64 = 20;
 const SITE: u64 = 30;
 const DOOR: u64 = 40;
+const LANDING: u64 = 50;
+const OTHER: u64 = 60;
 
 /// A place in the code, as long as a function and for each version. Sites and doors count for both sides.
-const FROM_SPANS: [Span; 3] = [span(FROM), span(SITE), span(DOOR)];
-const TO_SPANS: [Span; 3] = [span(TO), span(SITE), span(DOOR)];
+const FROM_SPANS: [Span; 4] = [span(FROM), span(SITE), span(DOOR), span(LANDING)];
+const TO_SPANS: [Span; 4] = [span(TO), span(SITE), span(DOOR), span(LANDING)];
 
 const fn span(start: u64) -> Span {
     Span {
         start,
-        end: start + 5,
+        end: start + 6,
+    }
+}
+
+impl Frame {
+    /// As an unwinder finds it, and what was called in front of it.
+    fn found(self) -> (u64, Option<u64>) {
+        match self {
+            Self::Code(Side::From) => (FROM, None),
+            Self::Code(Side::To) => (TO, None),
+            // Behind the call of the handler.
+            Self::Site => (SITE + 5, None),
+            Self::Landing => (LANDING + 5, None),
+            Self::Door => (DOOR, None),
+            Self::Other => (OTHER, None),
+            Self::Called { by_name } => (OTHER + 1, by_name.then_some(SITE)),
+        }
     }
 }
 
@@ -138,6 +160,18 @@ impl Everything {
 
     /// Looks at a stack and moves the task if it may.
     fn attempt(&self, evidence: &impl Evidence, stack: &[Frame], cause: Cause) -> bool {
+        self.attempt_by(evidence, stack, cause, |ranges| {
+            StackCheck::new(evidence, ranges)
+        })
+    }
+
+    fn attempt_by<'e, 'r>(
+        &self,
+        evidence: &'e impl Evidence,
+        stack: &[Frame],
+        cause: Cause,
+        check: impl FnOnce(Ranges<'r>) -> StackCheck<'e, 'r>,
+    ) -> bool {
         let Some(leaves) = self.transition.pending(evidence.task()) else {
             return false;
         };
@@ -145,14 +179,9 @@ impl Everything {
             Side::From => &FROM_SPANS,
             Side::To => &TO_SPANS,
         };
-        let mut check = StackCheck::new(evidence, Ranges::new(leaves, spans).expect("sorted"));
-        for frame in stack.iter().rev() {
-            check.frame(match frame {
-                Frame::Code(Side::From) => FROM,
-                Frame::Code(Side::To) => TO,
-                Frame::Site => SITE,
-                Frame::Door => DOOR,
-            });
+        let mut check = check(Ranges::new(leaves, spans).expect("sorted"));
+        for (addr, called) in stack.iter().rev().map(|frame| frame.found()) {
+            check.frame(addr, || called);
         }
         let Ok(clean) = check.finish(true) else {
             return false;
@@ -280,6 +309,40 @@ impl<'a> Running<'a> {
         self.stack().push(Frame::Code(side));
         self.world.code(side).with(|_| ());
         self.stack().pop();
+    }
+
+    /// A patched function that ends by a jump to another one, or to one that does not change and jumps there itself. `between` comes
+    /// where the first one has no frame any more, if it jumps so far, else before it jumps.
+    pub(super) fn jump(&mut self, by_name: bool, far: bool, between: impl FnOnce(&mut Self)) {
+        self.stack().push(Frame::Called { by_name });
+        self.stack().push(Frame::Site);
+        let first = self.world.transition.side(task(self.i));
+        self.stack().pop();
+        self.stack().push(Frame::Code(first));
+        self.world.code(first).with(|_| ());
+        if far {
+            self.stack().pop();
+            self.stack().push(Frame::Other);
+        }
+        between(self);
+        self.stack().pop();
+        self.stack().push(Frame::Landing);
+        self.entered();
+        let second = self.world.transition.side(task(self.i));
+        assert_eq!(first, second, "one has jumped to the other");
+        self.stack().pop();
+        self.stack().push(Frame::Code(second));
+        self.world.code(second).with(|_| ());
+        self.stack().pop();
+        self.stack().pop();
+    }
+
+    /// At the entry of a function that others jump to.
+    fn entered(&mut self) -> bool {
+        let evidence = Current::trust(task(self.i), self);
+        let stack = self.stack.as_ref().expect("it runs");
+        let at_entry = |ranges| StackCheck::at_entry(&evidence, ranges, LANDING, Proof::ByCall);
+        (self.world).attempt_by(&evidence, stack, Cause::Entered, at_entry)
     }
 
     /// A patched function that calls another.
