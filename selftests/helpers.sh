@@ -206,6 +206,10 @@ let_go() {
 # in_witness PID: whether it is asleep there. PID can be PID/task/TID.
 in_witness() { grep -q witness_pass "/proc/$1/stack"; }
 
+# state PATCH: what it is; state_is PATCH STATE.
+state() { lpatch --json list | sed -n "s/.*\"name\":\"$1\"[^}]*\"state\":\"\([a-z]*\)\".*/\1/p"; }
+state_is() { [ "$(state "$1")" = "$2" ]; }
+
 # The pids of those who are in the way of a transition, in the order of the list.
 blockers() {
     lpatch status --blockers | awk '$1 == "PID" { list = 1; next } !NF { list = 0 } list { printf "%s%s", sep, $1; sep = " " }'

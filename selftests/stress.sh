@@ -138,6 +138,8 @@ rm -f /tmp/kallsyms /tmp/functions
 snapshot before
 tasks_before=$(task_structs)
 load_witness
+echo 'shapes plain,jumps,pointer,far' >/proc/witness
+echo 'dying 50' >/proc/witness
 for command in 'kindly spin 100' 'kindly call' 'kthread sleep 300' 'kthread sleepd 40'; do
     echo "$command" >/proc/witness
 done
@@ -182,6 +184,7 @@ wait "$workload" || worked=$?
 chains=$(grep '^calls_' /proc/witness | tr '\n' ' ')
 mixes=$(sed -n 's/^mixes //p' /proc/witness)
 echo stop >/proc/witness
+echo 'dying 0' >/proc/witness
 unload_witness
 rm -f /tmp/kallsyms /tmp/functions
 wait_for "end of what holds lpatch_core" no_references

@@ -7,7 +7,11 @@
  *   lower_outer            of them, those whose outer function had the lower version
  *   lower_inner            of them, those whose inner function had the lower version
  *   calls_1 calls_2 ...    inner functions entered, by their version
+ *   mixes_jumps            of them, those of functions that end by a jump
+ *   mixes_dying            of them, those of tasks that were dying
  *   call sleep sleepd spin chains, by the way they pass their time
+ *   plain jumps far pointer chains, by their shape
+ *   dying                  chains of tasks that were dying
  *   kthreads               kernel threads that run
  *
  * A write is one command:
@@ -17,11 +21,19 @@
  *   kindly COMMAND                           the same, and between two chains it lets RCU tasks pass
  *   stop                                     ends all kernel threads
  *   release [PID]                            ends all sleeps that have begun, or the uninterruptible one of one task
+ *   shapes WORD,...                          of what shapes the next chains are, one after the other:
+ *                                              plain    witness_outer()
+ *                                              jumps    witness_jumps()
+ *                                              pointer  the same, called through a pointer
+ *                                              far      witness_jumps_far()
+ *   dying US                                 each task that ends does a chain of each shape, "spin US", when it says itself that it has
+ *                                            exited, and is in no list of tasks any more or soon will be; 0: none
  *
  * A kernel thread that neither sleeps nor is kind holds up every grace period of RCU tasks, and so everybody who unregisters
  * from ftrace, until it is stopped: being interrupted and preempted does not count there.
  */
 #include <linux/atomic.h>
+#include <linux/ftrace.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
@@ -45,9 +57,13 @@
 /* By way, and as the words of the commands. */
 static const char *const ways[WITNESS_WAYS] = { "call", "sleep", "sleepd", "spin" };
 
+enum shape { PLAIN, JUMPS, POINTER, FAR, SHAPES };
+static const char *const shapes[SHAPES] = { "plain", "jumps", "pointer", "far" };
+
 static atomic64_t calls[WITNESS_VERSIONS + 1];
 static atomic64_t passed[WITNESS_WAYS];
-static atomic64_t lower_outer, lower_inner;
+static atomic64_t shaped[SHAPES];
+static atomic64_t lower_outer, lower_inner, mixes_jumps, mixes_dying, dead;
 
 /* Sleepers, how often all of them were released, and who was released alone last. */
 static DECLARE_WAIT_QUEUE_HEAD(sleepers);
@@ -107,8 +123,18 @@ void witness_count(unsigned int outer, unsigned int inner)
 		atomic64_inc(&lower_outer);
 	else if (outer > inner)
 		atomic64_inc(&lower_inner);
+	if (outer != inner && READ_ONCE(current->exit_state))
+		atomic64_inc(&mixes_dying);
 }
 EXPORT_SYMBOL_GPL(witness_count);
+
+void witness_count_landed(unsigned int outer, unsigned int inner)
+{
+	witness_count(outer, inner);
+	if (outer != inner)
+		atomic64_inc(&mixes_jumps);
+}
+EXPORT_SYMBOL_GPL(witness_count_landed);
 
 __attribute__((noipa)) unsigned int witness_inner(unsigned int outer)
 {
@@ -123,6 +149,121 @@ __attribute__((noipa)) int witness_outer(const struct witness_call *call)
 
 	/* Uses the result, or this would be a jump and the chain no chain. */
 	return witness_inner(1) ? error : 0;
+}
+
+__attribute__((noipa)) int witness_landed(unsigned int outer, int error)
+{
+	witness_count_landed(outer, 1);
+	return error;
+}
+EXPORT_SYMBOL_GPL(witness_landed);
+
+__attribute__((noipa)) int witness_jumps(const struct witness_call *call)
+{
+	return witness_landed(1, witness_pass(call));
+}
+
+__attribute__((noipa)) int witness_between(const struct witness_call *call, unsigned int outer)
+{
+	return witness_landed(outer, witness_pass(call));
+}
+EXPORT_SYMBOL_GPL(witness_between);
+
+__attribute__((noipa)) int witness_jumps_far(const struct witness_call *call)
+{
+	return witness_between(call, 1);
+}
+
+static int (*by_pointer)(const struct witness_call *call) = witness_jumps;
+
+static noinline int chain_of(enum shape shape, const struct witness_call *call)
+{
+	int error;
+
+	atomic64_inc(&shaped[shape]);
+	switch (shape) {
+	case JUMPS:
+		error = witness_jumps(call);
+		break;
+	case POINTER:
+		error = READ_ONCE(by_pointer)(call);
+		break;
+	case FAR:
+		error = witness_jumps_far(call);
+		break;
+	default:
+		error = witness_outer(call);
+	}
+	/* Or this function would end by a jump, too. */
+	barrier();
+	return error;
+}
+
+static unsigned int wanted = BIT(PLAIN);
+static atomic_t turn;
+
+static int chain(const struct witness_call *call)
+{
+	unsigned int want = READ_ONCE(wanted);
+	enum shape shape;
+
+	do {
+		shape = (unsigned int)atomic_inc_return(&turn) % SHAPES;
+	} while (!(want & BIT(shape)));
+	return chain_of(shape, call);
+}
+
+static int choose_shapes(char *list)
+{
+	unsigned int want = 0;
+	char *word;
+	int shape;
+
+	while ((word = strsep(&list, ","))) {
+		shape = match_string(shapes, SHAPES, word);
+		if (shape < 0)
+			return -EINVAL;
+		want |= BIT(shape);
+	}
+	WRITE_ONCE(wanted, want);
+	return 0;
+}
+
+/* Called by do_exit() behind exit_notify(), in which the task says that it has exited. */
+static void on_exit(unsigned long ip, unsigned long parent, struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	const struct witness_call call = { .way = WITNESS_SPIN, .amount = (unsigned long)READ_ONCE(ops->private) };
+	enum shape shape;
+
+	if (!READ_ONCE(current->exit_state))
+		return;
+	atomic64_inc(&dead);
+	for (shape = 0; shape < SHAPES; shape++)
+		chain_of(shape, &call);
+}
+
+static struct ftrace_ops exits = { .func = on_exit };
+static DEFINE_MUTEX(exits_lock);
+
+static int dying(unsigned long us)
+{
+	static char function[] = "proc_exit_connector";
+	bool on;
+	int error = 0;
+
+	guard(mutex)(&exits_lock);
+	on = exits.private;
+	WRITE_ONCE(exits.private, (void *)us);
+	if (on && !us)
+		return unregister_ftrace_function(&exits);
+	if (!on && us) {
+		error = ftrace_set_filter(&exits, function, strlen(function), 1);
+		if (!error)
+			error = register_ftrace_function(&exits);
+		if (error)
+			exits.private = NULL;
+	}
+	return error;
 }
 
 struct worker {
@@ -140,7 +281,7 @@ static int witness_kthread(void *data)
 	const struct worker *worker = data;
 
 	while (!kthread_should_stop()) {
-		witness_outer(&worker->call);
+		chain(&worker->call);
 		if (worker->kindly)
 			cond_resched_tasks_rcu_qs();
 	}
@@ -205,11 +346,11 @@ static int loop(unsigned int count)
 	if (count > LOOP_MAX)
 		return -EINVAL;
 	while (count-- && !fatal_signal_pending(current))
-		witness_outer(&call);
+		chain(&call);
 	return 0;
 }
 
-static int command(const char *text)
+static int command(char *text)
 {
 	struct witness_call call;
 	unsigned int count;
@@ -229,6 +370,10 @@ static int command(const char *text)
 		release(pid);
 		return 0;
 	}
+	if (str_has_prefix(text, "shapes "))
+		return choose_shapes(text + strlen("shapes "));
+	if (sscanf(text, "dying %u", &count) == 1)
+		return dying(count);
 	if (sscanf(text, "loop %u", &count) == 1)
 		return loop(count);
 	kindly = str_has_prefix(text, "kindly ");
@@ -236,7 +381,7 @@ static int command(const char *text)
 		rest = strchr(text, ' ') + 1;
 		return parse_call(rest, &call) ?: start_kthread(&call, kindly);
 	}
-	return parse_call(text, &call) ?: witness_outer(&call);
+	return parse_call(text, &call) ?: chain(&call);
 }
 
 static ssize_t witness_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
@@ -264,6 +409,10 @@ static int witness_show(struct seq_file *m, void *v)
 		seq_printf(m, "calls_%d %lld\n", i, atomic64_read(&calls[i]));
 	for (i = 0; i < WITNESS_WAYS; i++)
 		seq_printf(m, "%s %lld\n", ways[i], atomic64_read(&passed[i]));
+	for (i = 0; i < SHAPES; i++)
+		seq_printf(m, "%s %lld\n", shapes[i], atomic64_read(&shaped[i]));
+	seq_printf(m, "mixes_jumps %lld\nmixes_dying %lld\ndying %lld\n", atomic64_read(&mixes_jumps),
+		   atomic64_read(&mixes_dying), atomic64_read(&dead));
 	seq_printf(m, "kthreads %u\n", READ_ONCE(kthread_count));
 	return 0;
 }
@@ -290,6 +439,7 @@ static void __exit witness_exit(void)
 {
 	remove_proc_entry("witness", NULL);
 	stop_kthreads();
+	WARN_ON(dying(0));
 }
 
 module_init(witness_init);

@@ -4,6 +4,9 @@
  *
  * witness_outer() calls witness_inner(), and each has a version. A patch replaces both, so a call chain in which
  * the versions differ has run old and new code together.
+ *
+ * The same for functions that end by a jump to the next one, and have no frame when that runs: witness_jumps() goes to witness_landed(),
+ * and witness_jumps_far() to witness_between(), which no patch replaces, and which goes to witness_landed().
  */
 #ifndef _LPATCH_SELFTESTS_WITNESS_H
 #define _LPATCH_SELFTESTS_WITNESS_H
@@ -39,8 +42,14 @@ struct witness_call {
 int witness_outer(const struct witness_call *call);
 unsigned int witness_inner(unsigned int outer);
 
+int witness_jumps(const struct witness_call *call);
+int witness_jumps_far(const struct witness_call *call);
+int witness_landed(unsigned int outer, int error);
+
 /* What every version uses and no patch replaces. */
 int witness_pass(const struct witness_call *call);
+int witness_between(const struct witness_call *call, unsigned int outer);
 void witness_count(unsigned int outer, unsigned int inner);
+void witness_count_landed(unsigned int outer, unsigned int inner);
 
 #endif /* _LPATCH_SELFTESTS_WITNESS_H */

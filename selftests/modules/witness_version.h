@@ -24,3 +24,20 @@ static int new_witness_outer(const struct witness_call *call)
 	/* Uses the result, or this would be a jump and the chain no chain. */
 	return witness_inner(WITNESS_VERSION) ? error : 0;
 }
+
+static int new_witness_landed(unsigned int outer, int error)
+{
+	witness_count_landed(outer, WITNESS_VERSION);
+	return error;
+}
+
+/* These end by a jump. */
+static int new_witness_jumps(const struct witness_call *call)
+{
+	return witness_landed(WITNESS_VERSION, witness_pass(call));
+}
+
+static int new_witness_jumps_far(const struct witness_call *call)
+{
+	return witness_between(call, WITNESS_VERSION);
+}

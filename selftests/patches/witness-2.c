@@ -8,10 +8,16 @@
 
 LPATCH_FUNC(witness, witness_outer, new_witness_outer);
 LPATCH_FUNC(witness, witness_inner, new_witness_inner);
+LPATCH_FUNC(witness, witness_jumps, new_witness_jumps);
+LPATCH_FUNC(witness, witness_jumps_far, new_witness_jumps_far);
+LPATCH_FUNC(witness, witness_landed, new_witness_landed);
 LPATCH_SYM(witness, witness_inner, 0);
+LPATCH_SYM(witness, witness_landed, 0);
+LPATCH_SYM(witness, witness_between, 0);
+LPATCH_SYM(witness, witness_count_landed, 0);
 LPATCH_SYM(witness, witness_pass, 0);
 LPATCH_SYM(witness, witness_count, 0);
 
 LPATCH_NAME("witness-2");
 LPATCH_VERSION("2");
-LPATCH_DESCRIPTION("both functions of the witness, in version 2");
+LPATCH_DESCRIPTION("the functions of the witness, in version 2");

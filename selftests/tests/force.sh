@@ -5,7 +5,6 @@
 #
 # A transition that is ended by force. What took part is there until the next boot, so this is the only test of its guest.
 
-state_is() { lpatch --json list | grep -q "\"name\":\"$1\"[^}]*\"state\":\"$2\""; }
 
 # stays: lpatch_core cannot be removed.
 stays() {

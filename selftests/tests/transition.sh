@@ -9,9 +9,6 @@
 # of_transition KEY: a number of the transition under way, or of the last one.
 of_transition() { lpatch --json status | sed -n "s/.*\"transition\":.*\"$1\":\([0-9]*\).*/\1/p"; }
 
-state() { lpatch --json list | sed -n "s/.*\"name\":\"$1\"[^}]*\"state\":\"\([a-z]*\)\".*/\1/p"; }
-state_is() { [ "$(state "$1")" = "$2" ]; }
-
 begin() {
     need_core
     load_witness
