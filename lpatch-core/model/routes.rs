@@ -254,7 +254,7 @@ mod tests {
             let known = |i: usize| !unknown[i] || jumps.len() % 3 != 0;
             let mut routes: Vec<Route> = (0..8)
                 .map(|i| Route {
-                    ip: begin(i) + if pads[i as usize] { 4 } else { 0 },
+                    ip: begin(i) + if pads[usize::try_from(i).expect("it is small")] { 4 } else { 0 },
                     from: 1,
                     ..Route::default()
                 })
@@ -263,7 +263,7 @@ mod tests {
             prove(&mut routes, Side::From, &mut [true; 8], exits);
             let all_known = (0..8).all(known);
             for (i, route) in routes.iter().enumerate() {
-                let start = begin(i as u64);
+                let start = begin(u64::try_from(i).expect("it is small"));
                 let reached = starts.iter().any(|starts| starts.contains(&start));
                 let leads_back = starts[i].iter().any(|start| *start < begin(8));
                 let expected = match () {

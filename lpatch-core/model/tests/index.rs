@@ -16,6 +16,7 @@ fn routes(count: u64) -> Vec<Route> {
         ip: TEXT + 0x30 * i + 4,
         from: if i % 3 == 0 { 0 } else { TEXT + i },
         to: TEXT + i,
+        ..Route::default()
     };
     (0..count).map(route).collect()
 }
