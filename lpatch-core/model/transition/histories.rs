@@ -49,8 +49,8 @@ fn op(random: u32) -> Op {
         30 => Op::Abort,
         31..45 => Op::Birth(task),
         45..50 => Op::Answer(task),
-        50..95 if rest % 4 == 0 => Op::Enter(task, rest / 4 % 2, How::ByPointer),
-        50..95 => Op::Enter(task, rest / 4 % 2, How::ByName),
+        50..95 if rest % 4 == 0 => Op::Enter(task, rest / 4 % 2, How::Pointer),
+        50..95 => Op::Enter(task, rest / 4 % 2, How::Name),
         95..115 => Op::Jump(task, rest % 2),
         115..255 => Op::Call(task),
         255..500 => Op::Return(task),
@@ -67,10 +67,12 @@ fn op(random: u32) -> Op {
 /// How a function was come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
-    ByName,
-    ByPointer,
-    /// From the function before it, which has no frame any more and whose return address is left.
-    ByJump,
+    /// By a call that names it.
+    Name,
+    /// By a call through a pointer.
+    Pointer,
+    /// By a jump from the function before it, which has no frame any more and whose return address is left.
+    Jump,
 }
 
 /// A function that is not over.
@@ -110,9 +112,9 @@ impl Stack {
                 frames.push((addr, None));
             }
             match act.how {
-                How::ByName => frames.push((1, Some(site(act.func)))),
-                How::ByPointer => frames.push((1, None)),
-                How::ByJump => {}
+                How::Name => frames.push((1, Some(site(act.func)))),
+                How::Pointer => frames.push((1, None)),
+                How::Jump => {}
             }
         }
         frames
@@ -131,6 +133,8 @@ struct History {
     members: BTreeSet<usize>,
     /// Members of this transition, former ones included.
     seen: BTreeSet<usize>,
+    /// Of them, those that were known as no members first.
+    noted: usize,
     full: bool,
     counts: [u64; Cause::ALL.len()],
     /// References that the set should have.
@@ -183,6 +187,7 @@ impl History {
             phase: Phase::Idle,
             members: BTreeSet::new(),
             seen: BTreeSet::new(),
+            noted: 0,
             full: false,
             counts: [0; Cause::ALL.len()],
             refs: [0; TASKS],
@@ -266,9 +271,9 @@ impl History {
         let inserts = matches!(self.phase, Phase::Filling | Phase::Live(Direction::Reverse));
         let taken = inserts && self.admit(i);
         let forward = self.phase == Phase::Live(Direction::Forward);
-        if forward && self.seen.len() < self.slots {
+        if forward && self.seen.len() < self.slots && self.noted < self.slots / 4 {
             // It is known from its birth on.
-            self.seen.insert(i);
+            self.noted += usize::from(self.seen.insert(i));
         }
         if forward || taken && self.phase != Phase::Filling {
             self.count(Cause::Birth);
@@ -324,7 +329,7 @@ impl History {
         let top = top.and_then(|stack| stack.code.last_mut());
         if let Some(top) = top.filter(|top| jumps[top.func][to]) {
             top.jumped = true;
-            self.enter(i, to, How::ByJump);
+            self.enter(i, to, How::Jump);
         }
     }
 
@@ -378,13 +383,13 @@ impl History {
         }
         // Who is on the way is held by that, but at the entry itself. There the return address that those left who jumped
         // says nothing if it is behind a call of the function itself.
-        let mut left = entered.filter(|act| act.how == How::ByJump);
+        let mut left = entered.filter(|act| act.how == How::Jump);
         let mut held = |act: &Act| {
-            let own = left.filter(|_| act.how != How::ByJump);
+            let own = left.filter(|_| act.how != How::Jump);
             left = left.filter(|_| own.is_none());
             match () {
                 () if act.version == version && !act.jumped => Some(0),
-                () if act.how != How::ByName => None,
+                () if act.how != How::Name => None,
                 () if own.is_some_and(|own| own.func == act.func) => None,
                 () => Some(1 + act.func),
             }
@@ -395,7 +400,7 @@ impl History {
         };
         let proved = entered.is_none_or(|act| match self.proofs[act.func] {
             Proof::Always => true,
-            Proof::ByCall => act.how == How::ByName,
+            Proof::ByCall => act.how == How::Name,
             Proof::Never => false,
         });
         let blocked = match by {
@@ -553,6 +558,7 @@ impl History {
         self.phase = Phase::Idle;
         self.members.clear();
         self.seen.clear();
+        self.noted = 0;
         self.full = false;
         self.counts = [0; Cause::ALL.len()];
     }
@@ -580,7 +586,7 @@ impl History {
                 let stack = self.alive[i].as_mut();
                 if let Some(stack) = stack.filter(|stack| stack.answer.is_none()) {
                     // And with it those that jumped there.
-                    while stack.code.pop().is_some_and(|act| act.how == How::ByJump) {}
+                    while stack.code.pop().is_some_and(|act| act.how == How::Jump) {}
                 }
             }
             // A task enters a function before the handler answers.

@@ -26,6 +26,9 @@ use core::ops::Deref;
 /// How far from its first place a task may be. With four slots for each task none was seen that needed 20.
 pub const PROBES: usize = 64;
 
+/// Of all slots, no more than one in so many are taken by tasks that are no members.
+const NOTED: usize = 4;
+
 const EMPTY: usize = 0;
 /// In the slot of a task that has left.
 const LEFT: usize = 1;
@@ -65,6 +68,8 @@ pub enum Place {
 pub struct FromSet<S> {
     slots: S,
     len: AtomicUsize,
+    /// How many slots were taken by tasks that were no members.
+    noted: AtomicUsize,
 }
 
 impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
@@ -80,6 +85,7 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         Some(Self {
             slots,
             len: AtomicUsize::new(0),
+            noted: AtomicUsize::new(0),
         })
     }
 
@@ -152,12 +158,26 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
         result
     }
 
-    /// Has the set know a task that is no member: it lives on the other side. `false`: there is no slot for it.
+    /// Has the set know a task that is no member: it lives on the other side. `false`: there is no slot for it, or so many have
+    /// been taken by such tasks that the rest is kept for members.
     ///
     /// Needs no reference: the entry says the same of another task that comes to the address, since it is born there too, or made a
     /// member.
     pub fn note(&self, task: Task) -> bool {
-        self.take_slot(task, task.addr() | LEFT, |_| false) != Insert::Full
+        let most = (self.slots.len() / NOTED).max(1);
+        // Counted first, so that no more than that are taken. Relaxed: it is a number.
+        let room = self.noted.fetch_add(1, Ordering::Relaxed) < most;
+        let result = match room {
+            true => self.take_slot(task, task.addr() | LEFT, |_| false),
+            false => match self.place(task) {
+                Place::Unknown => Insert::Full,
+                Place::Member | Place::Left => Insert::Already,
+            },
+        };
+        if result != Insert::New {
+            self.noted.fetch_sub(1, Ordering::Relaxed);
+        }
+        result != Insert::Full
     }
 
     fn claim(&self, task: Task) -> Insert {
@@ -326,6 +346,7 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
             slot.store(EMPTY, Ordering::Relaxed);
         }
         self.len.store(0, Ordering::Relaxed);
+        self.noted.store(0, Ordering::Relaxed);
     }
 }
 
@@ -389,7 +410,7 @@ mod tests {
             bits in 0..7_u32, ops in prop::collection::vec(op(), 0..400),
         ) {
             let mut set = set(1 << bits);
-            let (mut members, mut seen) = (BTreeSet::new(), BTreeSet::new());
+            let (mut members, mut seen, mut noted) = (BTreeSet::new(), BTreeSet::new(), 0);
             for op in ops {
                 match op {
                     Op::Insert(i) => {
@@ -408,11 +429,13 @@ mod tests {
                         prop_assert_eq!(set.remove(task(i)), members.remove(&task(i)));
                     }
                     Op::Note(i) => {
-                        let fits = seen.len() < 1 << bits || seen.contains(&task(i));
-                        if fits {
+                        let room = seen.len() < 1 << bits && noted < (1_usize << bits).div_ceil(4);
+                        let known = seen.contains(&task(i));
+                        if room && !known {
                             seen.insert(task(i));
+                            noted += 1;
                         }
-                        prop_assert_eq!(set.note(task(i)), fits);
+                        prop_assert_eq!(set.note(task(i)), room || known);
                     }
                     Op::Clear => {
                         let mut given_back = BTreeSet::new();
@@ -420,6 +443,7 @@ mod tests {
                         prop_assert_eq!(&given_back, &members);
                         members.clear();
                         seen.clear();
+                        noted = 0;
                     }
                 }
                 for i in 0..40 {
@@ -459,6 +483,17 @@ mod tests {
         assert!((0..100_000).map(|i| i * 31 % 256).all(comes_and_goes));
         let after: Vec<_> = (0..512).map(|i| probes(&set, task(i))).collect();
         assert_eq!(before, after);
+    }
+
+    /// Many can be born while tasks move forward, at ever new addresses, and there has to be a way back.
+    #[test]
+    fn who_is_noted_leaves_room() {
+        let set = set(1024);
+        assert!((0..100).all(|i| set.insert(task(i)) == Insert::New && set.remove(task(i))));
+        let noted = (100..10_000).filter(|&i| set.note(task(i))).count();
+        assert_eq!(noted, 256);
+        assert!((0..100).all(|i| set.note(task(i)) && set.insert(task(i)) == Insert::New));
+        assert!((20_000..20_200).all(|i| set.insert(task(i)) == Insert::New));
     }
 
     #[test]
