@@ -5,6 +5,11 @@
 //! A function that ftrace can redirect begins with a 5-byte instruction that the compiler left for
 //! it, behind the landing pad where there is one. It is necessary, not sufficient: only ftrace
 //! knows its sites. But a function without it needs no question.
+//!
+//! ftrace rewrites its sites at any time, and nobody who only reads can keep it from that. It writes an int3 over the first byte,
+//! then the other four bytes, then the first one, so a look meets the first byte of some instruction of a site, or the int3, and
+//! behind it bytes of either. A look that takes two reads may have the old first byte with new ones behind it, too. All of that is
+//! [`Form::Changing`]: there may be a site, and only ftrace can tell.
 
 /// `endbr64`.
 pub const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
@@ -19,6 +24,11 @@ const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 pub const COVER: [u8; 5] = [0x48, 0x89, 0x64, 0x24, 0xf8];
 const CALL: u8 = 0xe8;
 const JMP: u8 = 0xe9;
+/// What is in the place of the first byte while the others are written, see smp_text_poke_batch_finish() in
+/// arch/x86/kernel/alternative.c.
+const INT3: u8 = 0xcc;
+/// The first byte of [`NOP5`].
+const NOP: u8 = 0x0f;
 const SITE_LEN: usize = 5;
 const SITE_BYTES: u32 = 5;
 
@@ -31,6 +41,8 @@ pub enum Form {
     Call(i32),
     /// A jump with this displacement, to a direct trampoline that does not return here.
     Jmp(i32),
+    /// It cannot be told from this look: somebody writes it at this moment, or it is none.
+    Changing,
 }
 
 /// A fentry site.
@@ -42,7 +54,8 @@ pub struct Fentry {
     pub form: Form,
 }
 
-/// The fentry site of a function that begins with these bytes (16 are plenty), if it has one.
+/// The fentry site of a function that begins with these bytes (16 are plenty), if it can have one. The landing pad does not
+/// change, so where the site is can be told from any look; what it holds, and whether ftrace has it in its list, cannot.
 pub fn site(start: &[u8]) -> Option<Fentry> {
     let (offset, rest) = behind_pad(start);
     let insn: [u8; SITE_LEN] = *rest.first_chunk()?;
@@ -51,6 +64,7 @@ pub fn site(start: &[u8]) -> Option<Fentry> {
         CALL => Form::Call(i32::from_le_bytes(displacement)),
         JMP => Form::Jmp(i32::from_le_bytes(displacement)),
         _ if insn == NOP5 => Form::Nop,
+        INT3 | NOP => Form::Changing,
         _ => return None,
     };
     Some(Fentry { offset, form })
@@ -103,6 +117,48 @@ mod tests {
             assert_eq!(unused(&start(&COVER)), offset + 5);
             assert_eq!(unused(&start(call)), 0);
             assert_eq!(unused(&start(jmp)), 0);
+        }
+    }
+
+    /// The instructions that ftrace writes to a site.
+    const INSNS: [[u8; 5]; 4] = [
+        NOP5,
+        [0xe8, 0xfc, 0xff, 0xff, 0xff],
+        [0xe8, 0x10, 0x20, 0x30, 0x40],
+        [0xe9, 0x00, 0x01, 0x00, 0x00],
+    ];
+
+    /// What is at a site while `old` becomes `new`, in the order of time.
+    fn poke(old: [u8; 5], new: [u8; 5]) -> [[u8; 5]; 4] {
+        let int3 = |insn: [u8; 5]| [&[INT3], &insn[1..]].concat().try_into().expect("it is 5");
+        [old, int3(old), int3(new), new]
+    }
+
+    #[test]
+    fn a_site_that_is_written_is_one() {
+        for pad in [&[][..], &ENDBR64, &SEALED] {
+            for (old, new) in INSNS
+                .iter()
+                .flat_map(|a| INSNS.iter().map(move |b| (*a, *b)))
+            {
+                let states = poke(old, new);
+                // A look reads one byte after the other, or several at once: none is of an earlier moment than one before it.
+                for times in (0..1024_u32).map(|n| [0, 2, 4, 6, 8].map(|shift| (n >> shift) & 3)) {
+                    if !times.is_sorted() {
+                        continue;
+                    }
+                    let mut seen = [0; 5];
+                    for (at, (byte, time)) in seen.iter_mut().zip(times).enumerate() {
+                        *byte = states[usize::try_from(time).expect("it is small")][at];
+                    }
+                    let found = site(&[pad, &seen, &[0x55, 0xc3]].concat());
+                    let offset = u32::try_from(pad.len()).expect("it is small");
+                    assert_eq!(found.map(|found| found.offset), Some(offset), "{seen:02x?}");
+                    if seen[0] == INT3 {
+                        assert_eq!(found, at(offset, Form::Changing));
+                    }
+                }
+            }
         }
     }
 

@@ -26,6 +26,8 @@ use kernel::prelude::*;
 const SYMBOL_TEXT: usize = 1024;
 /// More than the text of facts takes.
 const FACTS_TEXT: usize = ffi::LP_FACTS_TEXT as usize - 1;
+/// How often a site that is being written is looked at, with a moment between two looks.
+const LOOKS: usize = 20;
 
 /// The running kernel.
 pub(crate) struct Running {
@@ -50,13 +52,20 @@ pub(crate) fn word(addr: u64) -> Option<u64> {
     read(addr, &mut bytes).then(|| u64::from_ne_bytes(bytes))
 }
 
-/// Whether a fentry site is a jump now.
+/// Whether a fentry site is a jump. One that is written at this moment is looked at again, until it has been for a while, by which
+/// time it may be called one that somebody else uses too.
 pub(crate) fn jumps_at(ip: u64) -> bool {
-    let mut site = [0; 5];
-    let found = read(ip, &mut site).then(|| fentry::site(&site));
-    found
-        .flatten()
-        .is_some_and(|found| matches!(found.form, fentry::Form::Jmp(_)))
+    for _ in 0..LOOKS {
+        let mut site = [0; 5];
+        let found = read(ip, &mut site).then(|| fentry::site(&site));
+        match found.flatten().map(|found| found.form) {
+            Some(fentry::Form::Jmp(_)) => return true,
+            // SAFETY: No requirements; who asks may sleep.
+            Some(fentry::Form::Changing) => unsafe { ffi::lp_wait_a_moment() },
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Whether this kernel takes patches that nobody signed.

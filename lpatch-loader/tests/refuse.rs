@@ -5,11 +5,11 @@
 mod common;
 
 use common::*;
-use lpatch_loader::link::link;
+use lpatch_loader::link::{examine, link};
 use lpatch_loader::notes::NoteError;
 use lpatch_loader::problem::Problem;
 use lpatch_loader::relocate::Bases;
-use lpatch_loader::target::Target;
+use lpatch_loader::target::{Memory, Target};
 use lpatch_loader::{elf, image};
 
 /// The messages of all problems of a file, linked and built for a kernel.
@@ -395,19 +395,54 @@ fn functions() {
     refused(&object(&[("@sympos@", "2")]), &["sympos is 2", "only 1"]);
 }
 
+/// ftrace's list.
+struct Only(&'static [&'static str]);
+
+impl lpatch_loader::target::Traceable for Only {
+    fn has(&self, name: &str) -> Option<bool> {
+        Some(self.0.contains(&name))
+    }
+}
+
 #[test]
 fn functions_that_ftrace_does_not_list() {
-    struct Only(&'static str);
-    impl lpatch_loader::target::Traceable for Only {
-        fn has(&self, name: &str) -> Option<bool> {
-            Some(name == self.0)
+    let mut target = target();
+    target.memory = None;
+    target.traceable = Some(Box::new(Only(&["fs_read"])));
+    refused_for(
+        &object(&[]),
+        &target,
+        &["cmdline_proc_show in vmlinux has no fentry site"],
+    );
+}
+
+/// A tracer comes or goes at a function while it is looked at. Whether there is a site, only ftrace's list tells.
+#[test]
+fn a_site_that_is_written_at_this_moment() {
+    struct Written;
+    impl Memory for Written {
+        fn read(&self, addr: u64, out: &mut [u8]) -> bool {
+            let ok = FakeMemory { notrace: vec![] }.read(addr, out);
+            if addr == TEXT + 0x1000 {
+                // Only the first byte of the nop has changed yet.
+                out[4] = 0xcc;
+            }
+            ok
         }
     }
     let mut target = target();
-    target.memory = None;
-    target.traceable = Some(Box::new(Only("fs_read")));
+    target.memory = Some(Box::new(Written));
+    let file = object(&[]);
+    let accepted = |target: &Target| match examine(&file, Some(target)) {
+        Ok(examined) => assert_eq!(examined.problems.to_string(), ""),
+        Err(problems) => panic!("{problems}"),
+    };
+    accepted(&target);
+    target.traceable = Some(Box::new(Only(&["fs_read", "cmdline_proc_show"])));
+    accepted(&target);
+    target.traceable = Some(Box::new(Only(&["fs_read"])));
     refused_for(
-        &object(&[]),
+        &file,
         &target,
         &["cmdline_proc_show in vmlinux has no fentry site"],
     );

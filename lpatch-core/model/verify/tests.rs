@@ -504,6 +504,11 @@ fn pre_images() {
     // No tracer is attached: the fentry site is masked, and is one still.
     let nop = [0x0f, 0x1f, 0x44, 0x00, 0x00];
     accepted!(|_, _, k| k.text[0].1[4..9].copy_from_slice(&nop););
+    // One comes or goes at this moment.
+    let changing = [0xcc, 0x1f, 0x44, 0x00, 0x00];
+    accepted!(|_, _, k| k.text[0].1[4..9].copy_from_slice(&changing););
+    let half = [0x0f, 0x1f, 0x44, 0x00, 0xff];
+    accepted!(|_, _, k| k.text[0].1[4..9].copy_from_slice(&half););
 }
 
 #[test]
