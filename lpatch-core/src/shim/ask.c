@@ -12,9 +12,10 @@
 #include "key.h"
 #include "shim.h"
 
-/* Whether a task was switched out for the last time. */
-static bool lp_gone(struct task_struct *task)
+int lp_task_gone(unsigned long key)
 {
+	struct task_struct *task = (struct task_struct *)key;
+
 	/* Pairs with the release of on_cpu in finish_task(). TASK_DEAD comes before the last switch. */
 	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
 }
@@ -110,8 +111,10 @@ void lp_each_task(lp_task_fn f, void *arg)
 
 	guard(rcu)();
 	for_each_process_thread(group, task) {
-		if (!lp_gone(task))
-			f(arg, lp_key_of(task));
+		unsigned long key = lp_key_of(task);
+
+		if (!lp_task_gone(key))
+			f(arg, key);
 	}
 }
 
@@ -140,9 +143,11 @@ int lp_if_asleep(unsigned long key, lp_task_fn f, void *arg)
 	unsigned int state;
 	int on_rq;
 
-	if (lp_gone(task))
-		return LP_TASK_GONE;
-	/* try_to_wake_up() and wake_up_new_task() take this lock first. */
+	/*
+	 * try_to_wake_up() and wake_up_new_task() take this lock first. So does set_special_state(), by which a task becomes dead:
+	 * one that is not dead here will not be before the end, and its stack stays until then, since the kernel gives it up in
+	 * finish_task_switch(), and only that of a dead task.
+	 */
 	guard(raw_spinlock_irqsave)(&task->pi_lock);
 	state = READ_ONCE(task->__state);
 	/*
@@ -153,6 +158,9 @@ int lp_if_asleep(unsigned long key, lp_task_fn f, void *arg)
 	on_rq = READ_ONCE(task->on_rq);
 	if (smp_load_acquire(&task->on_cpu)) /* pairs with finish_task(): the stack is as the task left it */
 		return LP_TASK_ON_CPU;
+	/* It has no stack any more, or soon will not. */
+	if (state == TASK_DEAD)
+		return LP_TASK_GONE;
 	if (state == TASK_RUNNING || state == TASK_WAKING)
 		return LP_TASK_RUNNABLE;
 	/*

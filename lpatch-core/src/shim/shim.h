@@ -373,6 +373,8 @@ int lp_in_front_of(unsigned long addr, unsigned char *to);
  * lp_walk_stopped() - the same for a task that does not run, but may begin to at any time
  * @task: struct task_struct of no idle task; the caller holds a reference or RCU
  *
+ * @frame is called with interrupts off and the task's pi_lock held.
+ *
  * Return: as lp_walk(), or LP_WALK_RAN if it did run: then what @frame heard says nothing.
  */
 int lp_walk_stopped(void *task, lp_frame_fn frame, void *arg);
@@ -431,6 +433,9 @@ void lp_still_end(unsigned long flags);
  */
 int lp_tried(unsigned long ip);
 void lp_tried_in_vain(unsigned long ip);
+
+/* Whether a task was switched out for the last time. It is no idle task, and the caller holds a reference or RCU. */
+int lp_task_gone(unsigned long key);
 
 /* Calls @f for all tasks in the kernel's list that can still run, under RCU: @f must not sleep. */
 void lp_each_task(lp_task_fn f, void *arg);

@@ -62,6 +62,10 @@ static unsigned long lp_switches(struct task_struct *task)
  * Nothing stops the task from being picked while its stack is read, so the answer counts only if it did not run
  * meanwhile: on_cpu is set before a task runs and cleared after __schedule() has counted the switch away from it. A
  * run in between therefore shows as on_cpu or as a changed count.
+ *
+ * It may run, but it cannot die meanwhile. A task becomes dead in set_special_state(), under its pi_lock, and the kernel gives up the
+ * stack of a dead task only. RCU alone would not do: a stack goes to a cache of the CPU without a grace period, and from there
+ * fork() in a memory cgroup that is full, or a CPU that goes offline, gives it to vfree() at once.
  */
 int lp_walk_stopped(void *arg_task, lp_frame_fn frame, void *arg)
 {
@@ -69,8 +73,7 @@ int lp_walk_stopped(void *arg_task, lp_frame_fn frame, void *arg)
 	unsigned long switches;
 	int whole;
 
-	/* Who dies now has its stack until the end of this. */
-	guard(rcu)();
+	guard(raw_spinlock_irqsave)(&task->pi_lock);
 	if (READ_ONCE(task->__state) == TASK_DEAD)
 		return LP_WALK_RAN;
 	switches = lp_switches(task);

@@ -11,8 +11,10 @@
 #include <linux/delay.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/smp.h>
 
+#include "key.h"
 #include "shim.h"
 
 enum lp_verdict {
@@ -91,8 +93,11 @@ static enum lp_verdict lp_ask(struct task_struct *task, struct lp_question *q)
 		return q->verdict;
 	}
 	for (tries = 0; tries < LP_TRIES; tries++) {
-		/* A dead task never runs again, and its stack may be gone. */
-		if (READ_ONCE(task->__state) == TASK_DEAD)
+		/*
+		 * A dead task never runs again, and its stack may be gone. One that is dead and on a CPU may still be on its way
+		 * to the scheduler, in a function that was patched.
+		 */
+		if (lp_task_gone(lp_key_of(task)))
 			return LP_OUTSIDE;
 		if (!READ_ONCE(task->on_cpu))
 			q->verdict = lp_ask_stopped(task, q);
