@@ -12,6 +12,14 @@
 #include "key.h"
 #include "shim.h"
 
+/*
+ * A blocked task stays in the queue there, and another one runs in its name: neither on_rq nor sched_delayed says that nobody will
+ * run it. Somebody has to think about lp_if_asleep() first.
+ */
+#ifdef CONFIG_SCHED_PROXY_EXEC
+#error "lpatch_core cannot tell which tasks are asleep in a kernel with CONFIG_SCHED_PROXY_EXEC"
+#endif
+
 int lp_task_gone(unsigned long key)
 {
 	struct task_struct *task = (struct task_struct *)key;
