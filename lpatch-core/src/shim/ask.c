@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Finding tasks, and holding them still for as long as it takes to look at their stacks and move them. */
 #include <linux/cpu.h>
+#include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
@@ -48,11 +49,33 @@ notrace void lp_task_put(unsigned long key)
 /* Whether this CPU is looking at a stack. */
 static DEFINE_PER_CPU(int, lp_busy);
 
-notrace unsigned long lp_look_begin(int *before)
+/*
+ * local_irq_save() calls what can be traced, so patched, in some configurations. The raw one is silent, but lockdep has to hear of
+ * it: the unwinder takes rcu_read_lock(), where lockdep compares what it was told with the flags.
+ */
+static __always_inline unsigned long lp_irq_save(void)
 {
 	unsigned long flags;
 
 	raw_local_irq_save(flags);
+	if (!raw_irqs_disabled_flags(flags))
+		lockdep_hardirqs_off(_THIS_IP_);
+	return flags;
+}
+
+static __always_inline void lp_irq_restore(unsigned long flags)
+{
+	if (!raw_irqs_disabled_flags(flags)) {
+		lockdep_hardirqs_on_prepare();
+		lockdep_hardirqs_on(_THIS_IP_);
+	}
+	raw_local_irq_restore(flags);
+}
+
+notrace unsigned long lp_look_begin(int *before)
+{
+	unsigned long flags = lp_irq_save();
+
 	*before = __this_cpu_read(lp_busy);
 	__this_cpu_write(lp_busy, 1);
 	return flags;
@@ -61,7 +84,7 @@ notrace unsigned long lp_look_begin(int *before)
 notrace void lp_look_end(unsigned long flags, int before)
 {
 	__this_cpu_write(lp_busy, before);
-	raw_local_irq_restore(flags);
+	lp_irq_restore(flags);
 }
 
 notrace int lp_still_begin(unsigned long *flags)
