@@ -5,13 +5,15 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/rcupdate_wait.h>
+#include <linux/rcuwait.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
 #include "shim.h"
 
-static DECLARE_WAIT_QUEUE_HEAD(lp_driver_queue);
+/* Of the one driver. A wait queue has a lock that sleeps under PREEMPT_RT; this has none. */
+static struct rcuwait lp_driver_wait = __RCUWAIT_INITIALIZER(lp_driver_wait);
 static DECLARE_WAIT_QUEUE_HEAD(lp_waiters);
 static struct task_struct *lp_driver;
 static int lp_kicked;
@@ -23,15 +25,19 @@ static int lp_driver_run(void *unused)
 		long ms = lpatch_drive();
 		long timeout = ms < 0 ? MAX_SCHEDULE_TIMEOUT : msecs_to_jiffies(ms);
 
-		wait_event_idle_timeout(lp_driver_queue, xchg(&lp_kicked, 0) || kthread_should_stop(), timeout);
+		rcuwait_wait_event_timeout(&lp_driver_wait, xchg(&lp_kicked, 0) || kthread_should_stop(), TASK_IDLE, timeout);
 	}
 	return 0;
 }
 
-/* From hard interrupt context, where waking is always possible. */
+/*
+ * From hard interrupt context, under PREEMPT_RT too: a kick is often about the last of all tasks. Waking takes raw locks only.
+ * rcuwait_wake_up() has the barrier between lp_kicked and the look who waits; its partner is the one between being seen to wait and
+ * the look at lp_kicked.
+ */
 static void lp_wake_driver(struct irq_work *unused)
 {
-	wake_up(&lp_driver_queue);
+	rcuwait_wake_up(&lp_driver_wait);
 }
 
 static struct irq_work lp_kick = IRQ_WORK_INIT_HARD(lp_wake_driver);
