@@ -9,7 +9,7 @@ use crate::{
     model::{
         routes::Route,
         transition::{
-            evidence::{Asleep, Current, Ended, Unborn},
+            evidence::{Asleep, Current, Ended, Interrupted, Unborn},
             set::Place,
             stack::{Blocked, Clean, Ranges},
             Cause, Phase, Reference, Shift, Side, Task,
@@ -78,9 +78,9 @@ pub(crate) fn asleep(book: &Book, motion: &Motion, task: Task) {
     });
 }
 
-/// A task that could run, does not, and may begin to. The caller holds a reference.
-pub(crate) fn stopped(book: &Book, motion: &Motion, task: Task) {
-    let Some(evidence) = motion.transition.watch(task) else {
+/// A task that could run, did not, and may begin to. It was watched before the interrupt. The caller holds a reference.
+pub(crate) fn stopped(book: &Book, motion: &Motion, task: Task, since: &Interrupted) {
+    let Some(evidence) = motion.transition.stopped(task, since) else {
         return;
     };
     let _ = attempt(book, motion, task, Cause::Asleep, |ranges| {

@@ -125,6 +125,11 @@ impl Moving {
     }
 
     /// Tries to move every task that has not moved. With `Kick::None`, tasks are only looked at.
+    ///
+    /// Those that wait for a CPU are watched first, all of them; then all CPUs are interrupted, as they are anyway for those that run; and
+    /// then the former are looked at. The order is what makes that sound: see [`Interrupted`].
+    ///
+    /// [`Interrupted`]: crate::model::transition::evidence::Interrupted
     pub(crate) fn look(&mut self, kick: Kick) {
         self.looks = self.looks.saturating_add(1);
         // SAFETY: The caller holds the registry's lock, and books are replaced under that only.
@@ -133,18 +138,26 @@ impl Moving {
         };
         let motion = self.motion.clone();
         let mut ask = self.collect();
-        for held in self.pending.iter() {
+        // So many of them are watched, which come first then.
+        let mut watched = 0;
+        for at in 0..self.pending.len() {
+            let held = &self.pending[at];
             let found = tasks::if_asleep(held, |task| movers::asleep(book, &motion, task));
             match found {
                 Found::OnCpu => ask = true,
                 Found::Gone => movers::ended(&motion, held.task()),
-                Found::Runnable => movers::stopped(book, &motion, held.task()),
-                Found::Asleep => {}
+                Found::Runnable if motion.transition.watch(held.task()) => {
+                    self.pending.swap(watched, at);
+                    watched += 1;
+                }
+                Found::Runnable | Found::Asleep => {}
             }
         }
-        if ask {
-            // SAFETY: No requirements; we may sleep.
-            unsafe { ffi::lp_ask_cpus() };
+        if ask || watched > 0 {
+            let since = tasks::ask_cpus();
+            for held in &self.pending[..watched] {
+                movers::stopped(book, &motion, held.task(), &since);
+            }
         }
         for held in self.pending.iter() {
             if motion.transition.pending(held.task()).is_some() {

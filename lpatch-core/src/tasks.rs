@@ -2,7 +2,10 @@
 
 //! References to tasks, and closures as callbacks of the shim.
 
-use crate::{ffi, model::transition::Task};
+use crate::{
+    ffi,
+    model::transition::{evidence::Interrupted, Task},
+};
 use core::marker::PhantomData;
 use kernel::ffi::c_void;
 
@@ -54,6 +57,13 @@ impl Drop for Held {
 pub(crate) fn is_idle(task: Task) -> bool {
     // SAFETY: No requirements.
     unsafe { ffi::lp_is_idle_key(task.addr()) != 0 }
+}
+
+/// Interrupts all CPUs, so that they look at the tasks that they run.
+pub(crate) fn ask_cpus() -> Interrupted {
+    // SAFETY: No requirements; we may sleep.
+    unsafe { ffi::lp_ask_cpus() };
+    Interrupted::trust()
 }
 
 /// A closure, as a callback for tasks and its argument.

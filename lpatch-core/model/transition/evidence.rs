@@ -64,6 +64,21 @@ impl Ended {
     }
 }
 
+/// All CPUs were interrupted since tasks were watched.
+///
+/// A task begins to run when the scheduler has written that it does. Between that and what the task does first there is no
+/// barrier: the one in `__schedule()` comes before. So a task can be answered by what was in its slot before it was watched,
+/// while for all others it still seems not to run. Behind the interrupt it cannot: either the task asked before its CPU took that,
+/// and then everybody sees that it is on a CPU, or it asks afterwards, and then it sees that it is watched.
+pub struct Interrupted(());
+
+impl Interrupted {
+    /// For who has interrupted all CPUs that are online, and has waited until each of them was.
+    pub fn trust() -> Self {
+        Self(())
+    }
+}
+
 /// A task that may begin to run at any time, and did not run while its stack was looked at.
 ///
 /// That is less than a right to move it. It leaves the set only if it has not asked the handler since before
@@ -71,10 +86,10 @@ impl Ended {
 /// lives then.
 pub struct Stopped<'a>(Task, PhantomData<&'a ()>);
 
-impl Stopped<'_> {
-    /// For a task that is watched. Whoever uses it sees to it that the look comes later, and counts only if the task did not
-    /// run from its beginning to its end.
-    pub(super) fn watched(task: Task) -> Self {
+impl<'a> Stopped<'a> {
+    /// For a task that is watched since before the interrupt. Whoever uses it sees to it that the look counts only if the task did
+    /// not run from its beginning to its end.
+    pub(super) fn watched(task: Task, _since: &'a Interrupted) -> Self {
         Self(task, PhantomData)
     }
 }

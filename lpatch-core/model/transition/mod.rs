@@ -51,7 +51,7 @@ pub use task::Task;
 use super::num::wide;
 use atomic::{fence, AtomicIsize, AtomicUsize, Ordering};
 use core::ops::Deref;
-use evidence::{Ended, Stopped, Unborn};
+use evidence::{Ended, Interrupted, Stopped, Unborn};
 use gate::{Gate, Inside, Word};
 use set::{FromSet, Insert, Place};
 use stack::Clean;
@@ -288,10 +288,16 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
         (lives == direction.leaves()).then_some(lives)
     }
 
-    /// Watches a task that is pending forward, and does not run but could begin to.
-    pub fn watch(&self, task: Task) -> Option<Stopped<'_>> {
-        let forward = self.phase() == Phase::Live(Direction::Forward);
-        (forward && self.set.watch(task)).then(|| Stopped::watched(task))
+    /// Watches a task that is pending forward, and does not run but could begin to. Whether it is.
+    pub fn watch(&self, task: Task) -> bool {
+        self.phase() == Phase::Live(Direction::Forward) && self.set.watch(task)
+    }
+
+    /// A task that was watched before all CPUs were interrupted, if it has not asked since.
+    pub fn stopped<'a>(&self, task: Task, since: &'a Interrupted) -> Option<Stopped<'a>> {
+        self.set
+            .is_watched(task)
+            .then(|| Stopped::watched(task, since))
     }
 
     /// Moves a task away from the side that its stack is clean of, if that is still the direction.

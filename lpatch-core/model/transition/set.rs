@@ -19,7 +19,7 @@
 //! `remove` answers `true` gets it. [`FromSet::clear`] gives back what is left.
 
 use super::super::num::wide;
-use super::atomic::{fence, AtomicUsize, Ordering};
+use super::atomic::{AtomicUsize, Ordering};
 use super::task::Task;
 use core::ops::Deref;
 
@@ -241,9 +241,9 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
 
     /// What is known of the current task; if it is a member, notes that it has asked.
     ///
-    /// Relaxed: if it has asked before, then not since it was watched: who watches it looks at its stack afterwards, which
-    /// needs that it does not run, and a task that runs after that look sees that it is watched. If it has not, the
-    /// exchange finds the newest entry.
+    /// Relaxed: who finds that it has asked before may see an entry from before it was watched. But then it was on a CPU before
+    /// all of them were interrupted, which comes between that and the look at its stack, and the look counts only if it was not.
+    /// Whoever runs after that interrupt sees that it is watched. If it has not asked, the exchange finds the newest entry.
     ///
     /// It writes at most once for each time that the task is watched.
     pub fn ask(&self, current: Task) -> Place {
@@ -282,6 +282,9 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
     }
 
     /// Forgets that a task has asked. Whether it is a member.
+    ///
+    /// Relaxed, and of no use alone: the task may begin to run at the same time, and nothing orders what it does then behind the
+    /// scheduler's word that it runs. So all CPUs are interrupted next ([`Interrupted`](super::evidence::Interrupted)).
     pub fn watch(&self, task: Task) -> bool {
         for slot in self.search(task) {
             let mut entry = slot.load(Ordering::Relaxed);
@@ -292,12 +295,7 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
                     Ordering::Relaxed,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => {
-                        // The look whether the task runs comes after it. Pairs with the full barrier in __schedule()
-                        // by which a task begins to run: if the look does not see that, the task sees the slot.
-                        fence(Ordering::SeqCst);
-                        return true;
-                    }
+                    Ok(_) => return true,
                     Err(now) => entry = now,
                 }
             }
@@ -309,6 +307,23 @@ impl<S: Deref<Target = [AtomicUsize]>> FromSet<S> {
             }
         }
         false
+    }
+
+    /// Whether a task is a member that has not asked since it was watched.
+    ///
+    /// Relaxed: a hint. Who removes it afterwards finds out.
+    pub fn is_watched(&self, task: Task) -> bool {
+        let entries = self.search(task).map(|slot| slot.load(Ordering::Relaxed));
+        let mut ends = entries.skip_while(|entry| *entry != EMPTY && entry & !MARKS != task.addr());
+        ends.next() == Some(task.addr())
+    }
+
+    /// Whether a task has a slot or could have one. If not, that stays so until the set is cleared.
+    ///
+    /// Relaxed: a slot that belongs to a task goes on doing so, and who sees none sees what will not change.
+    pub fn has_room(&self, task: Task) -> bool {
+        let mut entries = self.search(task).map(|slot| slot.load(Ordering::Relaxed));
+        entries.any(|entry| entry == EMPTY || entry & !MARKS == task.addr())
     }
 
     /// How many members there are and are about to be. What those did who left, before they did, has
@@ -497,16 +512,34 @@ mod tests {
     }
 
     #[test]
+    fn watched_until_it_asks() {
+        let set = set(16);
+        assert!(!set.is_watched(task(0)) && !set.watch(task(0)));
+        assert_eq!(set.insert(task(0)), Insert::New);
+        assert_eq!(set.insert(task(1)), Insert::New);
+        assert!(set.is_watched(task(0)));
+        assert_eq!(set.ask(task(0)), Place::Member);
+        assert!(!set.is_watched(task(0)));
+        assert!(!set.remove_unasked(task(0)));
+        assert!(set.watch(task(0)) && set.is_watched(task(0)) && set.is_watched(task(1)));
+        assert!(set.remove_unasked(task(0)) && !set.is_watched(task(0)) && !set.watch(task(0)));
+    }
+
+    #[test]
     fn full() {
         let mut set = set(256);
         let results: Vec<_> = (0..300).map(|i| set.insert(task(i))).collect();
         let refused: Vec<_> = (0..300).filter(|&i| results[i] == Insert::Full).collect();
         assert!(refused.len() >= 44);
+        for i in 0..300 {
+            assert_eq!(set.has_room(task(i)), !refused.contains(&i));
+        }
         // Those who are in stay, leave, and come back.
         for i in 0..300 {
             assert_eq!(set.contains(task(i)), !refused.contains(&i));
         }
         assert!(set.remove(task(0)) && !set.remove(task(0)));
+        assert!(set.has_room(task(0)) && !set.has_room(task(refused[0])));
         assert_eq!(set.insert(task(refused[0])), Insert::Full);
         assert_eq!(set.insert(task(0)), Insert::New);
         set.clear(drop);

@@ -211,6 +211,11 @@ static void lp_on_cpu(void *unused)
 
 void lp_ask_cpus(void)
 {
+	/*
+	 * A CPU that comes online is asked, or begins to run tasks after this lock was given back, and sees what was done before
+	 * it was taken.
+	 */
+	guard(cpus_read_lock)();
 	on_each_cpu(lp_on_cpu, NULL, 1);
 }
 

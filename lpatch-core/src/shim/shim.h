@@ -459,7 +459,10 @@ enum {
  */
 int lp_if_asleep(unsigned long key, lp_task_fn f, void *arg);
 
-/* Calls lpatch_on_cpu() on all CPUs that are online, and waits for it. */
+/*
+ * Calls lpatch_on_cpu() on all CPUs that are online, and waits for it. What was done before, whoever runs afterwards sees; what a
+ * CPU did before it was asked, the caller sees. May sleep.
+ */
 void lp_ask_cpus(void);
 
 /**

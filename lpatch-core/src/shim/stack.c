@@ -84,6 +84,9 @@ int lp_walk_stopped(void *arg_task, lp_frame_fn frame, void *arg)
 	/*
 	 * The reads of the stack come before the second look. If one of them saw a store of a new run, then
 	 * this look sees on_cpu set before that store, or, if it was cleared again, the count before that.
+	 *
+	 * This needs stores that become visible in their order, which x86 guarantees. prepare_task() has no barrier behind the store
+	 * of on_cpu, and neither has switch_to() between that and the first store of the task to its own stack.
 	 */
 	smp_rmb();
 	if (smp_load_acquire(&task->on_cpu) || /* as above */

@@ -17,6 +17,7 @@ mod forks;
 mod reversals;
 mod sets;
 mod switches;
+mod wakeups;
 mod world;
 
 const PREEMPTIONS: usize = 3;

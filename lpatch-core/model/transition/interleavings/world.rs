@@ -3,7 +3,7 @@
 //! Tasks with stacks, and what is done to them.
 
 use super::super::atomic::AtomicUsize;
-use super::super::evidence::{Asleep, Current, Ended, Evidence, Unborn};
+use super::super::evidence::{Asleep, Current, Ended, Evidence, Interrupted, Unborn};
 use super::super::stack::{Proof, Ranges, Span, StackCheck};
 use super::super::{Cause, Reference, Refused, Shift, Side, Task, Transition};
 use core::sync::atomic::{AtomicIsize, Ordering};
@@ -151,15 +151,18 @@ impl Everything {
 
     /// The trigger from outside for a task that could run, and may do so as soon as its stack was looked at.
     pub(super) fn stopped(&self, i: usize) -> bool {
-        let Some(evidence) = self.transition.watch(task(i)) else {
+        self.transition.watch(task(i));
+        // Who has the lock of a stack finds its task off all CPUs, in an order that leaves an interrupt nothing to do.
+        let stack = self.stacks[i].lock().expect("nobody panics").clone();
+        let since = Interrupted::trust();
+        let Some(evidence) = self.transition.stopped(task(i), &since) else {
             return false;
         };
-        let stack = self.stacks[i].lock().expect("nobody panics").clone();
         self.attempt(&evidence, &stack, Cause::Asleep)
     }
 
     /// Looks at a stack and moves the task if it may.
-    fn attempt(&self, evidence: &impl Evidence, stack: &[Frame], cause: Cause) -> bool {
+    pub(super) fn attempt(&self, evidence: &impl Evidence, stack: &[Frame], cause: Cause) -> bool {
         self.attempt_by(evidence, stack, cause, |ranges| {
             StackCheck::new(evidence, ranges)
         })
