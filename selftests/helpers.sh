@@ -215,6 +215,14 @@ blockers() {
     lpatch status --blockers | awk '$1 == "PID" { list = 1; next } !NF { list = 0 } list { printf "%s%s", sep, $1; sep = " " }'
 }
 
+# Task structs that are in use, nearly: TASK_STRUCTS more may belong to CPUs' caches.
+task_structs() {
+    echo 1 >/sys/kernel/slab/task_struct/shrink
+    sed 's/ .*//' /sys/kernel/slab/task_struct/objects
+}
+# shellcheck disable=SC2034 # for the tests
+TASK_STRUCTS=64
+
 # What the core has and holds, without times, without what it does behind a transition, and without the last one, which is the last key.
 core_state() {
     lpatch --json list

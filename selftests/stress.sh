@@ -113,15 +113,6 @@ snapshot() {
     cat /sys/kernel/tracing/enabled_functions >"$KTAP_TEST/$1.functions"
 }
 
-# Task structs that are in use, nearly: some belong to CPUs' caches.
-task_structs() {
-    # Dead ones are freed behind grace periods.
-    sleep 3
-    echo 1 >/sys/kernel/slab/task_struct/shrink
-    sed 's/ .*//' /sys/kernel/slab/task_struct/objects
-}
-TASK_STRUCTS=64
-
 count() { cat "$KTAP_TEST/$1" 2>/dev/null || echo 0; }
 
 # nothing_in FILE WHAT
@@ -136,6 +127,8 @@ need_core
 fast true
 rm -f /tmp/kallsyms /tmp/functions
 snapshot before
+# Dead ones are freed behind grace periods.
+sleep 3
 tasks_before=$(task_structs)
 load_witness
 echo 'shapes plain,jumps,pointer,far' >/proc/witness
@@ -188,6 +181,7 @@ echo 'dying 0' >/proc/witness
 unload_witness
 rm -f /tmp/kallsyms /tmp/functions
 wait_for "end of what holds lpatch_core" no_references
+sleep 3
 tasks_after=$(task_structs)
 snapshot after
 

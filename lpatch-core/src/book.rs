@@ -29,6 +29,9 @@ pub(crate) struct Motion {
     pub(crate) transition: Transition<KVVec<AtomicUsize>>,
     /// Kernel threads that were woken so that they can move, as far as there is room.
     woken: [AtomicUsize; 32],
+    /// How many tasks have ended since the driver looked for such, and for how many it is to be kicked.
+    ended: AtomicUsize,
+    many: usize,
 }
 
 /// So many tasks, and those that are born meanwhile.
@@ -51,7 +54,20 @@ impl Motion {
         Ok(Self {
             transition: Transition::new(set).ok_or(EINVAL)?,
             woken: [const { AtomicUsize::new(0) }; 32],
+            ended: AtomicUsize::new(0),
+            many: slots / 16,
         })
+    }
+
+    /// Counts a task that ends. `true`: as long as they are in the set, their slots are no others', and that begins to matter.
+    pub(crate) fn one_more_ends(&self) -> bool {
+        // Relaxed: a hint. One of those who count sees each number.
+        self.ended.fetch_add(1, Ordering::Relaxed).wrapping_add(1) == self.many
+    }
+
+    /// Begins to count anew.
+    pub(crate) fn none_ended(&self) {
+        self.ended.store(0, Ordering::Relaxed);
     }
 
     fn woken_slot(&self, task: Task) -> &AtomicUsize {

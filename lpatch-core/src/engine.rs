@@ -118,6 +118,17 @@ pub(crate) fn now() -> u64 {
     unsafe { bindings::ktime_get() }.unsigned_abs()
 }
 
+/// Takes over that a transition that was in reverse moves forward again, because there is no way back for all tasks. It would be of no
+/// use to turn it at a deadline again.
+fn turned_back(under: &Under, report: &mut uapi::Transition) {
+    if report.phase == uapi::PHASE_REVERSING && !under.moving.reversing {
+        report.phase = uapi::PHASE_LIVE;
+        report.deadline_ns = 0;
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+    }
+}
+
 impl Engine {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
@@ -283,6 +294,7 @@ impl Engine {
         };
         let time = now();
         let mut ended = under.moving.try_complete();
+        turned_back(under, &mut self.report);
         let deadline = self.report.deadline_ns;
         if ended.is_none() && deadline != 0 && time >= deadline && !under.moving.reversing {
             // Who did not make it is told before things change.
@@ -307,6 +319,7 @@ impl Engine {
             };
             under.moving.look(kick);
             ended = under.moving.try_complete();
+            turned_back(under, &mut self.report);
         }
         self.update();
         let side = ended?;

@@ -12,7 +12,7 @@ use crate::{
             evidence::{Asleep, Current, Ended, Interrupted, Unborn},
             set::Place,
             stack::{Blocked, Clean, Ranges},
-            Cause, Phase, Reference, Shift, Side, Task,
+            Cause, Direction, Phase, Reference, Shift, Side, Task,
         },
     },
     walk::{self, Still},
@@ -224,7 +224,9 @@ unsafe extern "C" fn lpatch_switched_out(key: usize, dead: i32) {
     let Some(task) = Task::new(key) else { return };
     let look = |book: &Book, motion: &Motion| {
         let moved = current(book, motion, task, Cause::ScheduledOut);
-        if dead != 0 && !moved && motion.transition.pending(task).is_some() {
+        let reverse = || motion.transition.phase() == Phase::Live(Direction::Reverse);
+        let waited_for = || motion.transition.pending(task).is_some();
+        if dead != 0 && !moved && (waited_for() || reverse() && motion.one_more_ends()) {
             // It will be gone in a moment, and the driver can take it out.
             // SAFETY: No requirements.
             unsafe { ffi::lp_driver_kick() };

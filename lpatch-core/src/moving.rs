@@ -132,6 +132,9 @@ impl Moving {
     /// [`Interrupted`]: crate::model::transition::evidence::Interrupted
     pub(crate) fn look(&mut self, kick: Kick) {
         self.looks = self.looks.saturating_add(1);
+        if self.reversing {
+            self.bury();
+        }
         // SAFETY: The caller holds the registry's lock, and books are replaced under that only.
         let Some(book) = (unsafe { book::current() }) else {
             return;
@@ -165,6 +168,28 @@ impl Moving {
             }
         }
         self.pending.clear();
+    }
+
+    /// Takes out members that have ended. In reverse all tasks that are born become members, and nobody else looks at members. One
+    /// that has ended would keep its struct, so that the kernel could not give its address, which has a slot, to another task.
+    fn bury(&self) {
+        let motion = &self.motion;
+        motion.none_ended();
+        let mut members = motion.transition.members();
+        loop {
+            // SAFETY: Unlocked below.
+            unsafe { ffi::lp_rcu_lock() };
+            let next = members.next();
+            // SAFETY: It is in the set, and nobody but us takes one out that has ended; the others live until RCU readers are done.
+            let gone = next.is_some_and(|task| unsafe { tasks::is_gone(task) });
+            // SAFETY: Locked above.
+            unsafe { ffi::lp_rcu_unlock() };
+            match next {
+                Some(task) if gone => movers::ended(motion, task),
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 
     /// Finds the tasks that have not moved. `true`: some of them are on CPUs for sure.
@@ -221,10 +246,11 @@ impl Moving {
                 None
             }
             Err(Refused::Full) => {
-                // Tasks that were born or moved back have no place in the set. Only the other way is left.
-                pr_warn!("no room to move all tasks back; moving forward again\n");
+                // A task that was born, or is to move back, has no place in the set. Only the other way is left.
                 if transition.reverse().is_ok() {
+                    pr_warn!("no room to move all tasks back; moving forward again\n");
                     self.reversing = false;
+                    self.looks = 0;
                 }
                 None
             }

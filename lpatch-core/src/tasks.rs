@@ -59,6 +59,16 @@ pub(crate) fn is_idle(task: Task) -> bool {
     unsafe { ffi::lp_is_idle_key(task.addr()) != 0 }
 }
 
+/// Whether a task was switched out for the last time.
+///
+/// # Safety
+///
+/// The caller holds a reference, or the task is in a list or in the set and this is an RCU section.
+pub(crate) unsafe fn is_gone(task: Task) -> bool {
+    // SAFETY: As this function's; idle tasks have no struct.
+    !is_idle(task) && unsafe { ffi::lp_task_gone(task.addr()) != 0 }
+}
+
 /// Interrupts all CPUs, so that they look at the tasks that they run.
 pub(crate) fn ask_cpus() -> Interrupted {
     // SAFETY: No requirements; we may sleep.

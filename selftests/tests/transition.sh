@@ -9,6 +9,10 @@
 # of_transition KEY: a number of the transition under way, or of the last one.
 of_transition() { lpatch --json status | sed -n "s/.*\"transition\":.*\"$1\":\([0-9]*\).*/\1/p"; }
 
+phase_is() { lpatch --json status | grep -q "\"transition\":.*\"phase\":\"$1\""; }
+
+only_in_the_way() { [ "$(blockers)" = "$1" ]; }
+
 begin() {
     need_core
     load_witness
@@ -177,6 +181,70 @@ test_reverse_and_back() {
     wait_for "end" state_is witness-2 loaded
     is "new chains" "$(witness calls_2)" 1
     ends 3 lpatch reverse witness-2
+    finish
+}
+
+# Whoever is born in a reversal becomes one of those who are back already. When it has ended, nothing of it stays: no struct, and no
+# place that another one would need. BIRTHS=N: so many.
+test_births_in_a_reversal() {
+    births=${BIRTHS:-400}
+    begin
+    hold
+    old=$held
+    quiet lpatch enable witness-2 --no-wait
+    hold
+    new=$held
+    quiet lpatch reverse witness-2 --no-wait
+    is "who is in the way back" "$(blockers)" "$new"
+    structs=$(task_structs)
+    quiet births ended "$births"
+    is "who is in the way back" "$(blockers)" "$new"
+    wait_for "end of the $births structs" few_more_structs
+    note "task structs before: $structs, after $births births: $(task_structs)"
+    let_go "$new"
+    wait_for "end" state_is witness-2 loaded
+    let_go "$old"
+    core_log <<END
+lpatch_core: loaded patch 'witness-2': 5 functions
+lpatch_core: loaded patch 'witness-3': 5 functions
+lpatch_core: enabling patch 'witness-2'
+lpatch_core: reversing the transition of patch 'witness-2'
+lpatch_core: disabled patch 'witness-2' again
+END
+    finish
+}
+few_more_structs() { [ "$(task_structs)" -le $((structs + TASK_STRUCTS)) ]; }
+
+# So many tasks live on that were born in a reversal that some have no place among those who are back. A deadline that is over does not
+# turn it around once more.
+test_no_way_back() {
+    begin
+    hold
+    old=$held
+    quiet lpatch enable witness-2 --no-wait --timeout 5
+    hold
+    wait_for "reversal" phase_is reversing
+    is "who is in the way back" "$(blockers)" "$held"
+    # A place for four times as many tasks as there were, and some.
+    spawn births alive 2500 >"$KTAP_TEST/births"
+    births=$spawned
+    wait_for "other direction" phase_is live
+    is "the deadline" "$(of_transition deadline_ns)" 0
+    wait_for "births" grep -q alive "$KTAP_TEST/births"
+    wait_for "end of all others" only_in_the_way "$old"
+    kill -KILL "$births"
+    let_go "$old"
+    wait_for "end" state_is witness-2 enabled
+    let_go
+    core_log <<END
+lpatch_core: loaded patch 'witness-2': 5 functions
+lpatch_core: loaded patch 'witness-3': 5 functions
+lpatch_core: enabling patch 'witness-2'
+lpatch_core: task $old (sh) is in $(dmesg | sed -nE "s/.*task $old \(sh\) is in //p" | tail -n 1)
+lpatch_core: no room to move all tasks back; moving forward again
+lpatch_core: enabled patch 'witness-2'
+END
+    quiet lpatch disable witness-2
     finish
 }
 

@@ -90,6 +90,64 @@ fn a_birth_that_fails_during_the_survey_counts() {
     assert_eq!(survey.complete(), Err(Refused::Full));
 }
 
+/// Also if another one is outside who could still move, and if nothing has failed since the survey began.
+#[test]
+fn a_task_that_has_no_place_is_told_before_those_who_are_outside() {
+    let transition = live(2, 2);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(
+        transition.birth(&Unborn::trust(task(2), &())),
+        Reference::Yours
+    );
+    assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
+    assert_eq!(survey_of(&transition, &[0, 1, 2]), Err(Refused::Full));
+    assert_eq!(transition.phase(), Phase::Live(Direction::Reverse));
+    assert_eq!(shift(&transition, 2, Side::To), Shift::Full);
+    assert_eq!(survey_of(&transition, &[0, 1, 2]), Err(Refused::Full));
+    // It is nobody's problem any more when it has ended.
+    assert!(!transition.exit(&Ended::trust(task(2))));
+    assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
+}
+
+#[test]
+fn no_place_in_another_direction_is_no_reason_to_turn() {
+    let transition = live(1, 1);
+    assert_eq!(transition.reverse(), Ok(()));
+    let mut survey = transition.survey().expect("it is in reverse");
+    assert!(survey.look(task(1)));
+    assert_eq!(transition.reverse(), Ok(()));
+    let live = Phase::Live(Direction::Forward);
+    assert_eq!(survey.complete(), Err(Refused::Phase(live)));
+    assert_eq!(transition.reverse(), Ok(()));
+    let mut survey = transition.survey().expect("it is in reverse");
+    assert!(survey.look(task(1)));
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(survey.complete(), Err(Refused::Again));
+}
+
+/// As many as anybody likes are born and end in reverse, if those who have ended are taken out.
+#[test]
+fn who_ends_in_reverse_makes_room() {
+    let transition = live(8, 2);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    for i in 0..10_000 {
+        // The address of the one before is free again then.
+        let (born, at) = (task(2 + i % 3), transition.in_from());
+        assert_eq!(
+            transition.birth(&Unborn::trust(born, &())),
+            Reference::Taken
+        );
+        assert_eq!(transition.in_from(), at + 1);
+        assert!(transition.exit(&Ended::trust(born)));
+    }
+    assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
+    assert_eq!(shift(&transition, 0, Side::To), Shift::ToFrom);
+    assert_eq!(survey_of(&transition, &[0, 1]), Ok(()));
+}
+
 #[test]
 fn a_survey_of_another_direction_completes_nothing() {
     let transition = live(16, 1);

@@ -142,6 +142,8 @@ struct History {
     /// The version before the transition; the one that it leads to is the next.
     version: usize,
     completed: [usize; 3],
+    /// How many surveys found a task that has no place in the set.
+    no_way_back: usize,
 }
 
 fn task(i: usize) -> Task {
@@ -193,6 +195,7 @@ impl History {
             refs: [0; TASKS],
             version: 0,
             completed: [0; 3],
+            no_way_back: 0,
         }
     }
 
@@ -484,13 +487,19 @@ impl History {
             }
         };
         self.full = false;
-        let mut outside = 0;
+        let (mut outside, mut stuck) = (0, false);
         for i in (0..TASKS).filter(|&i| self.alive[i].is_some()) {
             let is_outside = survey.look(task(i));
             assert_eq!(is_outside, !self.members.contains(&i));
             outside += usize::from(is_outside);
+            stuck |= is_outside && !self.seen.contains(&i) && self.seen.len() == self.slots;
         }
         let result = survey.complete();
+        if stuck {
+            assert_eq!(result, Err(Refused::Full));
+            self.no_way_back += 1;
+            return;
+        }
         if outside > 0 {
             assert_eq!(result, Err(Refused::Pending(outside)));
             assert!(!self.transition.ripe());
@@ -646,6 +655,17 @@ fn histories_complete_in_every_way() {
         back > 5 && forward > 5 && forced > 5,
         "{back} {forward} {forced}"
     );
+}
+
+/// Not all reversals can be completed.
+#[test]
+fn histories_find_no_way_back() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut history = History::new(16, 0b0110);
+    for _ in 0..20_000 {
+        history.step(&op(runner.rng().next_u32()));
+    }
+    assert!(history.no_way_back > 5, "{}", history.no_way_back);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Survey<'a, S> {
     transition: &'a Transition<S>,
     epoch: u64,
     outside: usize,
+    /// Some of those outside have no place in the set.
+    stuck: bool,
 }
 
 impl<'a, S: Deref<Target = [AtomicUsize]>> Survey<'a, S> {
@@ -33,6 +35,7 @@ impl<'a, S: Deref<Target = [AtomicUsize]>> Survey<'a, S> {
             transition,
             epoch,
             outside: 0,
+            stuck: false,
         }
     }
 
@@ -40,11 +43,23 @@ impl<'a, S: Deref<Target = [AtomicUsize]>> Survey<'a, S> {
     pub fn look(&mut self, task: Task) -> bool {
         let outside = !self.transition.set.observe(task);
         self.outside = self.outside.saturating_add(usize::from(outside));
+        self.stuck |= outside && !self.transition.set.has_room(task);
         outside
     }
 
     /// Completes the transition if no task was outside: none is executing a function of *to*.
+    ///
+    /// `Full`: only the other direction can be completed, or a birth has failed in the middle of the survey.
     pub fn complete(self) -> Result<(), Refused> {
+        if self.stuck {
+            // Slots stay with their tasks. That one will not get in, whatever the others do who are outside.
+            let word = self.transition.gate.read();
+            still(word, Direction::Reverse)?;
+            return Err(match word.epoch() == self.epoch {
+                true => Refused::Full,
+                false => Refused::Again,
+            });
+        }
         if self.outside > 0 {
             let outside = isize::try_from(self.outside).unwrap_or(isize::MAX);
             let moved = self.transition.owed.fetch_add(outside, Ordering::Relaxed);

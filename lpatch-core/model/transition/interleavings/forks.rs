@@ -116,6 +116,37 @@ fn birth_in_reverse_without_room() {
     });
 }
 
+/// A task that was born in reverse ends, is taken out, and its address becomes that of another, while somebody looks at all tasks.
+#[test]
+fn an_address_comes_back_in_reverse() {
+    explore(|| {
+        // Task 0 lives in to, and has one of the slots.
+        let world = reversed(2, 1, &[0], 2);
+        let list = Arc::new(AtomicUsize::new(0));
+        let parent = (Arc::clone(&world), Arc::clone(&list));
+        let parent = thread::spawn(move || {
+            let (world, list) = parent;
+            let first = fork(&world, 1, None);
+            first.join().expect("it ends");
+            // The driver does this for dead members, and then the kernel can use the address again.
+            world.exit(1);
+            fork(&world, 1, Some(&list))
+        });
+        world.asleep(0);
+        if let Ok(mut survey) = world.transition.survey() {
+            survey.look(task(0));
+            if list.load(Ordering::Relaxed) != 0 {
+                survey.look(task(1));
+            }
+            let _ = survey.complete();
+        }
+        let second = parent.join().expect("it ends");
+        second.join().expect("it ends");
+        assert_eq!(world.transition.side(task(1)), Side::From);
+        finish(world, &[0, 1]);
+    });
+}
+
 /// A task ends while it is moved from outside: its reference is given back once.
 #[test]
 fn end_against_a_mover() {
