@@ -20,6 +20,7 @@ use crate::{
 };
 use core::{
     mem::{offset_of, size_of},
+    ops::Range,
     sync::atomic::{AtomicPtr, Ordering},
 };
 use kernel::{prelude::*, sync::Arc};
@@ -240,6 +241,14 @@ impl Book {
         self.tables.ranges(side)
     }
 
+    /// Whether one of the eras sends calls to this text.
+    pub(crate) fn remembers(&self, text: &Range<usize>) -> bool {
+        let inside = |to: u64| text.contains(&(to as usize));
+        let leads_there = |route: &Route| inside(route.from) || inside(route.to);
+        let mut eras = self.eras.iter();
+        eras.any(|era| era.tables.routes.iter().any(leads_there))
+    }
+
     /// Copies the eras that are not over, with room for one more.
     fn open_eras(&self) -> Result<KVec<Era>> {
         let mut eras = KVec::with_capacity(self.eras.len() + 1, GFP_KERNEL)?;
@@ -284,6 +293,11 @@ impl Afterwards {
             from: settled(tables, Side::From)?,
             to: settled(tables, Side::To)?,
         })
+    }
+
+    /// Whether an era of one of them sends calls to this text.
+    pub(crate) fn remembers(&self, text: &Range<usize>) -> bool {
+        self.from.remembers(text) || self.to.remembers(text)
     }
 
     /// The book of after the current transition, which ended on this side.

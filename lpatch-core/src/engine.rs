@@ -23,6 +23,7 @@ use crate::{
     redirect::Active,
     uapi::{self, Reason},
 };
+use core::ops::Range;
 use kernel::{bindings, prelude::*};
 
 mod driver;
@@ -324,6 +325,18 @@ impl Engine {
         self.update();
         let side = ended?;
         Some(self.end(side, None))
+    }
+
+    /// Whether a task that is dying could be sent to this text, because it may still be in a function that was replaced together with
+    /// one that is there.
+    pub(crate) fn remembers(&self, text: &Range<usize>) -> bool {
+        // SAFETY: The registry is locked, and books are replaced under its lock only.
+        let book = unsafe { book::current() };
+        let afterwards = match &self.state {
+            State::Moving(under) => under.moving.remembers(text),
+            _ => false,
+        };
+        afterwards || book.is_some_and(|book| book.remembers(text))
     }
 
     /// The numbers of the report, while tasks are moving.

@@ -17,6 +17,7 @@ use crate::{
     tasks::{self, Found, Held},
     uapi::Reason,
 };
+use core::ops::Range;
 use kernel::{prelude::*, sync::Arc};
 
 /// Tasks are being moved.
@@ -122,6 +123,11 @@ impl Moving {
         } else {
             self.motion.transition.in_from()
         }
+    }
+
+    /// Whether a book of after the transition could send calls of dying tasks to this text.
+    pub(crate) fn remembers(&self, text: &Range<usize>) -> bool {
+        self.afterwards.remembers(text)
     }
 
     /// Tries to move every task that has not moved. With `Kick::None`, tasks are only looked at.

@@ -199,6 +199,34 @@ test_unload() {
     finish data meminfo
 }
 
+# A patch module goes without memory, but not while a dying task could be sent to it because the driver had no memory to tidy up.
+test_unload_of_what_is_not_forgotten() {
+    [ "$FAULT_STEP" = 1 ] || skip "it waits for ten seconds; FAULT_STEP=1 has it run"
+    start
+    at_exit clear_modules
+    insert patch_any
+    # Nobody tidies up before somebody waits for it.
+    echo 600000 >$PARAMETERS/tidy_ms
+    quiet lpatch disable patch_any
+    echo Y >$PARAMETERS/fail_all
+    # After the calls that it takes to ask.
+    n=0 said='12 '
+    while [ "${said#12 }" != "$said" ]; do
+        n=$((n + 1))
+        [ $n -lt 20 ] || fail "there is no end"
+        echo $n >$PARAMETERS/fail_nth
+        ! said=$(request unload patch_any) || fail "call $n and all that follow failed, and it was unloaded"
+    done
+    echo 0 >$PARAMETERS/fail_nth
+    # LPATCH_R_GRACE
+    like "the refusal" "$said" ' 31$'
+    echo 20 >$PARAMETERS/tidy_ms
+    quiet lpatch unload patch_any
+    quiet rmmod patch_any
+    quiet rmmod lpatch_core
+    nothing_left
+}
+
 test_enable() {
     start
     load meminfo --no-enable
