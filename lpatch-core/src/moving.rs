@@ -63,10 +63,16 @@ impl Moving {
         // If something fails below, they stay with the handler until ftrace can let go of them.
         keep(group, groups);
         let mut attempts = 0;
+        let mut hooks = None;
         loop {
-            match Self::try_begin(links, doors, tasks) {
-                Ok(moving) => return Ok(moving),
-                // Many tasks were born meanwhile.
+            match Self::try_begin(links, doors, tasks, &mut hooks) {
+                Ok(moving) => {
+                    if let Some(hooks) = hooks {
+                        hooks.stay();
+                    }
+                    return Ok(moving);
+                }
+                // Many tasks were born meanwhile. The hooks stay where they are: bringing them there takes longer than all the rest.
                 Err(NotBegun::Full) if attempts < 4 => {
                     attempts += 1;
                     tasks = count_tasks().max(tasks).saturating_mul(2);
@@ -77,7 +83,12 @@ impl Moving {
         }
     }
 
-    fn try_begin(links: &Links<'_>, doors: &Doors, tasks: usize) -> Result<Self, NotBegun> {
+    fn try_begin(
+        links: &Links<'_>,
+        doors: &Doors,
+        tasks: usize,
+        hooks: &mut Option<Hooks>,
+    ) -> Result<Self, NotBegun> {
         let motion = Arc::new(Motion::new(tasks)?, GFP_KERNEL)?;
         let pending = KVVec::with_capacity(book::with_room(tasks), GFP_KERNEL)?;
         let tables = tables(links, doors)?;
@@ -89,7 +100,13 @@ impl Moving {
         // Nobody else has it yet, so it is idle.
         let begun = transition.begin();
         let before = book::replace(Some(book));
-        let live = begun.map_err(not_begun).and_then(|()| go_live(&motion));
+        let live = begun.map_err(not_begun).and_then(|()| {
+            let on = match hooks.take() {
+                Some(on) => on,
+                None => Hooks::on()?,
+            };
+            go_live(&motion, hooks.insert(on))
+        });
         if let Err(error) = live {
             let _ = transition.abort();
             drop(before.republish());
@@ -371,19 +388,33 @@ fn activate(ips: KVVec<usize>) -> Result<Active, Refusal> {
         .map_err(|(error, _)| crate::redirect::explain(error, &copy))
 }
 
-/// Hears of births, puts all tasks into the set, and lets them move.
-fn go_live(motion: &Motion) -> Result<(), NotBegun> {
-    // SAFETY: No requirements; we may sleep.
-    kernel::error::to_result(unsafe { ffi::lp_hooks_on() })?;
-    let live = fill(motion);
-    if live.is_err() {
+/// Births and ends are heard of as long as this is there.
+struct Hooks(());
+
+impl Hooks {
+    fn on() -> Result<Self> {
+        // SAFETY: No requirements; we may sleep.
+        kernel::error::to_result(unsafe { ffi::lp_hooks_on() })?;
+        Ok(Self(()))
+    }
+
+    /// They are taken out behind the transition.
+    fn stay(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
         // SAFETY: They are on.
         unsafe { ffi::lp_hooks_off() };
     }
-    live
 }
 
-fn fill(motion: &Motion) -> Result<(), NotBegun> {
+/// Puts all tasks into the set, and lets them move.
+fn go_live(motion: &Motion, _hooks: &Hooks) -> Result<(), NotBegun> {
+    // SAFETY: The hooks are on; we may sleep.
+    unsafe { ffi::lp_births_heard() };
     let transition = &motion.transition;
     let mut result = Ok(());
     let mut put = |task: Task| {

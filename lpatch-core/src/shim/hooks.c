@@ -75,6 +75,15 @@ static void lp_nothing(void *unused)
 {
 }
 
+void lp_births_heard(void)
+{
+	/*
+	 * Who passed a tracepoint without seeing the hook, or the hook without seeing the book, did so with interrupts off. So
+	 * when every CPU has taken an interrupt since, that is over: such a new task is in the list of tasks.
+	 */
+	on_each_cpu(lp_nothing, NULL, 1);
+}
+
 int lp_hooks_on(void)
 {
 	int err = tracepoint_probe_register(lp_wakeup_new, lp_born, NULL);
@@ -85,14 +94,8 @@ int lp_hooks_on(void)
 	if (err) {
 		tracepoint_probe_unregister(lp_wakeup_new, lp_born, NULL);
 		tracepoint_synchronize_unregister();
-		return err;
 	}
-	/*
-	 * Who passed a tracepoint without seeing the hook did so with interrupts off, so when every CPU has
-	 * taken an interrupt since, that is over: such a new task is in the list of tasks.
-	 */
-	on_each_cpu(lp_nothing, NULL, 1);
-	return 0;
+	return err;
 }
 
 void lp_hooks_off(void)

@@ -392,9 +392,14 @@ void lp_hooks_exit(void);
 /**
  * lp_hooks_on() - hear of births and of tasks that are switched out
  *
- * When it returns 0, every task that was born unheard is in the list of tasks. May sleep.
+ * For lp_births_heard() to hold afterwards. May sleep.
  */
 int lp_hooks_on(void);
+/*
+ * When it returns, every task whose birth the current book's transition has not heard of, or will not, is in the list of tasks.
+ * The hooks are on. May sleep.
+ */
+void lp_births_heard(void);
 /* When it returns, no hook is running. May sleep. */
 void lp_hooks_off(void);
 
