@@ -110,16 +110,48 @@ static enum lp_verdict lp_ask(struct task_struct *task, struct lp_question *q)
 	return q->verdict;
 }
 
-/* Asks every task once; stops at the first that is not outside. */
+/* So many tasks, of which each may take an interrupt of its CPU, in one RCU section. */
+#define LP_BATCH 64
+
+/*
+ * Ends the RCU section of a walk through the list of tasks and begins another. Returns whether the walk can go on behind this
+ * task, which it can if both are still in their lists.
+ *
+ * The references keep the structs, and so the heads of the lists. What is next in a list is not kept; it is what the list says in this
+ * section if the task was not taken out before it began. __unhash_process() clears thread_pid before it takes a task out. de_thread()
+ * puts another in the place of a leader who has one for a while yet; that one has no exit_signal then. Both write under
+ * tasklist_lock, as who takes out what is next does. If that was freed before this section, a grace period came between, and we
+ * see what was written before it.
+ */
+static bool lp_breathe(struct task_struct *group, struct task_struct *task)
+{
+	bool listed;
+
+	get_task_struct(group);
+	get_task_struct(task);
+	rcu_read_unlock();
+	cond_resched();
+	rcu_read_lock();
+	listed = pid_alive(group) && thread_group_leader(group) && pid_alive(task);
+	put_task_struct(task);
+	put_task_struct(group);
+	return listed;
+}
+
+/* Asks every task once; stops at the first that is not outside, or where it has lost its place. */
 static enum lp_verdict lp_ask_all(struct lp_question *q)
 {
 	struct task_struct *group, *task;
+	unsigned int asked = 0;
 	int cpu;
 
 	scoped_guard(rcu) {
 		for_each_process_thread(group, task) {
 			if (lp_ask(task, q) != LP_OUTSIDE)
 				return q->verdict;
+			/* Those before have been outside and stay so. */
+			if (++asked % LP_BATCH == 0 && !lp_breathe(group, task))
+				return LP_RAN;
 		}
 	}
 
