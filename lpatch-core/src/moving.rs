@@ -217,6 +217,9 @@ impl Moving {
 
     /// Finds the tasks that have not moved. `true`: some of them are on CPUs for sure.
     fn collect(&mut self) -> bool {
+        // Many may have been born since it began. Without memory for more, those behind have to wait until the first ones have moved.
+        let expected = self.pending();
+        let _ = self.pending.reserve(expected, GFP_KERNEL);
         let Self {
             motion, pending, ..
         } = self;
