@@ -49,8 +49,8 @@ test_pins_what_took_part() {
     is "mixes" "$(witness mixes)" 1
     stays
     core_log <<END
-lpatch_core: loaded patch 'witness-2': 2 functions
-lpatch_core: loaded patch 'witness-3': 2 functions
+lpatch_core: loaded patch 'witness-2': 5 functions
+lpatch_core: loaded patch 'witness-3': 5 functions
 lpatch_core: enabling patch 'witness-2'
 lpatch_core: enabled patch 'witness-2' by force
 lpatch_core: disabling patch 'witness-2'

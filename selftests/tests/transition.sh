@@ -110,8 +110,8 @@ test_uninterruptible_sleeper() {
     is "old chains" "$(witness calls_1)" 1
     is "new chains" "$(witness calls_2)" 0
     core_log <<END
-lpatch_core: loaded patch 'witness-2': 2 functions
-lpatch_core: loaded patch 'witness-3': 2 functions
+lpatch_core: loaded patch 'witness-2': 5 functions
+lpatch_core: loaded patch 'witness-3': 5 functions
 lpatch_core: enabling patch 'witness-2'
 lpatch_core: task $held (sh) is in $func
 lpatch_core: disabled patch 'witness-2' again
