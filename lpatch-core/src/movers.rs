@@ -133,29 +133,25 @@ pub(crate) fn unlisted(book: &Book, motion: &Motion, task: Task, route: &Route) 
         Phase::Live(direction) => direction.target(),
         Phase::Complete(side) | Phase::Forced(side) => side,
     };
-    let place = transition.place(task);
-    let lives = match place {
-        Place::Left => Side::To,
-        Place::Member | Place::Unknown => Side::From,
-    };
-    if lives == target && place != Place::Unknown {
-        return target;
+    match transition.place(task) {
+        Place::Member => return Side::From,
+        // Nobody lives there any more whom the set knows, so that was another task, which had the same address.
+        Place::Left if target == Side::From => {}
+        Place::Left => return Side::To,
+        Place::Unknown => {}
     }
     let Some(still) = Still::begin() else {
-        return lives;
+        return Side::From;
     };
+    if target == Side::From {
+        return by_stack(book, &still, route);
+    }
     let evidence = Current::trust(task, &still);
-    let ranges = book.ranges(lives);
-    let left = walk::entering(&evidence, ranges, route.ip, route.proof(lives));
-    match (left, place) {
-        // The transition is over, and what it leaves nobody is in any more but tasks like this one.
-        (Ok(_) | Err(Blocked::Jumped), Place::Left) => target,
-        (Err(Blocked::By(_)), _) | (Err(_), Place::Left) | (_, Place::Member) => lives,
-        (Ok(clean), Place::Unknown) if target == Side::To => match transition.adopt(clean) {
-            true => target,
-            false => by_stack(book, &still, route),
-        },
-        (_, Place::Unknown) => by_stack(book, &still, route),
+    let ranges = book.ranges(Side::From);
+    match walk::entering(&evidence, ranges, route.ip, route.proof(Side::From)) {
+        Ok(clean) if transition.adopt(&clean) => Side::To,
+        Err(Blocked::By(_)) => Side::From,
+        _ => by_stack(book, &still, route),
     }
 }
 
@@ -226,6 +222,9 @@ unsafe extern "C" fn lpatch_switched_out(key: usize, dead: i32) {
         let moved = current(book, motion, task, Cause::ScheduledOut);
         let reverse = || motion.transition.phase() == Phase::Live(Direction::Reverse);
         let waited_for = || motion.transition.pending(task).is_some();
+        if dead != 0 {
+            motion.transition.died(task);
+        }
         if dead != 0 && !moved && (waited_for() || reverse() && motion.one_more_ends()) {
             // It will be gone in a moment, and the driver can take it out.
             // SAFETY: No requirements.
@@ -284,8 +283,12 @@ unsafe extern "C" fn lpatch_cpu_gone(key: usize) {
     let Some(task) = Task::new(key) else { return };
     // SAFETY: Unlocked below.
     unsafe { ffi::lp_rcu_lock() };
+    let gone = |_: &Book, motion: &Motion| {
+        motion.transition.died(task);
+        ended(motion, task);
+    };
     // SAFETY: This is an RCU section.
-    unsafe { with_motion(|_, motion| ended(motion, task)) };
+    unsafe { with_motion(gone) };
     // SAFETY: Locked above.
     unsafe { ffi::lp_rcu_unlock() };
 }

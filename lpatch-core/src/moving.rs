@@ -33,6 +33,8 @@ pub(crate) struct Moving {
     /// In reverse, the number of tasks that the last look found on the other side.
     outside: usize,
     pub(crate) reversing: bool,
+    /// In reverse, the grace period after which those are gone that were dying when nobody else had to move.
+    unlisted: Option<usize>,
 }
 
 /// What is left to be done when all tasks have moved, and takes time.
@@ -120,6 +122,7 @@ impl Moving {
             looks: 0,
             outside: 0,
             reversing: false,
+            unlisted: None,
         })
     }
 
@@ -271,6 +274,11 @@ impl Moving {
                 self.outside = outside;
                 None
             }
+            Err(Refused::Unlisted(tasks)) => {
+                self.outside = tasks;
+                self.wait_for_unlisted();
+                None
+            }
             Err(Refused::Full) => {
                 // A task that was born, or is to move back, has no place in the set. Only the other way is left.
                 if transition.reverse().is_ok() {
@@ -284,10 +292,25 @@ impl Moving {
         }
     }
 
+    /// All that are left to move are dying. They say themselves when they run no more; should one not have been heard, it is gone after a
+    /// grace period of RCU tasks.
+    fn wait_for_unlisted(&mut self) {
+        match self.unlisted {
+            // SAFETY: No requirements.
+            None => self.unlisted = Some(unsafe { ffi::lp_grace_begin() }),
+            // SAFETY: No requirements.
+            Some(ticket) if unsafe { ffi::lp_grace_is_over(ticket) } != 0 => {
+                self.motion.transition.unlisted_are_gone();
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Turns it around.
     pub(crate) fn reverse(&mut self) -> Result<(), Refusal> {
         self.motion.transition.reverse().map_err(refusal)?;
         self.reversing = !self.reversing;
+        self.unlisted = None;
         self.looks = 0;
         Ok(())
     }
@@ -503,6 +526,8 @@ fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Full => Reason::Nomem.into(),
         Refused::Late | Refused::Again => Reason::Late.into(),
-        Refused::Pending(_) | Refused::Phase(_) => Reason::NoTransition.into(),
+        Refused::Pending(_) | Refused::Unlisted(_) | Refused::Phase(_) => {
+            Reason::NoTransition.into()
+        }
     }
 }

@@ -46,6 +46,7 @@ fn a_task_that_has_ended_is_not_owed() {
     assert_eq!(transition.reverse(), Ok(()));
     assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
     assert!(!transition.ripe());
+    transition.died(task(0));
     assert!(!transition.exit(&Ended::trust(task(0))));
     assert!(transition.ripe());
     assert_eq!(survey_of(&transition, &[1]), Ok(()));
@@ -59,7 +60,9 @@ fn what_was_owed_is_forgotten_with_the_direction() {
     assert_eq!(survey_of(&transition, &[0, 1]), Err(Refused::Pending(1)));
     assert_eq!(transition.reverse(), Ok(()));
     assert_eq!(transition.reverse(), Ok(()));
-    // Nobody has looked in this direction yet, so nobody is waited for.
+    // Nobody has looked in this direction yet, so nobody is waited for but who is known to live in *to*.
+    assert!(!transition.ripe());
+    assert_eq!(shift(&transition, 0, Side::To), Shift::ToFrom);
     assert!(transition.ripe());
 }
 
@@ -170,7 +173,7 @@ fn a_survey_from_before_two_turns_completes_nothing() {
     assert_eq!(transition.reverse(), Ok(()));
     assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
     assert_eq!(transition.reverse(), Ok(()));
-    assert_eq!(survey.complete(), Err(Refused::Again));
+    assert_eq!(survey.complete(), Err(Refused::Unlisted(1)));
     assert_eq!(survey_of(&transition, &[0]), Err(Refused::Pending(1)));
 }
 
@@ -184,4 +187,43 @@ fn who_moves_during_the_survey_is_not_owed() {
     assert_eq!(shift(&transition, 0, Side::To), Shift::ToFrom);
     assert_eq!(survey.complete(), Err(Refused::Again));
     assert_eq!(survey_of(&transition, &[0, 1]), Ok(()));
+}
+
+/// It is in no list any more, so nobody meets it.
+#[test]
+fn a_task_that_no_survey_finds_is_waited_for() {
+    let transition = live(16, 2);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(survey_of(&transition, &[1]), Err(Refused::Unlisted(1)));
+    assert!(!transition.ripe());
+    transition.died(task(0));
+    assert!(transition.ripe());
+    assert_eq!(survey_of(&transition, &[1]), Ok(()));
+}
+
+#[test]
+fn a_task_that_has_ended_unheard() {
+    let transition = live(16, 1);
+    assert_eq!(shift(&transition, 0, Side::From), Shift::ToTo);
+    assert_eq!(transition.reverse(), Ok(()));
+    assert_eq!(survey_of(&transition, &[]), Err(Refused::Unlisted(1)));
+    transition.unlisted_are_gone();
+    assert_eq!(survey_of(&transition, &[]), Ok(()));
+}
+
+#[test]
+fn who_is_born_in_to_and_dies_is_counted_once() {
+    let transition = live(16, 1);
+    for _ in 0..3 {
+        let unborn = Unborn::trust(task(1), &());
+        assert_eq!(transition.birth(&unborn), Reference::Yours);
+        transition.died(task(1));
+        assert!(!transition.exit(&Ended::trust(task(1))));
+    }
+    // One that dies unmoved, and one that moves back before.
+    transition.died(task(0));
+    assert_eq!(transition.reverse(), Ok(()));
+    assert!(transition.ripe());
+    assert_eq!(survey_of(&transition, &[]), Ok(()));
 }

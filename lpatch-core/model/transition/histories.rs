@@ -440,6 +440,7 @@ impl History {
         if self.alive[i].take().is_none() {
             return;
         }
+        self.transition.died(task(i));
         let member = self.members.remove(&i);
         let pending = match self.phase {
             Phase::Live(Direction::Forward) => member,

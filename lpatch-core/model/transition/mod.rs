@@ -76,6 +76,8 @@ pub enum Refused {
     Late,
     /// So many tasks have not moved.
     Pending(usize),
+    /// So many have not that are dying, and in no list of tasks.
+    Unlisted(usize),
     /// Tasks have moved since they were looked at. Look again.
     Again,
 }
@@ -120,6 +122,8 @@ pub enum Shift {
 pub struct Transition<S> {
     gate: Gate,
     set: FromSet<S>,
+    /// How many tasks live in *to* and are known to the set. They can be in no list of tasks, so no survey finds them all.
+    in_to: AtomicIsize,
     /// How many of the tasks that the last survey found outside of the set have still to move. Below 0
     /// while a survey is under way.
     owed: AtomicIsize,
@@ -133,6 +137,7 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
         Some(Self {
             gate: Gate::new(),
             set: FromSet::new(slots)?,
+            in_to: AtomicIsize::new(0),
             owed: AtomicIsize::new(0),
             counters: Counters::default(),
         })
@@ -254,14 +259,23 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
     /// While filling, and in reverse, that is *from*. A task that does not fit then keeps the transition from
     /// going live, or is one more that has to move. Otherwise it is born where the others move to.
     pub fn birth(&self, unborn: &Unborn<'_>) -> Reference {
-        let wanted = |phase| matches!(phase, Phase::Filling | Phase::Live(_));
+        let wanted = |phase| {
+            let over = phase == Phase::Complete(Side::To);
+            over || matches!(phase, Phase::Filling | Phase::Live(_))
+        };
         let Some(inside) = self.gate.enter(wanted) else {
             return Reference::Yours;
         };
-        if inside.phase == Phase::Live(Direction::Forward) {
+        if !matches!(
+            inside.phase,
+            Phase::Filling | Phase::Live(Direction::Reverse)
+        ) {
             // So that it is known when it dies. If there is no room, its stack has to tell then.
-            self.set.note(unborn.task());
-            self.counters.add(Cause::Birth, 1);
+            if self.set.note(unborn.task()) {
+                self.one_more_in_to();
+            }
+            let moving = inside.phase != Phase::Complete(Side::To);
+            self.counters.add(Cause::Birth, u64::from(moving));
             return Reference::Yours;
         }
         match self.admit(&inside, unborn.task()) {
@@ -311,6 +325,8 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
         let Some(inside) = self.gate.enter(|phase| phase == Phase::Live(direction)) else {
             return Shift::Stays;
         };
+        // Whoever has the right to move it reads what is.
+        let known = self.set.place(clean.task) != Place::Unknown;
         let shift = match direction {
             Direction::Forward if clean.holds && self.set.remove(clean.task) => Shift::ToTo,
             Direction::Forward if !clean.holds && self.set.remove_unasked(clean.task) => {
@@ -325,8 +341,15 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
                 Insert::Full => Shift::Full,
             },
         };
-        if shift == Shift::ToFrom {
-            self.one_less();
+        match shift {
+            Shift::ToTo => self.one_more_in_to(),
+            Shift::ToFrom => {
+                if known {
+                    self.one_less_in_to();
+                }
+                self.one_less();
+            }
+            Shift::Stays | Shift::Full => {}
         }
         if matches!(shift, Shift::ToTo | Shift::ToFrom) {
             self.counters.add(cause, 1);
@@ -361,8 +384,46 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
     ///
     /// Nobody waits for such a task, so there is nothing to count, and it is moved by nobody but itself. If the direction turns
     /// meanwhile it is one that lives in *to*.
-    pub fn adopt(&self, clean: Clean<'_>) -> bool {
-        clean.leaves == Side::From && clean.holds && self.set.note(clean.task)
+    pub fn adopt(&self, clean: &Clean<'_>) -> bool {
+        let known = clean.leaves == Side::From && clean.holds && self.set.note(clean.task);
+        if known {
+            self.one_more_in_to();
+        }
+        known
+    }
+
+    /// Hears that the current task runs no more when it is switched out now; or, of an idle task, that its CPU is offline. For each task
+    /// once.
+    pub fn died(&self, current: Task) {
+        if self.set.place(current) == Place::Left {
+            self.one_less_in_to();
+        }
+    }
+
+    /// Those whom no survey has found have ended since, whether they said so or not.
+    pub fn unlisted_are_gone(&self) {
+        self.in_to.store(0, Ordering::Release);
+    }
+
+    fn one_more_in_to(&self) {
+        // Relaxed: who completes a reversal sees all who moved before it turned, by the gate.
+        self.in_to.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn one_less_in_to(&self) {
+        // Release pairs with Acquire in `nobody_in_to()`: what it did in functions of *to* has happened.
+        self.in_to.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Whether no task that is known lives in *to*.
+    fn nobody_in_to(&self) -> bool {
+        self.in_to() == 0
+    }
+
+    /// How many tasks that are known live in *to*.
+    fn in_to(&self) -> usize {
+        // Acquire pairs with Release in `one_less_in_to()`.
+        usize::try_from(self.in_to.load(Ordering::Acquire)).unwrap_or(0)
     }
 
     fn one_less(&self) {
@@ -385,7 +446,9 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
         let word = self.gate.read();
         let done = match word.phase() {
             Phase::Live(Direction::Forward) => self.set.is_empty(),
-            Phase::Live(Direction::Reverse) => self.owed.load(Ordering::Relaxed) <= 0,
+            Phase::Live(Direction::Reverse) => {
+                self.owed.load(Ordering::Relaxed) <= 0 && self.nobody_in_to()
+            }
             _ => false,
         };
         done && !word.has_late()
@@ -448,6 +511,7 @@ impl<S: Deref<Target = [AtomicUsize]>> Transition<S> {
             phase => return Err(Refused::Phase(phase)),
         }
         self.set.clear(give_back);
+        self.in_to = AtomicIsize::new(0);
         self.gate.reset();
         self.counters.clear();
         Ok(())

@@ -5,6 +5,9 @@
 //! The set does not know who is not in it, so somebody looks at all tasks. That is enough, since in reverse
 //! nobody leaves the set but by ending, and who is born is in it before it runs. A birth that does not fit
 //! may be one that was too late to be looked at, so no survey that had one completes anything.
+//!
+//! A task that is dying can be in no list any more. Those that live in *to* are counted, by who moves them and by themselves when they
+//! run no more, and there has to be none.
 
 use super::atomic::{AtomicUsize, Ordering};
 use super::gate::{Direction, Phase};
@@ -68,6 +71,11 @@ impl<'a, S: Deref<Target = [AtomicUsize]>> Survey<'a, S> {
                 true => Refused::Again,
                 false => Refused::Pending(self.outside),
             });
+        }
+        // They are in no list any more, or have moved meanwhile.
+        let unlisted = self.transition.in_to();
+        if unlisted > 0 {
+            return Err(Refused::Unlisted(unlisted));
         }
         self.transition.gate.change(|word| {
             still(word, Direction::Reverse)?;

@@ -138,6 +138,7 @@ impl Everything {
 
     /// What is done about a task that has ended.
     pub(super) fn exit(&self, i: usize) {
+        self.transition.died(task(i));
         if self.transition.exit(&Ended::trust(task(i))) {
             self.get(i, -1);
         }
