@@ -133,46 +133,79 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
+    /// An image of nothing, for [`Self::fill`].
+    pub fn empty(crc32: Crc32) -> Self {
+        Self {
+            header: uapi::Image::default(),
+            text: &[],
+            rodata: &[],
+            data: &[],
+            strings: &[],
+            funcs: Table::over(&[]),
+            masks: Table::over(&[]),
+            symbols: Table::over(&[]),
+            relocs: Table::over(&[]),
+            orcs: Table::over(&[]),
+            exs: Table::over(&[]),
+            bugs: Table::over(&[]),
+            sites: Table::over(&[]),
+            ksyms: Table::over(&[]),
+            colds: Table::over(&[]),
+            callbacks: Table::over(&[]),
+            states: Table::over(&[]),
+            alts: Table::over(&[]),
+            crc32,
+        }
+    }
+
     /// Reads and checks the header, the extents and the strings.
     pub fn parse(bytes: &'a [u8], crc32: Crc32) -> Result<Self, Refusal> {
-        let header = header(bytes, crc32)?;
-        let extents = Extents {
-            bytes,
-            header: &header,
-        };
-        let strings = extents.section(&header.strings, offset_of!(uapi::Image, strings))?;
-        let image = Self {
-            text: extents.section(&header.text, offset_of!(uapi::Image, text))?,
-            rodata: extents.section(&header.rodata, offset_of!(uapi::Image, rodata))?,
-            data: extents.section(&header.data, offset_of!(uapi::Image, data))?,
-            strings,
-            funcs: extents.table(&header.funcs, offset_of!(uapi::Image, funcs))?,
-            masks: extents.table(&header.masks, offset_of!(uapi::Image, masks))?,
-            symbols: extents.table(&header.symbols, offset_of!(uapi::Image, symbols))?,
-            relocs: extents.table(&header.relocs, offset_of!(uapi::Image, relocs))?,
-            orcs: extents.table(&header.orcs, offset_of!(uapi::Image, orcs))?,
-            exs: extents.table(&header.exs, offset_of!(uapi::Image, exs))?,
-            bugs: extents.table(&header.bugs, offset_of!(uapi::Image, bugs))?,
-            sites: extents.table(&header.sites, offset_of!(uapi::Image, sites))?,
-            ksyms: extents.table(&header.ksyms, offset_of!(uapi::Image, ksyms))?,
-            colds: extents.table(&header.colds, offset_of!(uapi::Image, colds))?,
-            callbacks: extents.table(&header.callbacks, offset_of!(uapi::Image, callbacks))?,
-            states: extents.table(&header.states, offset_of!(uapi::Image, states))?,
-            alts: extents.table(&header.alts, offset_of!(uapi::Image, alts))?,
-            crc32,
-            header,
-        };
-        image.disjoint()?;
+        let mut image = Self::empty(crc32);
+        image.fill(bytes)?;
+        Ok(image)
+    }
+
+    /// Makes it the image in `bytes`, where it is: the value is large, and a kernel's stack is not. If these are refused, it is
+    /// of no use.
+    pub fn fill(&mut self, bytes: &'a [u8]) -> Result<(), Refusal> {
+        read_header(bytes, self.crc32, &mut self.header)?;
+        self.extents(bytes)?;
+        self.disjoint()?;
         // Both ends are NUL: offset 0 is the empty string, and no string runs out of the extent.
+        let strings = self.strings;
         let ends_in_nul = |bytes: &[u8]| bytes.first() == Some(&0) && bytes.last() == Some(&0);
         ensure(strings.is_empty() || ends_in_nul(strings), || {
-            Refusal::at(Reason::ImageString, index(header.strings.offset))
+            Refusal::at(Reason::ImageString, index(self.header.strings.offset))
         })?;
-        image.string(header.release)?;
-        request::name(&header.name, offset_of!(uapi::Image, name))?;
-        request::version(&header.version, offset_of!(uapi::Image, version))?;
-        request::name(&header.set, offset_of!(uapi::Image, set))?;
-        Ok(image)
+        self.string(self.header.release)?;
+        request::name(&self.header.name, offset_of!(uapi::Image, name))?;
+        request::version(&self.header.version, offset_of!(uapi::Image, version))?;
+        request::name(&self.header.set, offset_of!(uapi::Image, set))?;
+        Ok(())
+    }
+
+    /// Finds what the header has the extents of.
+    fn extents(&mut self, bytes: &'a [u8]) -> Result<(), Refusal> {
+        let header = &self.header;
+        let extents = Extents { bytes, header };
+        self.text = extents.section(&header.text, offset_of!(uapi::Image, text))?;
+        self.rodata = extents.section(&header.rodata, offset_of!(uapi::Image, rodata))?;
+        self.data = extents.section(&header.data, offset_of!(uapi::Image, data))?;
+        self.strings = extents.section(&header.strings, offset_of!(uapi::Image, strings))?;
+        self.funcs = extents.table(&header.funcs, offset_of!(uapi::Image, funcs))?;
+        self.masks = extents.table(&header.masks, offset_of!(uapi::Image, masks))?;
+        self.symbols = extents.table(&header.symbols, offset_of!(uapi::Image, symbols))?;
+        self.relocs = extents.table(&header.relocs, offset_of!(uapi::Image, relocs))?;
+        self.orcs = extents.table(&header.orcs, offset_of!(uapi::Image, orcs))?;
+        self.exs = extents.table(&header.exs, offset_of!(uapi::Image, exs))?;
+        self.bugs = extents.table(&header.bugs, offset_of!(uapi::Image, bugs))?;
+        self.sites = extents.table(&header.sites, offset_of!(uapi::Image, sites))?;
+        self.ksyms = extents.table(&header.ksyms, offset_of!(uapi::Image, ksyms))?;
+        self.colds = extents.table(&header.colds, offset_of!(uapi::Image, colds))?;
+        self.callbacks = extents.table(&header.callbacks, offset_of!(uapi::Image, callbacks))?;
+        self.states = extents.table(&header.states, offset_of!(uapi::Image, states))?;
+        self.alts = extents.table(&header.alts, offset_of!(uapi::Image, alts))?;
+        Ok(())
     }
 
     /// The name of the patch, without padding.
@@ -284,11 +317,11 @@ impl Span {
 }
 
 /// Reads the header and checks all of it that needs no extent.
-fn header(bytes: &[u8], crc32: Crc32) -> Result<uapi::Image, Refusal> {
+fn read_header(bytes: &[u8], crc32: Crc32, header: &mut uapi::Image) -> Result<(), Refusal> {
     let wrong = || Refusal::new(Reason::ImageHeader);
     let too_big = || Refusal::new(Reason::TooBig).value(uapi::IMAGE_MAX.into());
     ensure(bytes.len() <= index(uapi::IMAGE_MAX), too_big)?;
-    let header = uapi::Image::read(bytes).ok_or_else(wrong)?;
+    *header = uapi::Image::read(bytes).ok_or_else(wrong)?;
     ensure(header.magic == uapi::IMAGE_MAGIC, || {
         Reason::ImageMagic.into()
     })?;
@@ -312,7 +345,7 @@ fn header(bytes: &[u8], crc32: Crc32) -> Result<uapi::Image, Refusal> {
     ] {
         ensure(field == 0, || Refusal::at(Reason::Reserved, offset))?;
     }
-    Ok(header)
+    Ok(())
 }
 
 /// The CRC that the header of this image should hold, or `None` if the image is too short.

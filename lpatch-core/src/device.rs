@@ -106,29 +106,14 @@ impl MiscDevice for OpenFile {
 
     fn ioctl(me: Pin<&Self>, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
         match cmd {
-            uapi::IOC_QUERY => call(arg, |q: &mut uapi::Query| {
-                registry::with(|r| {
-                    r.query(q);
-                    Ok(())
-                })
-            }),
+            uapi::IOC_QUERY => call(arg, query),
             uapi::IOC_RESERVE => call(arg, |r| me.reserve(r)),
             uapi::IOC_LOAD => call(arg, |l| me.load(l)),
-            uapi::IOC_ENABLE => call(arg, |op: &mut uapi::Op| {
-                registry::with_until(Until::Settled, |r| urgently(|| r.enable(op)))
-            }),
-            uapi::IOC_DISABLE => call(arg, |op: &mut uapi::Op| {
-                registry::with_until(Until::Settled, |r| urgently(|| r.disable(op)))
-            }),
-            uapi::IOC_UNLOAD => call(arg, |op: &mut uapi::Op| {
-                // Nothing is tidied up in a transition, so one would be waited for in vain.
-                registry::with(|r| r.unloadable(&op.name))?;
-                registry::with_until(Until::Tidy, |r| r.unload(&op.name))
-            }),
-            uapi::IOC_REVERSE => call(arg, |op: &mut uapi::Op| {
-                registry::with(|r| urgently(|| r.reverse(op)))
-            }),
-            uapi::IOC_FORCE => call(arg, |op: &mut uapi::Op| registry::with(|r| r.force(op))),
+            uapi::IOC_ENABLE => call(arg, enable),
+            uapi::IOC_DISABLE => call(arg, disable),
+            uapi::IOC_UNLOAD => call(arg, unload),
+            uapi::IOC_REVERSE => call(arg, reverse),
+            uapi::IOC_FORCE => call(arg, force),
             uapi::IOC_TRANSITION => call(arg, transition),
             uapi::IOC_WAIT => call(arg, wait),
             uapi::IOC_BLOCKERS => call(arg, blockers),
@@ -154,33 +139,49 @@ impl PinnedDrop for OpenFile {
 }
 
 /// Carries out a request at the user address `arg`.
+///
+/// Each request has a frame of its own, and what is there when it is carried out is the request only: below it the kernel may
+/// need all that is left of the stack. `qemu/check-frames` looks how much we leave.
+#[inline(never)]
 fn call<T: Request>(arg: usize, f: impl FnOnce(&mut T) -> Result<(), Refusal>) -> Result<isize> {
-    const { assert!(T::SIZE <= REQUEST_MAX) };
-    let mut buffer = [0; REQUEST_MAX];
-    let bytes = &mut buffer[..T::SIZE];
-    let user = || UserSlice::new(UserPtr::from_addr(arg), T::SIZE);
-    user().reader().read_slice(bytes)?;
-    let mut request = T::read(bytes).ok_or(EINVAL)?;
-
+    let mut request = receive::<T>(arg)?;
     let result = permitted()
         .and_then(|()| request.check())
         .and_then(|()| f(&mut request));
-    let (reply_len, refusal) = match result {
-        Ok(()) => {
-            request.write(bytes).ok_or(EINVAL)?;
-            (T::SIZE, Refusal::new(Reason::Ok))
-        }
+    let (len, refusal) = match result {
+        Ok(()) => (T::SIZE, Refusal::new(Reason::Ok)),
         // Only the head changes.
         Err(refusal) => (Hdr::SIZE, refusal),
     };
-    let mut hdr = Hdr::read(bytes).ok_or(EINVAL)?;
-    refusal.reply(&mut hdr);
-    hdr.write(bytes).ok_or(EINVAL)?;
-    user().writer().write_slice(&bytes[..reply_len])?;
+    reply(arg, &request, &refusal, len)?;
     match refusal.reason {
         Reason::Ok => Ok(0),
         reason => Err(errno(reason)),
     }
+}
+
+/// Copies a request in, once.
+#[inline(never)]
+fn receive<T: Request>(arg: usize) -> Result<T> {
+    const { assert!(T::SIZE <= REQUEST_MAX) };
+    let mut buffer = [0; REQUEST_MAX];
+    let bytes = &mut buffer[..T::SIZE];
+    let user = UserSlice::new(UserPtr::from_addr(arg), T::SIZE);
+    user.reader().read_slice(bytes)?;
+    T::read(bytes).ok_or(EINVAL)
+}
+
+/// Copies the first bytes of a request out, its head with what came of it.
+#[inline(never)]
+fn reply<T: Request>(arg: usize, request: &T, refusal: &Refusal, len: usize) -> Result<()> {
+    let mut buffer = [0; REQUEST_MAX];
+    let bytes = &mut buffer[..T::SIZE];
+    request.write(bytes).ok_or(EINVAL)?;
+    let mut hdr = Hdr::read(bytes).ok_or(EINVAL)?;
+    refusal.reply(&mut hdr);
+    hdr.write(bytes).ok_or(EINVAL)?;
+    let user = UserSlice::new(UserPtr::from_addr(arg), T::SIZE);
+    user.writer().write_slice(&bytes[..len])
 }
 
 fn permitted() -> Result<(), Refusal> {
@@ -190,6 +191,35 @@ fn permitted() -> Result<(), Refusal> {
     } else {
         Err(Reason::Perm.into())
     }
+}
+
+fn query(request: &mut uapi::Query) -> Result<(), Refusal> {
+    registry::with(|r| {
+        r.query(request);
+        Ok(())
+    })
+}
+
+fn enable(op: &mut uapi::Op) -> Result<(), Refusal> {
+    registry::with_until(Until::Settled, |r| urgently(|| r.enable(op)))
+}
+
+fn disable(op: &mut uapi::Op) -> Result<(), Refusal> {
+    registry::with_until(Until::Settled, |r| urgently(|| r.disable(op)))
+}
+
+fn unload(op: &mut uapi::Op) -> Result<(), Refusal> {
+    // Nothing is tidied up in a transition, so one would be waited for in vain.
+    registry::with(|r| r.unloadable(&op.name))?;
+    registry::with_until(Until::Tidy, |r| r.unload(&op.name))
+}
+
+fn reverse(op: &mut uapi::Op) -> Result<(), Refusal> {
+    registry::with(|r| urgently(|| r.reverse(op)))
+}
+
+fn force(op: &mut uapi::Op) -> Result<(), Refusal> {
+    registry::with(|r| r.force(op))
 }
 
 impl OpenFile {

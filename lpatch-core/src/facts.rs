@@ -13,6 +13,7 @@ use crate::{
             returns::{Example, Returns},
             Facts, Features,
         },
+        image::Image,
         refusal::{ensure, Refusal},
         symbol_text,
         verify::{Kernel, Symbol},
@@ -38,6 +39,19 @@ pub(crate) struct Running {
 pub(crate) fn crc32(crc: u32, bytes: &[u8]) -> u32 {
     // SAFETY: The pointer and the length are of one slice.
     unsafe { ffi::lp_crc32(crc, bytes.as_ptr(), bytes.len()) }
+}
+
+/// Reads an image; in memory of its own, as it is too large for a stack.
+pub(crate) fn image(bytes: &[u8]) -> Result<KBox<Image<'_>>, Refusal> {
+    let mut image = no_image()?;
+    image.fill(bytes)?;
+    Ok(image)
+}
+
+/// A function of its own, so that what it copies from is gone when the image is read.
+#[inline(never)]
+fn no_image<'a>() -> Result<KBox<Image<'a>>, Refusal> {
+    Ok(KBox::new(Image::empty(crc32), GFP_KERNEL)?)
 }
 
 /// Copies kernel memory; fails where none is mapped.
@@ -95,24 +109,34 @@ pub(crate) fn holder(addr: u64) -> Option<(u64, exits::Target)> {
     }
 }
 
-/// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.
-pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
-    let mut text = [0u8; SYMBOL_TEXT];
+kernel::sync::global_lock! {
+    // SAFETY: Initialized by the module's initialization before anything asks for a symbol.
+    /// The text that the kernel makes of an address is too long for a stack, so there is room for one. A leaf: who holds
+    /// it takes no other lock, and asks for no other symbol.
+    pub(crate) unsafe(uninit) static TEXT: Mutex<[u8; SYMBOL_TEXT]> = [0; SYMBOL_TEXT];
+}
+
+/// Has the kernel write the text for an address, and returns it. May sleep, as all that asks for symbols.
+fn kernel_text(addr: u64, room: &mut [u8; SYMBOL_TEXT]) -> &[u8] {
     // SAFETY: The buffer is writable for the length that is passed.
     let len =
-        unsafe { ffi::lp_symbol(addr as usize, text.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
-    let len = (len as usize).min(SYMBOL_TEXT).min(out.len());
+        unsafe { ffi::lp_symbol(addr as usize, room.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
+    room.get(..len as usize).unwrap_or_default()
+}
+
+/// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.
+pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
+    let mut room = TEXT.lock();
+    let text = kernel_text(addr, &mut room);
+    let len = text.len().min(out.len());
     out[..len].copy_from_slice(&text[..len]);
     len
 }
 
-/// Calls `with` with the name of an address, unless it has none.
+/// Calls `with` with the name of an address, unless it has none. `with` must not ask for another.
 fn symbol(addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
-    let mut text = [0u8; SYMBOL_TEXT];
-    // SAFETY: The buffer is writable for the length that is passed.
-    let len =
-        unsafe { ffi::lp_symbol(addr as usize, text.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
-    match text.get(..len as usize).and_then(symbol_text::parse) {
+    let mut room = TEXT.lock();
+    match symbol_text::parse(kernel_text(addr, &mut room)) {
         Some(symbol) => {
             with(symbol);
             true
@@ -204,7 +228,8 @@ fn example(site: *const u8) -> Example {
 }
 
 /// Learns what this boot's kernel makes of code, from what it says about the CPU and from the examples in `examples.S`.
-pub(crate) fn learn() -> Result<Facts, Refusal> {
+#[inline(never)]
+fn learn() -> Result<Facts, Refusal> {
     let lower = example((&raw const ffi::lp_example_lower).cast());
     let upper = example((&raw const ffi::lp_example_upper).cast());
     let mut seal = fentry::ENDBR64;
@@ -230,14 +255,22 @@ pub(crate) fn learn() -> Result<Facts, Refusal> {
     })
 }
 
-/// Shows what was learned in the module's parameter "facts".
-pub(crate) fn publish(facts: Result<Facts, Refusal>) -> Result<Facts, Refusal> {
+/// Learns it, and shows what was learned in the module's parameter "facts".
+#[inline(never)]
+pub(crate) fn known() -> Result<Facts, Refusal> {
+    let facts = learn();
+    show(&facts);
+    facts
+}
+
+/// What does not fit is not shown; it all fits.
+#[inline(never)]
+fn show(facts: &Result<Facts, Refusal>) {
     let mut text = Text {
         bytes: [0; FACTS_TEXT],
         len: 0,
     };
-    // What does not fit is not shown; it all fits.
-    let _ = match &facts {
+    let _ = match facts {
         Ok(facts) => facts.show(&mut text),
         Err(refusal) => {
             let (reason, value) = (refusal.reason.code(), refusal.value);
@@ -246,7 +279,6 @@ pub(crate) fn publish(facts: Result<Facts, Refusal>) -> Result<Facts, Refusal> {
     };
     // SAFETY: The pointer and the length are of one array.
     unsafe { ffi::lp_show_facts(text.bytes.as_ptr().cast(), text.len) };
-    facts
 }
 
 /// Text in the making.

@@ -78,8 +78,10 @@ impl kernel::Module for Core {
     fn init(module: &'static ThisModule) -> Result<Self> {
         // SAFETY: Once, before the device exists.
         unsafe { registry::REGISTRY.init() };
+        // SAFETY: Once, before anything asks for a symbol.
+        unsafe { facts::TEXT.init() };
         // SAFETY: Once, from here, with this module.
-        let registry = unsafe { registry::Registry::new(module)? };
+        let registry = unsafe { registry::Registry::new(module, facts::known())? };
         registry.announce();
         *registry::REGISTRY.lock() = Some(registry);
         let registry = Filled;

@@ -15,6 +15,7 @@ use crate::{
     patch_module::Home,
     uapi::{self, NAME_LEN, VERSION_LEN},
 };
+use core::ops::{Deref, DerefMut};
 use kernel::prelude::*;
 
 mod arrival;
@@ -168,8 +169,11 @@ fn spans_of(colds: &[uapi::Cold], func: usize) -> impl Iterator<Item = Span> + '
     })
 }
 
-/// An installed patch.
-pub(crate) struct Patch {
+/// An installed patch. What it consists of is in memory of its own: it is too large for a stack, and patches are moved around.
+pub(crate) struct Patch(KBox<Parts>);
+
+/// What a patch consists of.
+pub(crate) struct Parts {
     name: [u8; NAME_LEN],
     version: [u8; VERSION_LEN],
     set: [u8; NAME_LEN],
@@ -197,9 +201,24 @@ pub(crate) struct Patch {
     _own: OwnModule,
 }
 
+impl Deref for Patch {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Patch {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Patch {
     /// A patch whose code is there already, in a module. Nothing of it is visible yet. `about`: the modules that
     /// functions or callbacks are about.
+    #[inline(never)]
     pub(crate) fn of_module(
         home: Home,
         title: Title,
@@ -212,7 +231,7 @@ impl Patch {
         sort_colds(&mut replaced.colds);
         let text = |finder: &mut Finder| finder.of_memory(home.text.clone());
         let exits = AllExits::find(&replaced.funcs, &sites, &replaced.colds, text)?;
-        Ok(Self {
+        let parts = Parts {
             name: title.name,
             version: title.version,
             set: title.set,
@@ -237,7 +256,8 @@ impl Patch {
             promoted: title.promoted,
             _modules: Modules::default(),
             _own: own,
-        })
+        };
+        Ok(Self(KBox::new(parts, GFP_KERNEL)?))
     }
 
     /// It is loaded now.
@@ -373,8 +393,9 @@ impl Patch {
     }
 
     /// Takes the patch apart; what remains is its memory in the arena.
+    #[inline(never)]
     pub(crate) fn into_runs(self) -> Option<Runs> {
-        self.body.into_runs()
+        KBox::into_inner(self.0).body.into_runs()
     }
 
     /// `state`: `STATE_*`; `order`: its place among the enabled patches.
@@ -402,14 +423,11 @@ impl Patch {
     }
 
     /// Fills in `to`, which is zero, from a function of this patch.
-    pub(crate) fn func_info(&self, func: &uapi::Func) -> uapi::FuncInfo {
-        let mut info = uapi::FuncInfo {
-            old_addr: func.old_addr,
-            new_addr: self.text().start as u64 + u64::from(func.new_off),
-            old_len: func.old_len,
-            new_len: func.new_len,
-            ..Default::default()
-        };
+    pub(crate) fn func_info(&self, func: &uapi::Func, to: &mut uapi::FuncInfo) {
+        to.old_addr = func.old_addr;
+        to.new_addr = self.text().start as u64 + u64::from(func.new_off);
+        to.old_len = func.old_len;
+        to.new_len = func.new_len;
         let fill = |field: &mut [u8], text: &[u8]| {
             // The last byte stays NUL.
             let room = field.len() - 1;
@@ -417,8 +435,7 @@ impl Patch {
                 *to = *from;
             }
         };
-        fill(&mut info.name, self.names.get(func.name));
-        fill(&mut info.objname, self.names.get(func.objname));
-        info
+        fill(&mut to.name, self.names.get(func.name));
+        fill(&mut to.objname, self.names.get(func.objname));
     }
 }

@@ -29,7 +29,7 @@ mod register;
 
 kernel::sync::global_lock! {
     // SAFETY: Initialized by the module's initialization before the device exists.
-    pub(crate) unsafe(uninit) static REGISTRY: Mutex<Option<Registry>> = None;
+    pub(crate) unsafe(uninit) static REGISTRY: Mutex<Option<KBox<Registry>>> = None;
 }
 
 /// The patches and what they live in.
@@ -101,22 +101,27 @@ impl Registry {
     /// # Safety
     ///
     /// Called once, from the module's initialization, with this module.
-    pub(crate) unsafe fn new(module: &'static ThisModule) -> Result<Self> {
+    #[inline(never)]
+    pub(crate) unsafe fn new(
+        module: &'static ThisModule,
+        facts: Result<finalize::Facts, Refusal>,
+    ) -> Result<KBox<Self>> {
+        let room = KBox::<Self>::new_uninit(GFP_KERNEL)?;
         let memory = Memory::new()?;
         // SAFETY: As this function's.
         let tables = unsafe { Tables::install(module.as_ptr(), memory.text.all())? };
-        Ok(Self {
+        Ok(room.write(Self {
             module,
             memory,
             tables,
             // SAFETY: As this function's.
             kallsyms: unsafe { Kallsyms::new(module.as_ptr()) },
-            facts: facts::publish(facts::learn()),
+            facts,
             patches: KVec::new(),
             engine: Engine::new()?,
             others: Others::default(),
             next_id: 1,
-        })
+        }))
     }
 
     /// Says in the log what there is.
@@ -134,6 +139,7 @@ impl Registry {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn query(&mut self, q: &mut uapi::Query) {
         q.abi = uapi::ABI_VERSION;
         q.features = uapi::F_CONSISTENCY;
@@ -165,6 +171,7 @@ impl Registry {
     }
 
     /// All patches, oldest first.
+    #[inline(never)]
     pub(crate) fn list(&self) -> Result<KVVec<uapi::PatchInfo>, Refusal> {
         let mut all = KVVec::with_capacity(self.patches.len(), GFP_KERNEL)?;
         for patch in self.patches.iter() {
@@ -174,6 +181,7 @@ impl Registry {
     }
 
     /// How the text of a patch differs from what was loaded; the first `limit` differences are described.
+    #[inline(never)]
     pub(crate) fn compare(
         &self,
         name: &[u8; uapi::NAME_LEN],
@@ -183,6 +191,7 @@ impl Registry {
     }
 
     /// One patch with the functions that it replaces, of which the first `limit` are described.
+    #[inline(never)]
     pub(crate) fn status(
         &self,
         name: &[u8; uapi::NAME_LEN],
@@ -192,9 +201,10 @@ impl Registry {
         let len = patch.funcs().len().min(limit);
         let mut funcs = KVVec::with_capacity(len, GFP_KERNEL)?;
         for (func, site) in patch.funcs()[..len].iter().zip(patch.sites()) {
-            let mut info = patch.func_info(func);
-            (info.path, info.path_errno) = self.engine.path(patch, *site);
-            funcs.push(info, GFP_KERNEL)?;
+            if let Some(info) = add(&mut funcs) {
+                patch.func_info(func, info);
+                (info.path, info.path_errno) = self.engine.path(patch, *site);
+            }
         }
         Ok((self.info(patch), funcs))
     }
@@ -203,6 +213,13 @@ impl Registry {
         let id = patch.id();
         patch.info(self.engine.state_of(id), self.engine.rank(id))
     }
+}
+
+/// Adds an entry of nothing, for which there is room. A function of its own, since entries are large for a kernel stack.
+#[inline(never)]
+fn add(all: &mut KVVec<uapi::FuncInfo>) -> Option<&mut uapi::FuncInfo> {
+    all.push_within_capacity(uapi::FuncInfo::default()).ok()?;
+    all.last_mut()
 }
 
 /// A name for the log.

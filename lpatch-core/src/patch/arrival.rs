@@ -6,7 +6,7 @@ use super::{
     body::Body,
     exits::Finder,
     sites::{site, Site},
-    sort_colds, twice, AllExits, Patch,
+    sort_colds, twice, AllExits, Parts,
 };
 use crate::{
     facts::{self, Running},
@@ -30,14 +30,15 @@ struct Arrived {
     colds: KVVec<uapi::Cold>,
 }
 
-impl Patch {
+impl Parts {
     /// A module that it is about is coming: its symbols are found, the fields that depend on them written, its functions
     /// checked. On failure nothing of it is in use; `depart` takes the rest back.
+    #[inline(never)]
     pub(crate) fn arrive(&mut self, coming: &Target<'_>) -> Result<(), Refusal> {
         let arrived = match &self.body {
             Body::Module(_) => self.look_for(coming, |_, _| Ok(()))?,
             Body::Arena { reserved, image } => {
-                let image = Image::parse(image, facts::crc32)?;
+                let image = facts::image(image)?;
                 let addrs = addresses(&image, coming)?;
                 let running = Running::new();
                 let check = |i, found| arrive::func(&image, i, found, &running);
@@ -103,7 +104,7 @@ impl Patch {
                 ..self.funcs[i]
             };
             let refused = || Refusal::at(Reason::FuncFentry, i);
-            let site = site(&there, self.text().start as u64).ok_or_else(refused)?;
+            let site = site(&there, self.body.text().start as u64).ok_or_else(refused)?;
             let mut one = KVVec::new();
             one.push(site.ip as usize, GFP_KERNEL)?;
             Ready::new(one).map_err(|error| match error {

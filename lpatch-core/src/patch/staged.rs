@@ -7,7 +7,7 @@ use super::{
     collect, copy,
     loaded::Loaded,
     sites::{sites, Site},
-    sort_colds, AllExits, Patch, Strings,
+    sort_colds, AllExits, Parts, Patch, Strings,
 };
 use crate::{
     callbacks::Callbacks,
@@ -23,6 +23,7 @@ use crate::{
     modules::{self, Modules, OwnModule, VMLINUX},
     uapi::{self, Reason},
 };
+use core::mem::MaybeUninit;
 use kernel::prelude::*;
 
 /// Room in the arena for one patch, with the lengths that were asked for.
@@ -53,6 +54,8 @@ impl Reserved {
 /// A verified image, with everything that its installation needs. Nothing of it is visible yet; dropping
 /// it takes everything back.
 pub(crate) struct Staged {
+    /// For the patch that it becomes.
+    room: KBox<MaybeUninit<Parts>>,
     mapped: Mapped,
     text: KVVec<u8>,
     sites: KVVec<Site>,
@@ -71,6 +74,7 @@ pub(crate) struct Staged {
 
 impl Staged {
     /// Checks every claim of the image against the reservation and the running kernel.
+    #[inline(never)]
     pub(crate) fn new(
         image: &Image<'_>,
         bytes: &[u8],
@@ -91,16 +95,14 @@ impl Staged {
         verify::verify(image, &reserved.reservation(), &running)?;
 
         let base = reserved.runs.text.addr as u64;
-        let mut text = KVVec::with_capacity(image.text.len(), GFP_KERNEL)?;
-        text.extend_from_slice(image.text, GFP_KERNEL)?;
-        finalize::finalize(&mut text, base, &Records::from(image), facts, &facts::word)?;
-
+        let text = finished(image, base, facts)?;
         let funcs = collect(image.funcs.iter(), image.funcs.len())?;
         let mut colds = collect(image.colds.iter(), image.colds.len())?;
         sort_colds(&mut colds);
         let sites = sites(&funcs, base)?;
         let exits = AllExits::find(&funcs, &sites, &colds, |finder| finder.of_text(&text, base))?;
         Ok(Self {
+            room: KBox::new_uninit(GFP_KERNEL)?,
             mapped: Mapped::new(&reserved.runs)?,
             text,
             sites,
@@ -131,8 +133,10 @@ impl Staged {
     }
 
     /// Writes the patch into its memory. Cannot fail. The caller fills the tables.
+    #[inline(never)]
     pub(crate) fn install(self, image: &Image<'_>, reserved: Reserved, id: u64, now: u64) -> Patch {
         let Self {
+            room,
             mapped,
             text,
             sites,
@@ -148,7 +152,7 @@ impl Staged {
             callbacks,
         } = self;
         mapped.write(&reserved.runs, &text, image.rodata, image.data);
-        Patch {
+        Patch(room.write(Parts {
             name: image.header.name,
             version: image.header.version,
             set: image.header.set,
@@ -172,8 +176,16 @@ impl Staged {
             promoted: true,
             _modules: modules,
             _own: own,
-        }
+        }))
     }
+}
+
+/// The text of an image as it has to be on this boot, where it will be.
+#[inline(never)]
+fn finished(image: &Image<'_>, base: u64, facts: &finalize::Facts) -> Result<KVVec<u8>, Refusal> {
+    let mut text = copy(image.text)?;
+    finalize::finalize(&mut text, base, &Records::from(image), facts, &facts::word)?;
+    Ok(text)
 }
 
 /// The modules that functions or callbacks of an image are about. Those that are not loaded have to be really not

@@ -15,6 +15,7 @@ use kernel::prelude::*;
 
 impl Registry {
     /// Takes room in the arena.
+    #[inline(never)]
     pub(crate) fn reserve(&mut self, request: &uapi::Reserve) -> Result<Reserved, Refusal> {
         let plan = Plan::new(request)?;
         let full = |reason: Reason| move |largest: u64| Refusal::new(reason).value(largest);
@@ -64,6 +65,7 @@ impl Registry {
     }
 
     /// Verifies and installs an image. Takes the reservation only on success.
+    #[inline(never)]
     pub(crate) fn load(
         &mut self,
         slot: &mut Option<Reserved>,
@@ -74,12 +76,12 @@ impl Registry {
             return Err(Reason::NotReady.into());
         }
         let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
-        let facts = self.facts?;
-        let image = Image::parse(bytes, facts::crc32)?;
+        let facts = self.facts.as_ref().map_err(|refusal| *refusal)?;
+        let image = facts::image(bytes)?;
         if self.position(&image.header.name).is_ok() {
             return Err(Reason::Exists.into());
         }
-        let staged = Staged::new(&image, bytes, reserved, &facts, self.module)?;
+        let staged = Staged::new(&image, bytes, reserved, facts, self.module)?;
         let loaded = self.patches.iter().filter_map(Patch::names);
         let names = Iterator::chain(loaded, core::iter::once(staged.names(reserved)));
         let prepared = self.kallsyms.prepare(names)?;
@@ -165,6 +167,7 @@ impl Registry {
     }
 
     /// Frees a patch that is not enabled, if nothing can be executing in it.
+    #[inline(never)]
     pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
         let at = self.unused(name)?;
         // A dying task goes by the eras of a book, by way of the routes of patches that are not in force any more. They are taken out when
