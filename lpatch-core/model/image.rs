@@ -17,6 +17,27 @@ mod tests;
 /// With the kernel's function: `|crc, bytes| !crc32_le(!crc, bytes)`.
 pub type Crc32 = fn(u32, &[u8]) -> u32;
 
+/// Longest string of an image, with its NUL.
+pub const STRING_MAX: usize = 4096;
+
+/// Most functions that a patch replaces.
+///
+/// For each of these entries the kernel's tables are searched, that of a module symbol by symbol, and no other request is served
+/// meanwhile. No patch that does anything else than keep the core busy comes near these numbers.
+pub const FUNCS_MAX: usize = 1 << 14;
+/// Most symbols that an image refers to.
+pub const SYMBOLS_MAX: usize = 1 << 16;
+/// Of these, most that are of modules that are loaded.
+pub const MODULE_SYMBOLS_MAX: usize = 1 << 12;
+/// Most symbols that a patch has, which are searched like those of a module.
+pub const KSYMS_MAX: usize = 1 << 16;
+/// Most cold parts of functions.
+pub const COLDS_MAX: usize = 1 << 15;
+/// Most callbacks.
+pub const CALLBACKS_MAX: usize = 1 << 10;
+/// Most modules that functions and callbacks of a patch are about.
+pub const OBJECTS_MAX: usize = 1 << 8;
+
 /// A table of an image, read entry by entry.
 pub struct Table<'a, T> {
     bytes: &'a [u8],
@@ -170,6 +191,7 @@ impl<'a> Image<'a> {
     pub fn fill(&mut self, bytes: &'a [u8]) -> Result<(), Refusal> {
         read_header(bytes, self.crc32, &mut self.header)?;
         self.extents(bytes)?;
+        self.few()?;
         self.disjoint()?;
         // Both ends are NUL: offset 0 is the empty string, and no string runs out of the extent.
         let strings = self.strings;
@@ -208,6 +230,30 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
+    /// What is searched for is so little that it does not take long.
+    fn few(&self) -> Result<(), Refusal> {
+        for (len, max, field) in [
+            (self.funcs.len(), FUNCS_MAX, offset_of!(uapi::Image, funcs)),
+            (
+                self.symbols.len(),
+                SYMBOLS_MAX,
+                offset_of!(uapi::Image, symbols),
+            ),
+            (self.ksyms.len(), KSYMS_MAX, offset_of!(uapi::Image, ksyms)),
+            (self.colds.len(), COLDS_MAX, offset_of!(uapi::Image, colds)),
+            (
+                self.callbacks.len(),
+                CALLBACKS_MAX,
+                offset_of!(uapi::Image, callbacks),
+            ),
+        ] {
+            ensure(len <= max, || {
+                Refusal::at(Reason::TooBig, field).value(wide(max))
+            })?;
+        }
+        Ok(())
+    }
+
     /// The name of the patch, without padding.
     pub fn name(&self) -> &[u8] {
         trim(&self.header.name)
@@ -233,9 +279,10 @@ impl<'a> Image<'a> {
         self.strings
     }
 
-    /// The string at this offset of the strings, without NUL.
+    /// The string at this offset of the strings, without NUL. Entries without number may refer to one, so it is not long.
     pub fn string(&self, offset: u32) -> Result<&'a [u8], Refusal> {
         let found = self.strings.get(index(offset)..).and_then(|rest| {
+            let rest = rest.get(..STRING_MAX).unwrap_or(rest);
             let len = rest.iter().position(|&b| b == 0)?;
             rest.get(..len)
         });

@@ -192,9 +192,11 @@ impl Kernel for Running {
 
     fn is_ours(&self, addr: u64) -> bool {
         let mut ours = self.own_text.contains(&addr);
-        symbol(addr, &mut |symbol| {
-            ours |= symbol.module == Some(b"lpatch_core")
-        });
+        if !ours {
+            symbol(addr, &mut |symbol| {
+                ours = symbol.module == Some(b"lpatch_core")
+            });
+        }
         ours
     }
 

@@ -208,6 +208,61 @@ fn too_big() {
 }
 
 #[test]
+fn more_entries_than_are_searched_for() {
+    let (mut draft, _, _) = example();
+    for (field, max, grow) in [
+        (
+            offset_of!(uapi::Image, funcs),
+            FUNCS_MAX,
+            (|draft, len| draft.funcs.resize(len, draft.funcs[0])) as fn(&mut Draft, usize),
+        ),
+        (
+            offset_of!(uapi::Image, symbols),
+            SYMBOLS_MAX,
+            |draft, len| {
+                draft.symbols.resize(len, draft.symbols[0]);
+            },
+        ),
+        (offset_of!(uapi::Image, ksyms), KSYMS_MAX, |draft, len| {
+            draft.ksyms.resize(len, draft.ksyms[0]);
+        }),
+        (offset_of!(uapi::Image, colds), COLDS_MAX, |draft, len| {
+            draft.colds.resize(len, draft.colds[0]);
+        }),
+        (
+            offset_of!(uapi::Image, callbacks),
+            CALLBACKS_MAX,
+            |draft, len| draft.callbacks.resize(len, draft.callbacks[0]),
+        ),
+    ] {
+        grow(&mut draft, max);
+        assert_eq!(parse(&draft.build()), Ok(()), "{max} at {field}");
+        grow(&mut draft, max + 1);
+        let refused = Refusal::at(Reason::TooBig, field).value(wide(max));
+        assert_eq!(parse(&draft.build()), Err(refused));
+        grow(&mut draft, 1);
+    }
+}
+
+#[test]
+fn a_string_is_not_long() {
+    let (mut draft, _, _) = example();
+    let at = draft.string(&"x".repeat(STRING_MAX - 1));
+    let bytes = draft.build();
+    let image = Image::parse(&bytes, crc32).expect("it is right");
+    assert_eq!(image.string(at).map(<[u8]>::len), Ok(STRING_MAX - 1));
+    let at = draft.string(&"x".repeat(STRING_MAX));
+    let bytes = draft.build();
+    let image = Image::parse(&bytes, crc32).expect("it is right");
+    assert_eq!(
+        image.string(at),
+        Err(Refusal::at(Reason::ImageString, index(at)))
+    );
+    // What ends it is near enough to be found.
+    assert_eq!(image.string(at + 1).map(<[u8]>::len), Ok(STRING_MAX - 1));
+}
+
+#[test]
 fn extents_outside_of_the_image() {
     let good = good();
     let len = u32::try_from(good.len()).expect("it is small");

@@ -4,7 +4,8 @@
 //! running kernel before one byte of it is installed.
 //!
 //! One file for each kind of claim; the order is that in which a claim needs others. The cost is
-//! linear in the size of the image, times a logarithm where a table is searched.
+//! linear in the size of the image, times a logarithm where a table of it is searched. What the kernel
+//! is asked for costs more, and is limited: see [`super::image::FUNCS_MAX`] and the constants behind it.
 
 mod alts;
 mod callbacks;

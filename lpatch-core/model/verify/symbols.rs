@@ -2,6 +2,8 @@
 
 //! An address is the start of the symbol that userspace says it is.
 
+use super::super::image::MODULE_SYMBOLS_MAX;
+use super::super::num::wide;
 use super::super::refusal::{ensure, Refusal};
 use super::{Checker, Kernel, VMLINUX};
 use crate::uapi::{self, Reason, NAME_LEN, SYM_LEN};
@@ -83,6 +85,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
 
     pub(super) fn symbols(&self) -> Result<(), Refusal> {
         let symbols = &self.image.symbols;
+        let mut of_modules = 0_usize;
         for (i, symbol) in symbols.iter().enumerate() {
             let refusal = |reason| Refusal::at(reason, i).value(symbol.addr);
             ensure(symbol.reserved == 0, || {
@@ -101,6 +104,12 @@ impl<K: Kernel> Checker<'_, '_, K> {
                 let comes = is_objname(claim.objname) && self.is_awaited(claim.objname)?;
                 ensure(comes, || refusal(Reason::SymbolObject))?;
                 continue;
+            }
+            if claim.objname != VMLINUX {
+                of_modules = of_modules.saturating_add(1);
+                ensure(of_modules <= MODULE_SYMBOLS_MAX, || {
+                    Refusal::at(Reason::TooBig, i).value(wide(MODULE_SYMBOLS_MAX))
+                })?;
             }
             // Another patch can be unloaded: nothing may refer to it. Of lpatch_core itself, what it
             // exports is there for patches, and nothing else is.

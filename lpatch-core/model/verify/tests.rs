@@ -2,7 +2,7 @@
 
 //! Every claim of the example, changed.
 
-use super::super::image::Image;
+use super::super::image::{Image, MODULE_SYMBOLS_MAX, SYMBOLS_MAX};
 use super::*;
 use crate::testing::{crc32, example, Draft, FakeKernel, FakeSymbol};
 use crate::uapi;
@@ -102,6 +102,25 @@ fn symbols() {
         ImageString at 9999 => |d, _, _| d.symbols[1].name = 9999;
         ImageString at 9999 => |d, _, _| d.symbols[1].objname = 9999;
     }
+}
+
+/// The kernel searches a module's symbols one by one, so there is an end to it, whatever the image says.
+#[test]
+fn symbols_of_modules_are_not_looked_up_without_end() {
+    let (mut draft, room, kernel) = example();
+    let helper = draft.symbols[3];
+    let others = draft.symbols.len() - 1;
+    draft.symbols.resize(others + MODULE_SYMBOLS_MAX, helper);
+    assert_eq!(check(&draft.build(), &room, &kernel), Ok(()));
+    draft.symbols.push(helper);
+    let at = draft.symbols.len() - 1;
+    let refused = Refusal::at(Reason::TooBig, at).value(wide(MODULE_SYMBOLS_MAX));
+    assert_eq!(check(&draft.build(), &room, &kernel), Err(refused));
+    // Those of the kernel itself are found by halving.
+    draft.symbols.truncate(others + 1);
+    let printk = draft.symbols[1];
+    draft.symbols.resize(SYMBOLS_MAX, printk);
+    assert_eq!(check(&draft.build(), &room, &kernel), Ok(()));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     memory::{Mapped, Run, Runs},
     model::{
         finalize::{self, Records},
-        image::Image,
+        image::{Image, OBJECTS_MAX},
         refusal::Refusal,
         verify::{self, Area, Reservation},
     },
@@ -197,6 +197,9 @@ fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
     for objname in Iterator::chain(funcs, callbacks) {
         let name = image.string(objname)?;
         if name != VMLINUX && !all.iter().any(|other| &other[..] == name) {
+            if all.len() == OBJECTS_MAX {
+                return Err(Refusal::new(Reason::TooBig).value(OBJECTS_MAX as u64));
+            }
             all.push(copy(name)?, GFP_KERNEL)?;
         }
     }
