@@ -199,29 +199,38 @@ impl Alias {
         })
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: By the type invariant the mapping is live and nobody else has it. The pages belong to one
-        // patch that is being installed or removed, under the registry's lock, so that nobody uses them
-        // through their other mapping either.
-        unsafe { core::slice::from_raw_parts_mut(self.map, self.len) }
-    }
-
-    /// Writes a field that nothing uses, of pages that are in use otherwise.
-    pub(crate) fn put(&mut self, offset: usize, field: &[u8]) {
-        if offset.saturating_add(field.len()) <= self.len {
+    /// Writes a field that nothing uses, of pages that may be in use otherwise: a patch may be executing in them. So there is no
+    /// reference to them, here or elsewhere; `false`: it is not inside.
+    pub(crate) fn put(&mut self, offset: usize, field: &[u8]) -> bool {
+        let inside = offset
+            .checked_add(field.len())
+            .is_some_and(|end| end <= self.len);
+        if inside {
             // SAFETY: It is inside the mapping, which is live, and nobody else reads or writes the field.
             unsafe { self.map.add(offset).copy_from(field.as_ptr(), field.len()) };
         }
+        inside
     }
 
-    /// Writes `contents` to the start and `fill` to the rest.
-    pub(crate) fn write(&mut self, contents: &[u8], fill: u8) {
-        let bytes = self.bytes();
-        let len = contents.len().min(bytes.len());
-        let (head, tail) = bytes.split_at_mut(len);
-        head.copy_from_slice(&contents[..len]);
-        tail.fill(fill);
+    /// Writes `contents` to the start and `fill` to the rest, of pages that nobody uses.
+    fn write(&mut self, contents: &[u8], fill: u8) {
+        // SAFETY: By the type invariant the mapping is live and has this length. Nobody uses the pages through their other mapping
+        // either: they belong to one patch that is being installed or removed, under the registry's lock.
+        unsafe { write(self.map, self.len, contents, fill) };
     }
+}
+
+/// Writes `contents` to the start and `fill` to the rest.
+///
+/// # Safety
+///
+/// `to` is valid for writes of `len` bytes, which nobody else uses.
+unsafe fn write(to: *mut u8, len: usize, contents: &[u8], fill: u8) {
+    let used = contents.len().min(len);
+    // SAFETY: It is inside, and `contents` is ordinary memory.
+    unsafe { to.copy_from(contents.as_ptr(), used) };
+    // SAFETY: As above.
+    unsafe { to.add(used).write_bytes(fill, len - used) };
 }
 
 impl Drop for Alias {
@@ -262,19 +271,16 @@ impl Mapped {
         unsafe { ffi::lp_sync_cores() };
     }
 
-    /// Writes a field of a patch that nothing uses. `sync` comes before anything does.
+    /// Writes a field of a patch that nothing uses, though the rest of it may be in use. `sync` comes before anything does.
     pub(crate) fn put(&mut self, runs: &Runs, section: u8, offset: usize, field: &[u8]) {
-        let bytes: &mut [u8] = match section {
-            uapi::SEC_TEXT => self.text.bytes(),
-            uapi::SEC_RODATA => match &mut self.rodata {
-                Some(alias) => alias.bytes(),
-                None => return,
-            },
-            _ => data(&runs.data),
+        let inside = match section {
+            uapi::SEC_TEXT => self.text.put(offset, field),
+            uapi::SEC_RODATA => (self.rodata.as_mut()).is_some_and(|to| to.put(offset, field)),
+            _ => put_data(&runs.data, offset, field),
         };
-        let end = offset.saturating_add(field.len());
-        if let Some(to) = bytes.get_mut(offset..end) {
-            to.copy_from_slice(field);
+        if !inside {
+            // The image was verified, and it is not.
+            pr_err!("arena: a field is outside of its patch\n");
         }
     }
 
@@ -290,22 +296,24 @@ impl Mapped {
     }
 }
 
-/// The data of a patch.
-fn data(run: &Run) -> &mut [u8] {
+/// Writes a field of the data of a patch that nothing uses; the rest may be in use. `false`: it is not inside.
+fn put_data(run: &Run, offset: usize, field: &[u8]) -> bool {
     let range = run.range();
-    if range.is_empty() {
-        return &mut [];
+    let end = offset.checked_add(field.len());
+    let inside = end.is_some_and(|end| end <= range.len());
+    if inside {
+        let to = (range.start + offset) as *mut u8;
+        // SAFETY: It is in the run, which is writable memory of our module, and nobody else reads or writes the field.
+        unsafe { to.copy_from(field.as_ptr(), field.len()) };
     }
-    // SAFETY: The run is writable memory of our module and belongs to one patch, none of whose code that uses
-    // what is written is in use yet or any more.
-    unsafe { core::slice::from_raw_parts_mut(range.start as *mut u8, range.len()) }
+    inside
 }
 
-/// Writes the data of a patch; what `contents` does not cover becomes zero.
+/// Writes the data of a patch that nobody uses; what `contents` does not cover becomes zero.
 fn write_data(run: &Run, contents: &[u8]) {
-    let bytes = data(run);
-    let len = contents.len().min(bytes.len());
-    let (head, tail) = bytes.split_at_mut(len);
-    head.copy_from_slice(&contents[..len]);
-    tail.fill(0);
+    let range = run.range();
+    if !range.is_empty() {
+        // SAFETY: The run is writable memory of our module, and belongs to one patch, none of whose code runs yet or any more.
+        unsafe { write(range.start as *mut u8, range.len(), contents, 0) };
+    }
 }
