@@ -97,8 +97,8 @@ impl Kallsyms {
         let mut strings = KVVec::new();
 
         for i in 0..count {
-            // SAFETY: The kernel's table has num_symtab symbols.
-            let mut symbol = unsafe { *core.symtab.add(i) };
+            // SAFETY: The kernel's table has num_symtab symbols. Where it lies in the module is the linker's business.
+            let mut symbol = unsafe { core.symtab.add(i).read_unaligned() };
             // SAFETY: Its string table holds a NUL-terminated name for each of them.
             let name = unsafe { CStr::from_char_ptr(core.strtab.add(symbol.st_name as usize)) };
             symbol.st_name = strings.len() as u32;

@@ -8,6 +8,9 @@
 //! slots behind it; from then on its address and length are constant, and installing a patch only writes
 //! slots that no lookup for any other address can be influenced by (see `model/orc.rs`).
 //!
+//! What the kernel owns of these is read as bytes, with no reference to it: its sections have the alignment that the compiler, the
+//! assembler or objtool happened to give them (`.orc_unwind_ip` has none), and no type of ours vouches for it.
+//!
 //! Readers (no lock, under RCU, in any context including NMI):
 //! - `orc_module_find()`: `arch.orc_unwind_ip`, `arch.orc_unwind`, `arch.num_orcs`
 //! - `search_module_extables()`: `extable`, `num_exentries`
@@ -89,11 +92,28 @@ fn bug_entry(slot: usize) -> *mut bindings::bug_entry {
         .wrapping_add(slot)
 }
 
+/// Where a field of a table of the kernel leads that holds a distance from itself.
+///
+/// # Safety
+///
+/// The field is in such a table, which is not freed meanwhile.
+unsafe fn target(field: *const i32) -> usize {
+    // SAFETY: As this function's; there is no alignment to rely on.
+    let distance = unsafe { field.read_unaligned() };
+    (field as usize).wrapping_add_signed(distance as isize)
+}
+
 /// The address of an entry of the kernel's ORC table of the module.
 fn core_orc_ip(m: &bindings::module, i: usize) -> usize {
-    let field = m.arch.orc_unwind_ip.wrapping_add(i);
     // SAFETY: Callers stay below num_orcs, the length of the table.
-    (field as usize).wrapping_add_signed(unsafe { *field } as isize)
+    unsafe { target(m.arch.orc_unwind_ip.wrapping_add(i)) }
+}
+
+/// The address of a field of an entry of a table of the kernel, wherever that is.
+macro_rules! field {
+    ($entry:expr, $type:ident, $field:ident) => {
+        $entry.wrapping_byte_add(core::mem::offset_of!(bindings::$type, $field))
+    };
 }
 
 /// How many of the module's ORC entries stay: those in front of the arena. The table is searched by
@@ -188,40 +208,50 @@ impl Tables {
     /// Copies the module's own entries to the front.
     fn copy_core(&self, m: &bindings::module, arena: slots::Run) -> Result {
         for i in 0..self.core_orcs {
-            // SAFETY: The kernel's table has num_orcs entries; the copy goes to the slot of the same number,
-            // which is in our table.
-            unsafe { *orc_entry(i) = *m.arch.orc_unwind.wrapping_add(i) };
+            let from = m.arch.orc_unwind.wrapping_add(i);
+            // SAFETY: The kernel's table has num_orcs entries, of whatever alignment.
+            let entry = unsafe { from.cast::<[u8; ORC_SIZE]>().read_unaligned() };
+            let to = orc_entry(i).cast::<[u8; ORC_SIZE]>();
+            // SAFETY: The slot of the same number is in our table, which nobody reads yet.
+            unsafe { to.write_unaligned(entry) };
             store(orc_ip(i), core_orc_ip(m, i));
         }
         for i in 0..self.core_exs {
             let from = m.extable.wrapping_add(i);
-            // SAFETY: The kernel's table has num_exentries entries.
-            let entry = unsafe { &*from };
-            let insn = (&raw const entry.insn as usize).wrapping_add_signed(entry.insn as isize);
-            let fixup = (&raw const entry.fixup as usize).wrapping_add_signed(entry.fixup as isize);
+            let insn = field!(from, exception_table_entry, insn).cast::<i32>();
+            let fixup = field!(from, exception_table_entry, fixup).cast::<i32>();
+            let data = field!(from, exception_table_entry, data).cast::<u32>();
+            // SAFETY: The kernel's table has num_exentries entries, and this is a field of one.
+            let insn = unsafe { target(insn) };
+            // SAFETY: As above.
+            let fixup = unsafe { target(fixup) };
+            // SAFETY: As above.
+            let data = unsafe { data.read_unaligned() };
             if insn >= arena.start() as usize {
                 pr_err!("the arena is not behind all other text of the module\n");
                 return Err(ENOEXEC);
             }
-            self.write_ex(i, insn, fixup, entry.data as u32);
+            self.write_ex(i, insn, fixup, data);
         }
         for i in 0..self.core_bugs {
             let from = m.bug_table.wrapping_add(i);
-            // SAFETY: The kernel's table has num_bugs entries.
-            let entry = unsafe { &*from };
             let resolve = |field: *const i32| {
-                // SAFETY: A field of that entry.
-                match unsafe { *field } {
+                // SAFETY: The kernel's table has num_bugs entries, and this is a field of one.
+                match unsafe { field.read_unaligned() } {
                     0 => 0,
                     distance => (field as usize).wrapping_add_signed(distance as isize),
                 }
             };
+            let number = |field: *const u16| {
+                // SAFETY: As above.
+                unsafe { field.read_unaligned() }
+            };
             let bug = Bug {
-                insn: resolve(&raw const entry.bug_addr_disp),
-                format: resolve(&raw const entry.format_disp),
-                file: resolve(&raw const entry.file_disp),
-                line: entry.line,
-                flags: entry.flags,
+                insn: resolve(field!(from, bug_entry, bug_addr_disp).cast()),
+                format: resolve(field!(from, bug_entry, format_disp).cast()),
+                file: resolve(field!(from, bug_entry, file_disp).cast()),
+                line: number(field!(from, bug_entry, line).cast()),
+                flags: number(field!(from, bug_entry, flags).cast()),
             };
             self.write_bug(i, bug);
         }
@@ -292,13 +322,18 @@ impl Tables {
 
     fn write_bug(&self, index: usize, bug: Bug) {
         let entry = bug_entry(index);
-        // SAFETY: The entry is in our table; its instruction is not executed now, so that a lookup that
-        // meets it only compares the address, which is written last.
-        let fields = unsafe { &mut *entry };
-        fields.line = bug.line;
-        fields.flags = bug.flags;
+        // SAFETY: The entry is in our table; its instruction is not executed now, so that a lookup that meets it only compares the
+        // address, which is written last. Others read entries beside it, so there is no reference.
+        unsafe { (&raw mut (*entry).line).write(bug.line) };
+        // SAFETY: As above.
+        unsafe { (&raw mut (*entry).flags).write(bug.flags) };
+        // SAFETY: It is inside of our table.
+        let format = unsafe { &raw mut (*entry).format_disp };
+        // SAFETY: As above.
+        let file = unsafe { &raw mut (*entry).file_disp };
+        // SAFETY: As above.
+        let insn = unsafe { &raw mut (*entry).bug_addr_disp };
         // Distance 0 means no format to the kernel; a file it prints without asking.
-        let format = &raw mut fields.format_disp;
         store(
             format,
             if bug.format == 0 {
@@ -308,13 +343,13 @@ impl Tables {
             },
         );
         store(
-            &raw mut fields.file_disp,
+            file,
             if bug.file == 0 {
                 c"".as_ptr() as usize
             } else {
                 bug.file
             },
         );
-        store(&raw mut fields.bug_addr_disp, bug.insn);
+        store(insn, bug.insn);
     }
 }
