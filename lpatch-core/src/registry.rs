@@ -134,8 +134,8 @@ impl Registry {
             m.data.total() >> 10
         );
         if let Err(refusal) = self.facts {
-            let (reason, value) = (refusal.reason.code(), refusal.value);
-            pr_warn!("no patch can be loaded on this boot: reason {reason}, value {value:#x}\n");
+            let (reason, value) = (refusal.reason.code(), facts::Shown(refusal.value));
+            pr_warn!("no patch can be loaded on this boot: reason {reason}, value {value}\n");
         }
     }
 

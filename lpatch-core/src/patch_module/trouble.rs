@@ -6,6 +6,7 @@
 use super::{Callback, Wanted};
 use crate::{
     errno::errno,
+    facts::Shown,
     model::refusal::Refusal,
     registry::Name,
     uapi::{self, Reason},
@@ -130,7 +131,11 @@ impl fmt::Display for Trouble<'_> {
                 Reason::FtraceOff => f.write_fmt(fmt!("kernel.ftrace_enabled is 0")),
                 Reason::Nomem => f.write_fmt(fmt!("out of memory")),
                 Reason::Interrupted => f.write_fmt(fmt!("interrupted by a signal")),
-                reason => f.write_fmt(fmt!("reason {}, value {:#x}", reason.code(), refusal.value)),
+                reason => f.write_fmt(fmt!(
+                    "reason {}, value {}",
+                    reason.code(),
+                    Shown(refusal.value)
+                )),
             },
         }
     }
