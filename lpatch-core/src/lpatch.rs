@@ -66,6 +66,7 @@ module! {
 /// goes.
 struct Core {
     _device: Pin<KBox<device::Device>>,
+    _assumed: Assumed,
     _driver: Driver,
     _urgent: Urgent,
     _targets: Targets,
@@ -82,17 +83,19 @@ impl kernel::Module for Core {
         unsafe { facts::TEXT.init() };
         // SAFETY: Once, from here, with this module.
         let registry = unsafe { registry::Registry::new(module, facts::known())? };
-        registry.announce();
         *registry::REGISTRY.lock() = Some(registry);
         let registry = Filled;
-        // SAFETY: Once; we may sleep.
-        unsafe { ffi::lp_idle_learn() };
         let hooks = Hooks::new()?;
         let targets = Targets::new()?;
         let urgent = Urgent::new()?;
         let driver = Driver::new()?;
+        let assumed = Assumed::new()?;
+        if let Some(registry) = registry::REGISTRY.lock().as_ref() {
+            registry.announce();
+        }
         Ok(Self {
             _device: KBox::pin_init(device::Device::register(module), GFP_KERNEL)?,
+            _assumed: assumed,
             _driver: driver,
             _urgent: urgent,
             _targets: targets,
@@ -140,6 +143,30 @@ impl Drop for Targets {
     fn drop(&mut self) {
         // SAFETY: They were initialized.
         unsafe { ffi::lp_targets_exit() };
+    }
+}
+
+/// That the kernel is what we take it for: see `shim/assume.c`.
+struct Assumed;
+
+impl Assumed {
+    fn new() -> Result<Self> {
+        // What it has made is undone in either case.
+        let assumed = Self;
+        // SAFETY: Once, the tables are in force, and there is no device yet; we may sleep.
+        to_result(unsafe { ffi::lp_assume() })?;
+        // SAFETY: Once; we may sleep.
+        to_result(unsafe { ffi::lp_idle_learn() }).inspect_err(|_| {
+            pr_err!("the stack of an idle task cannot be read, so none could be moved\n");
+        })?;
+        Ok(assumed)
+    }
+}
+
+impl Drop for Assumed {
+    fn drop(&mut self) {
+        // SAFETY: `lp_assume()` was called, and nothing rests on it any more.
+        unsafe { ffi::lp_assume_exit() };
     }
 }
 

@@ -409,6 +409,42 @@ test_module() {
     finish_witness
 }
 
+# What the core takes for granted of the kernel is asked when it is loaded: see lpatch-core/src/shim/assume.c. Here the kernel is
+# another in one point at a time. Each has to be noticed, by name, and nothing may be left.
+test_assumptions() {
+    no_core
+    assume_left=$(cat $TRACING/enabled_functions)
+    for lie in \
+        'modules:modules are not on one list' \
+        'symbols:sprint_symbol\(\) does not say' \
+        "keys:a task's address is no multiple of 4" \
+        'birth:sched_wakeup_new is not heard before a new task runs' \
+        'stack:the stack of a thread in this module cannot be read' \
+        'switches:nvcsw and nivcsw are not counted before on_cpu is cleared' \
+        'entry:sched_entry_tp is not heard' \
+        'exit:leaves the list of tasks before its exit_state is set'; do
+        ! insmod /lpatch/lpatch_core.ko "lie=${lie%%:*}" 2>"$KTAP_TEST/said" || fail "with $lie the module is loaded"
+        like "insmod with $lie" "$(cat "$KTAP_TEST/said")" 'Operation not supported|Not supported'
+        like "the log with $lie" "$(ktap_log "$KTAP_NAME")" "lpatch_core: this kernel is not what lpatch_core was made for: .*${lie#*:}"
+        [ ! -d /sys/module/lpatch_core ] || fail "with $lie the module is there"
+    done
+    is "what ftrace has" "$(cat $TRACING/enabled_functions)" "$assume_left"
+    # This one is no reason to do without patches.
+    insmod /lpatch/lpatch_core.ko lie=jumps
+    is "what ftrace makes" "$(cat $PARAMETERS/jumps)" N
+    like "the log" "$(ktap_log "$KTAP_NAME")" 'lpatch_core: ftrace does not make a jump of a direct call'
+    load cmdline
+    assume_said=$(lpatch --json status cmdline)
+    like "the way of a call" "$assume_said" '"path":"handler"'
+    # ECANCELED: it is not to be promoted.
+    like "the reason" "$assume_said" '"path_errno":125'
+    off cmdline
+    rmmod lpatch_core
+    insmod /lpatch/lpatch_core.ko
+    is "what ftrace makes" "$(cat $PARAMETERS/jumps)" Y
+    rmmod lpatch_core
+}
+
 # Who took part is pinned, or nothing is done. The last test, since they stay.
 test_zz_force() {
     leaves_patches

@@ -30,7 +30,8 @@ const REST: u64 = 3;
 pub(super) fn may_promote(patch: &Patch) -> bool {
     // SAFETY: It is a byte, 0 or 1, whoever sets the parameter meanwhile.
     let promote = unsafe { (&raw const ffi::lp_promote).read_volatile() };
-    patch.is_promoted() && promote
+    // SAFETY: No requirements.
+    patch.is_promoted() && promote && unsafe { ffi::lp_may_jump() } != 0
 }
 
 /// How long after a transition sites that nobody needs are given back to ftrace; for how long a door at most stays shut because more

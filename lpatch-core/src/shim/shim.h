@@ -258,6 +258,20 @@ struct lp_states {
 int lp_callback(unsigned long fn, int may_refuse, const char *object, void *module,
 		const struct lp_states *states);
 
+/* assume.c */
+
+/**
+ * lp_assume() - ask whether the kernel is what the core takes it for
+ *
+ * Once, when the tables of our struct module are in force, and before anything rests on it. May sleep.
+ *
+ * Return: 0, or an errno: then the module must not be loaded, and the log says why. lp_assume_exit() follows in either case.
+ */
+int lp_assume(void);
+void lp_assume_exit(void);
+/* Whether ftrace makes the jumps that doors need. */
+int lp_may_jump(void);
+
 /* redirect.c */
 struct lp_redirect;
 
@@ -382,8 +396,12 @@ int lp_walk_stopped(void *task, lp_frame_fn frame, void *arg);
 /* The same for the idle task of a CPU that is running something else. */
 int lp_walk_idle(lp_frame_fn frame, void *arg);
 
-/* Finds out what lp_walk_idle() reports. Once. May sleep. */
-void lp_idle_learn(void);
+/*
+ * Finds out what lp_walk_idle() reports. Once. May sleep.
+ *
+ * Return: 0, or -EOPNOTSUPP if the stack of an idle task cannot be read: none would ever be moved while its CPU is busy.
+ */
+int lp_idle_learn(void);
 
 /* hooks.c */
 int lp_hooks_init(void);

@@ -123,9 +123,10 @@ static long lp_idle_look(void *unused)
 	return 0;
 }
 
-void lp_idle_learn(void)
+int lp_idle_learn(void)
 {
 	work_on_cpu(0, lp_idle_look, NULL);
+	return lp_idle_known ? 0 : -EOPNOTSUPP;
 }
 
 notrace int lp_walk_idle(lp_frame_fn frame, void *arg)
