@@ -12,13 +12,15 @@ impl From<AllocError> for Refusal {
 }
 
 impl From<Error> for Refusal {
-    /// For calls into the kernel that fail for want of memory or because of a bad user pointer.
+    /// Of a call into the kernel. Who knows better what an errno means there says so itself.
     fn from(error: Error) -> Self {
-        Self::new(if error == EFAULT {
-            Reason::Fault
-        } else {
-            Reason::Nomem
-        })
+        match error {
+            ENOMEM => Reason::Nomem.into(),
+            EFAULT => Reason::Fault.into(),
+            // Of all that we call, only ftrace says that, in each of its functions, when it has switched itself off.
+            ENODEV => Reason::FtraceDead.into(),
+            other => Self::new(Reason::Kernel).value(other.to_errno().unsigned_abs().into()),
+        }
     }
 }
 
@@ -28,7 +30,7 @@ impl Refusal {
         let refused = i32::try_from(self.value).ok().filter(|value| *value != 0);
         match (self.reason, refused) {
             // `from_errno()` makes EINVAL of what is none.
-            (Reason::Callback, Some(value)) => Error::from_errno(-value),
+            (Reason::Callback | Reason::Kernel, Some(value)) => Error::from_errno(-value),
             (reason, _) => errno(reason),
         }
     }
@@ -54,6 +56,7 @@ pub(crate) fn errno(reason: Reason) -> Error {
         | Reason::Stacked
         | Reason::Grace
         | Reason::Pinned => EBUSY,
+        Reason::FtraceDead => ENODEV,
         Reason::Interrupted => EINTR,
         Reason::Late => EAGAIN,
         Reason::ArenaText | Reason::ArenaRodata | Reason::ArenaData | Reason::ArenaBugs => ENOSPC,

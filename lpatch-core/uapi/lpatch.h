@@ -71,6 +71,7 @@ enum lpatch_reason {
 	LPATCH_R_ARENA_BUGS = 35,
 	LPATCH_R_EMPTY = 36,		/* a patch without text */
 	LPATCH_R_NO_COPY = 37,		/* its text is a kernel module's, of which the core has no copy */
+	LPATCH_R_KERNEL = 40,		/* a call into the kernel failed; @value: the errno */
 
 	/* the image */
 	LPATCH_R_IMAGE_MAGIC = 48,
@@ -118,6 +119,7 @@ enum lpatch_reason {
 	LPATCH_R_FUNC_OWNED = 105,	/* upstream livepatch or another IPMODIFY user holds it */
 	LPATCH_R_FTRACE = 106,		/* ftrace refused; @value: the errno */
 	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */
+	LPATCH_R_FTRACE_DEAD = 108,	/* ftrace has switched itself off until the next boot; what it has is in force, and stays */
 
 	/* this boot */
 	LPATCH_R_MITIGATION = 112,	/* returns or indirect branches of this boot have a form lpatch does not know */

@@ -143,6 +143,8 @@ reasons! {
     Empty = 36,
     /// `LPATCH_R_NO_COPY`: its text is a kernel module's, of which the core has no copy.
     NoCopy = 37,
+    /// `LPATCH_R_KERNEL`: a call into the kernel failed; @value: the errno.
+    Kernel = 40,
     /// `LPATCH_R_IMAGE_MAGIC`.
     ImageMagic = 48,
     /// `LPATCH_R_IMAGE_HEADER`: header_size or image_size is wrong.
@@ -221,6 +223,8 @@ reasons! {
     Ftrace = 106,
     /// `LPATCH_R_FTRACE_OFF`: kernel.ftrace_enabled is 0.
     FtraceOff = 107,
+    /// `LPATCH_R_FTRACE_DEAD`: ftrace has switched itself off until the next boot; what it has is in force, and stays.
+    FtraceDead = 108,
     /// `LPATCH_R_MITIGATION`: returns or indirect branches of this boot have a form lpatch does not know.
     Mitigation = 112,
     /// `LPATCH_R_CALL_DEPTH`: calls are counted (retbleed=stuff) in a way lpatch does not know.

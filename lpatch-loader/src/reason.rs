@@ -187,6 +187,7 @@ fn explain(
         Reason::Pinned => "the patch took part in a forced transition; it stays loaded until the next boot".into(),
         Reason::Grace => "a kernel thread runs without ever sleeping, so the kernel cannot tell yet that no dying task is in the patch; try again when it sleeps (see `top`), or when the machine has less to do".into(),
         Reason::Interrupted => "interrupted; the transition goes on".into(),
+        Reason::Kernel => format!("a call into the kernel failed with errno {value}; see dmesg"),
         Reason::Callback => format!("a pre-patch callback of the patch refused with errno {value}; see dmesg"),
         Reason::State => format!("the patch does not support state {value} of a patch that it replaces; use a newer version of the patch"),
         Reason::ArenaText => format!("no room for the patch's text, the largest free run has {value} bytes; unload other patches, or build lpatch_core with a larger arena"),
@@ -229,6 +230,7 @@ fn explain(
         Reason::FuncOwned => format!("{what} is held by {holder}; disable that first (see /sys/kernel/tracing/enabled_functions)"),
         Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
+        Reason::FtraceDead => "ftrace has switched itself off on this machine, because it found something wrong; what is in force stays in force; see the kernel log, and reboot".into(),
         Reason::Mitigation => "the returns or indirect branches of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),
         Reason::CallDepth => "this kernel counts calls in a way that lpatch does not know; boot without retbleed=stuff".into(),
     };

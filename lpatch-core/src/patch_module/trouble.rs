@@ -129,6 +129,7 @@ impl fmt::Display for Trouble<'_> {
                 )),
                 Reason::NoFuncs => f.write_fmt(fmt!("it replaces no function")),
                 Reason::FtraceOff => f.write_fmt(fmt!("kernel.ftrace_enabled is 0")),
+                Reason::FtraceDead => f.write_fmt(fmt!("ftrace has switched itself off; reboot")),
                 Reason::Nomem => f.write_fmt(fmt!("out of memory")),
                 Reason::Interrupted => f.write_fmt(fmt!("interrupted by a signal")),
                 reason => f.write_fmt(fmt!(
