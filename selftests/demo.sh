@@ -45,6 +45,8 @@ cmdline
 lpatch disable stack >/dev/null
 lpatch unload stack >/dev/null
 run lpatch unload cmdline
+# Its function is on its way back to ftrace.
+until [ "$(cat /sys/module/lpatch_core/refcnt)" = 0 ]; do sleep 0.1; done
 run rmmod lpatch_core
 
 bad=$(dmesg | grep -cE '(BUG|WARNING|Oops|lockup|stall)' || :)

@@ -107,7 +107,14 @@ wait_for() {
 
 # need_core: the module is in. no_core: it is out.
 need_core() { [ -d /sys/module/lpatch_core ] || quiet insmod /lpatch/lpatch_core.ko; }
-no_core() { [ ! -d /sys/module/lpatch_core ] || quiet rmmod lpatch_core; }
+no_core() { [ ! -d /sys/module/lpatch_core ] || remove_core; }
+
+# remove_core: when nothing holds it any more. Sites that are on their way back to ftrace do for a while.
+remove_core() {
+    wait_for "end of what holds lpatch_core" core_is_idle
+    quiet rmmod lpatch_core
+}
+core_is_idle() { [ "$(cat /sys/module/lpatch_core/refcnt)" = 0 ]; }
 
 # few_symbols [MODULE…]: the lines of /proc/kallsyms that the test patches and wx need: symbols that they name, with the neighbours
 # that tell lengths and other names of the same address, and all of these modules. Reading all of them takes longer than all the

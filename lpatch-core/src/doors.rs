@@ -6,7 +6,8 @@
 //! doors of the functions that it changes and begins, and nothing of ftrace is touched. When it is over, and everybody
 //! who may have seen a door open before it is gone, the doors are turned to where the calls go now, and opened.
 //!
-//! Attaching a site to its door takes ftrace some milliseconds, and is done behind finished transitions, one site at a time.
+//! Attaching a site to its door takes ftrace some milliseconds, and giving it back some grace periods. Both are done behind finished
+//! transitions, one site at a time, with the registry unlocked.
 
 use crate::{
     facts, ffi,
@@ -16,6 +17,7 @@ use crate::{
         routes::{self, Route},
         transition::stack::Span,
     },
+    modules::OwnModule,
 };
 use core::{
     ptr::NonNull,
@@ -32,14 +34,15 @@ const SIZE: usize = ffi::LP_DOOR_SIZE as usize;
 ///
 /// # Invariants
 ///
-/// `run` is one unit of the pool of doors. `ops` was made by `lp_door_new()` for `ip`, and is attached to this door if and
-/// only if the value is in [`Doors::all`].
+/// `run` is one unit of the pool of doors. `ops` was made by `lp_door_new()` for `ip`, and is attached to this door if the
+/// value is in [`Doors::all`]. As long as the site leads to the door, the module stays.
 pub(crate) struct Door {
     ip: u64,
     run: Run,
     ops: NonNull<ffi::lp_door>,
     /// Where its jump goes; 0: it has not been turned to anywhere.
     to: u64,
+    _own: OwnModule,
 }
 
 // SAFETY: The C struct is heap memory without ties to a thread.
@@ -74,14 +77,13 @@ struct Refused {
     error: Error,
 }
 
-/// All doors.
+/// All doors. There are none when it is dropped, since each keeps the module.
 pub(crate) struct Doors {
     pool: Pool,
     /// Those whose sites are attached, sorted by site.
     all: KVec<Door>,
-    /// Those whose sites no longer are, with the grace period after which nobody is in them. There is always room for
-    /// all that are attached.
-    left: KVec<(Door, usize)>,
+    /// The site that is just being attached or given back, with the registry unlocked. Its door is not in `all`.
+    under_way: Option<u64>,
     /// Sorted by site.
     refused: KVec<Refused>,
     /// Of `all`, only those before this one may be of sites that are in no route any more.
@@ -121,7 +123,14 @@ impl Work {
                     ffi::lp_door_attach(door.ops.as_ptr(), door.index() as u32)
                 }) {
                     Ok(()) => Done::Attached(door),
-                    Err(error) => Done::Refused(door, error),
+                    // It lived when the door was made. What has died in the middle may have left a site that leads to it.
+                    Err(ENODEV) => Done::Stuck(door),
+                    Err(error) => {
+                        // It may have been in ftrace's list for a moment, and somebody may be looking at it there.
+                        // SAFETY: No requirements; we may sleep.
+                        unsafe { ffi::lp_synchronize() };
+                        Done::Refused(door, error)
+                    }
                 }
             }
             Self::Detach(door) => detach(door),
@@ -129,13 +138,15 @@ impl Work {
     }
 }
 
+/// Waits for grace periods of RCU tasks, in ftrace and with its locks held. So nobody does it with the registry locked, and only when such
+/// a grace period was over a moment ago.
 fn detach(door: Door) -> Done {
     // SAFETY: It is attached to this door.
     let error = unsafe { ffi::lp_door_detach(door.ops.as_ptr(), door.index() as u32) };
     if error == 0 {
         Done::Detached(door)
     } else {
-        pr_err!("ftrace keeps a direct call (errno {error})\n");
+        pr_err!("ftrace keeps a direct call (errno {error}); lpatch_core stays loaded\n");
         Done::Stuck(door)
     }
 }
@@ -157,7 +168,7 @@ impl Doors {
         Ok(Self {
             pool: Pool::new(base, ffi::LP_DOORS as usize, SIZE)?,
             all: KVec::new(),
-            left: KVec::new(),
+            under_way: None,
             refused: KVec::new(),
             unchecked: 0,
         })
@@ -248,23 +259,10 @@ impl Doors {
         Ok(())
     }
 
-    /// Gives back what nobody is in any more.
-    pub(crate) fn release(&mut self) {
-        // The tickets are in order, so those that are over come first.
-        // SAFETY: No requirements.
-        let over = |(_, ticket): &&(Door, usize)| unsafe { ffi::lp_grace_is_over(*ticket) } != 0;
-        let count = self.left.iter().take_while(over).count();
-        self.left.rotate_left(count);
-        for _ in 0..count {
-            if let Some((door, _)) = self.left.pop() {
-                self.free(door);
-            }
-        }
-    }
-
+    /// Takes a door back that is not attached.
     fn free(&mut self, door: Door) {
         door.set_site(0);
-        // SAFETY: It is not attached, and a grace period has passed since it was, if ever.
+        // SAFETY: It is not attached, and ftrace has waited for who was in it.
         unsafe { ffi::lp_door_free(door.ops.as_ptr()) };
         self.pool.give(door.run);
     }
@@ -275,17 +273,25 @@ impl Doors {
         self.refused.clear();
     }
 
-    /// Has a site detached that is in no route any more, if nothing moves. Each door is looked at once for each book.
-    pub(crate) fn detach_unused(&mut self, routes: &[Route]) -> Option<Work> {
+    /// Whether a site that has a door is in no route any more. Each is looked at once for each book.
+    pub(crate) fn has_unused(&mut self, routes: &[Route]) -> bool {
         self.unchecked = self.unchecked.min(self.all.len());
         // The last one first: what is behind it need not move up.
         while let Some(at) = self.unchecked.checked_sub(1) {
-            self.unchecked = at;
             if routes::find(routes, self.all[at].ip).is_none() {
-                return self.all.remove(at).ok().map(Work::Detach);
+                return true;
             }
+            self.unchecked = at;
         }
-        None
+        false
+    }
+
+    /// Has the site detached that [`Doors::has_unused`] has found, if nothing moves.
+    pub(crate) fn detach_unused(&mut self) -> Option<(u64, Work)> {
+        self.unchecked = self.unchecked.checked_sub(1)?;
+        let door = self.all.remove(self.unchecked).ok()?;
+        self.under_way = Some(door.ip);
+        Some((door.ip, Work::Detach(door)))
     }
 
     /// Has a site attached, if nothing moves; `Next`: not this one.
@@ -294,23 +300,22 @@ impl Doors {
             return Attach::Next;
         }
         match self.prepare(ip) {
-            Ok(door) => Attach::Now(Work::Attach(door)),
-            Err(ENOSPC) if !self.left.is_empty() => {
-                // The driver is kicked when it is over.
-                // SAFETY: No requirements.
-                unsafe { ffi::lp_grace_begin() };
-                Attach::Later
+            Ok(door) => {
+                self.under_way = Some(ip);
+                Attach::Now(Work::Attach(door))
             }
+            // One more is free as soon as that is done.
+            Err(ENOSPC) if self.unchecked > 0 => Attach::Later,
             Err(error) if self.refuse(ip, error) => Attach::Next,
             Err(_) => Attach::Later,
         }
     }
 
     fn prepare(&mut self, ip: u64) -> Result<Door> {
-        // So that it can be taken in, and left, without memory.
+        // So that it can be taken in without memory.
         self.all.reserve(1, GFP_KERNEL)?;
-        self.left.reserve(self.all.len() + 1, GFP_KERNEL)?;
         self.refused.reserve(1, GFP_KERNEL)?;
+        let own = OwnModule::ours().ok_or(EAGAIN)?;
         let run = self.pool.take(1).map_err(|_| ENOSPC)?;
         let mut error = 0;
         // SAFETY: The pointer is to a local variable.
@@ -324,6 +329,7 @@ impl Doors {
             run,
             ops,
             to: 0,
+            _own: own,
         };
         door.shut().store(1, Ordering::Relaxed);
         door.set_site(ip);
@@ -340,6 +346,14 @@ impl Doors {
 
     /// Takes over what came of [`Work`]. `true`: a site has come to a door.
     pub(crate) fn done(&mut self, done: Done) -> bool {
+        let (Done::Attached(door)
+        | Done::Refused(door, _)
+        | Done::Detached(door)
+        | Done::Stuck(door)) = &done;
+        // Not so if its module went, which is nothing of the driver's.
+        if self.under_way == Some(door.ip) {
+            self.under_way = None;
+        }
         match done {
             Done::Attached(door) => {
                 self.put_back(door);
@@ -352,7 +366,7 @@ impl Doors {
                 false
             }
             Done::Detached(door) => {
-                self.leave(door);
+                self.free(door);
                 false
             }
             Done::Stuck(door) => {
@@ -368,39 +382,30 @@ impl Doors {
         if self.all.insert_within_capacity(at, door).is_err() {
             unreachable!("room was reserved");
         }
-    }
-
-    fn leave(&mut self, door: Door) {
-        // Nobody waits for it, and one under way holds the module; so it is not asked for until doors run out.
-        // SAFETY: No requirements.
-        let ticket = unsafe { ffi::lp_grace_next() };
-        if self.left.push_within_capacity((door, ticket)).is_err() {
-            unreachable!("room was reserved");
+        if at < self.unchecked {
+            // The last one of those before it has moved up.
+            self.unchecked += 1;
         }
     }
 
-    /// Detaches sites that are about to be freed.
-    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) {
+    /// Whether one of these sites has a door, or is just being attached to one or given back.
+    pub(crate) fn concern(&self, sites: impl Fn(u64) -> bool) -> bool {
+        self.under_way.is_some_and(&sites) || self.all.iter().any(|door| sites(door.ip))
+    }
+
+    /// Takes out what has to be done about sites that are about to be freed; the room of `all` stays. `ENOMEM`: nothing has
+    /// changed.
+    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<KVec<Work>> {
+        let count = self.all.iter().filter(|door| gone(door.ip)).count();
+        let mut works = KVec::with_capacity(count, GFP_KERNEL)?;
         // The last one first: what is behind it need not move up.
         for at in (0..self.all.len()).rev() {
             if gone(self.all[at].ip) {
                 if let Ok(door) = self.all.remove(at) {
-                    self.done(detach(door));
+                    let _ = works.push_within_capacity(Work::Detach(door));
                 }
             }
         }
-    }
-}
-
-impl Drop for Doors {
-    fn drop(&mut self) {
-        self.forget(|_| true);
-        if !self.left.is_empty() {
-            // SAFETY: The module's exit may sleep.
-            unsafe { ffi::lp_synchronize_tasks() };
-        }
-        while let Some((door, _)) = self.left.pop() {
-            self.free(door);
-        }
+        Ok(works)
     }
 }

@@ -13,14 +13,15 @@
 
 use crate::{
     blockers::{self, Blockers, KEPT},
-    book,
-    doors::Doors,
+    book::{self, Retired},
+    doors::{Doors, Work},
     facts, ffi,
     links::Links,
     model::{refusal::Refusal, routes, transition::Side},
     moving::{self, Kick, Moving, Remains},
     patch::{Patch, Site},
     redirect::Active,
+    registry,
     uapi::{self, Reason},
 };
 use core::ops::Range;
@@ -71,8 +72,8 @@ enum State {
     /// The driver's to settle.
     Ended(Remains),
     Settling,
-    /// Sites that nobody needs are being given back to ftrace, which takes a while. No book has them any more.
-    Returning,
+    /// Sites that nobody needs are being given back to ftrace, which takes a while: those between these two. No book has them any more.
+    Returning(u64, u64),
 }
 
 /// The engine.
@@ -97,10 +98,42 @@ pub(crate) struct Engine {
     untidy: bool,
     /// And when, unless somebody waits for it. What comes next often needs it again.
     tidy_ns: u64,
+    /// Whether there may be a group of which no site is needed.
+    spare: bool,
+    /// The grace period that was asked for before sites are given back, see `give_back()`.
+    asked: Option<usize>,
+    /// Until then none is needed.
+    fresh_ns: u64,
+    /// Whether ftrace has been found to be dead, so that nothing is given back any more.
+    dead: bool,
     report: uapi::Transition,
     /// Those before it, for who still waits for one.
     past: [uapi::Transition; 4],
     last_blockers: Blockers,
+}
+
+/// What leads to the functions of a module that goes. To be dropped with the registry unlocked, since ftrace waits for grace periods of RCU
+/// tasks each time.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    groups: KVec<Active>,
+    doors: KVec<Work>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        while let Some(group) = self.groups.pop() {
+            drop(group);
+        }
+        while let Some(work) = self.doors.pop() {
+            let done = work.run();
+            // The registry is there: the exit of the module waits for who hears of modules.
+            let _ = registry::with(|registry| {
+                registry.engine().returned(done);
+                Ok(())
+            });
+        }
+    }
 }
 
 /// What an ended transition means for the patches.
@@ -144,6 +177,10 @@ impl Engine {
             ticket: 0,
             untidy: false,
             tidy_ns: 0,
+            spare: false,
+            asked: None,
+            fresh_ns: 0,
+            dead: false,
             report: uapi::Transition::default(),
             past: [uapi::Transition::default(); 4],
             last_blockers: Blockers::default(),
@@ -162,7 +199,7 @@ impl Engine {
 
     /// Whether that is no more than giving back sites that are in no book.
     pub(crate) fn returning(&self) -> bool {
-        matches!(self.state, State::Returning)
+        matches!(self.state, State::Returning(..))
     }
 
     /// The patch that is in transition.
@@ -240,51 +277,85 @@ impl Engine {
     }
 
     /// Takes over that functions of a module have come or gone: brings their sites to the handler, and replaces the
-    /// book. The engine is not settling. On failure nothing has changed.
+    /// book. The engine is not settling, unless it returns sites of others. On failure the book is the same.
     pub(crate) fn refresh(&mut self, patches: &[Patch]) -> Result<(), Refusal> {
+        let retired = self.replace(patches);
+        // Also after a failure: sites may have come that nobody needs.
+        self.tidy_up();
+        // Waits for readers: who is in the module, or in the code for it, cannot be sent there any more.
+        retired.map(drop)
+    }
+
+    fn replace(&mut self, patches: &[Patch]) -> Result<Retired, Refusal> {
         let (groups, doors) = (&mut self.groups, &self.doors);
-        let retired = match &mut self.state {
+        match &mut self.state {
             State::Moving(under) => {
                 let Under { moving, wanted, .. } = &mut **under;
                 let links = Links::new(patches, &self.order, &wanted.after)?;
-                let group = moving::attach(&links.routes()?, groups, doors)?;
-                let retired = moving.replace(&links, doors)?;
-                moving::keep(group, groups);
-                retired
+                moving::attach(&links.routes()?, groups, doors)?;
+                moving.replace(&links, doors)
             }
             _ => {
                 let links = Links::new(patches, &self.order, &self.order)?;
                 let routes = links.routes()?;
-                let group = moving::attach(&routes, groups, doors)?;
-                let retired = book::replace(book::still(routes)?);
-                moving::keep(group, groups);
-                retired
-            }
-        };
-        self.tidy_up();
-        // Waits for readers: who is in the module, or in the code for it, cannot be sent there any more.
-        drop(retired);
-        Ok(())
-    }
-
-    /// Gives sites back to ftrace whose functions are about to be freed: it must not find them in a filter of ours when
-    /// another module comes to the same place. They are in no book any more.
-    pub(crate) fn forget_sites(&mut self, gone: impl Fn(u64) -> bool) {
-        self.doors.forget(&gone);
-        let mut at = 0;
-        while at < self.groups.len() {
-            let group = &mut self.groups[at];
-            if !group.has_any(&gone) {
-                at += 1;
-            } else if !group.has_any(|ip| !gone(ip)) {
-                // Waits for a grace period of RCU tasks, in ftrace.
-                drop(self.groups.remove(at));
-            } else if group.keep(|ip| !gone(ip)).is_err() {
-                // The module cannot be kept from going, so memory for that has to come.
-                // SAFETY: No requirements; we may sleep.
-                unsafe { ffi::lp_wait_a_moment() };
+                moving::attach(&routes, groups, doors)?;
+                Ok(book::replace(book::still(routes)?))
             }
         }
+    }
+
+    /// Whether nothing is going on that keeps somebody from replacing the book and from taking out these sites, of a module that comes or
+    /// goes.
+    pub(crate) fn may_change(&self, overlaps: impl FnOnce(u64, u64) -> bool) -> bool {
+        match self.state {
+            State::Idle | State::Moving(_) => true,
+            State::Returning(first, last) => !overlaps(first, last),
+            State::Ended(_) | State::Settling => false,
+        }
+    }
+
+    /// Whether one of these sites is with the handler or has a door, or is on its way there or back. `overlaps`: the question for all between
+    /// two addresses.
+    pub(crate) fn concern(
+        &self,
+        sites: impl Fn(u64) -> bool,
+        overlaps: impl FnOnce(u64, u64) -> bool,
+    ) -> bool {
+        let returning = match self.state {
+            State::Returning(first, last) => overlaps(first, last),
+            _ => false,
+        };
+        returning
+            || self.doors.concern(&sites)
+            || self.groups.iter().any(|group| group.has_any(&sites))
+    }
+
+    /// Takes out what leads to functions that are about to be freed: ftrace must not find their sites in a filter of ours when
+    /// another module comes to the same place. They are in no book any more. On failure, for want of memory, nothing is lost; it is to be
+    /// tried again, since the module cannot be kept from going.
+    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Leaving> {
+        for group in self.groups.iter_mut() {
+            // Of these the others stay. ftrace waits for nobody, since it need not free anything.
+            if group.has_any(&gone) && group.has_any(|ip| !gone(ip)) {
+                match group.keep(|ip| !gone(ip)) {
+                    // A dead ftrace does not look into filters when a module comes.
+                    Ok(()) | Err(ENODEV) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        let whole = |group: &Active| !group.has_any(|ip| !gone(ip));
+        let count = self.groups.iter().filter(|group| whole(group)).count();
+        let mut groups = KVec::with_capacity(count, GFP_KERNEL)?;
+        let doors = self.doors.forget(&gone)?;
+        for at in (0..self.groups.len()).rev() {
+            if whole(&self.groups[at]) {
+                if let Ok(group) = self.groups.remove(at) {
+                    let _ = groups.push_within_capacity(group);
+                }
+            }
+        }
+        Ok(Leaving { groups, doors })
     }
 
     /// Looks at the tasks that have not moved, reverses when it is time to, and completes. Returns what came of it, if

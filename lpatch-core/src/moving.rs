@@ -13,7 +13,7 @@ use crate::{
         transition::{Phase, Reference, Refused, Side, Task, Transition},
     },
     movers,
-    redirect::Active,
+    redirect::{self, Active},
     tasks::{self, Found, Held},
     uapi::Reason,
 };
@@ -61,9 +61,8 @@ impl Moving {
         doors: &Doors,
     ) -> Result<Self, Refusal> {
         let mut tasks = count_tasks();
-        let group = attach(&links.routes()?, groups, doors)?;
         // If something fails below, they stay with the handler until ftrace can let go of them.
-        keep(group, groups);
+        attach(&links.routes()?, groups, doors)?;
         let mut attempts = 0;
         let mut hooks = None;
         loop {
@@ -377,41 +376,37 @@ fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     Ok(Tables::new(routes, from_spans, to_spans)?)
 }
 
-/// Brings the sites of the routes to the handler that are not there yet and have no door. There is room for the result in
-/// `groups` then.
+/// Brings the sites of the routes to the handler that are not there yet and have no door. What has come to `groups` stays there on
+/// failure too: to give it back takes a grace period of RCU tasks, which is the driver's to wait for.
 pub(crate) fn attach(
     routes: &[Route],
     groups: &mut KVec<Active>,
     doors: &Doors,
-) -> Result<Option<Active>, Refusal> {
+) -> Result<(), Refusal> {
     let new = Links::ips(routes, |ip| {
         !doors.has(ip) && !groups.iter().any(|group| group.has(ip))
     })?;
     if new.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     groups.reserve(1, GFP_KERNEL)?;
-    activate(new).map(Some)
-}
-
-/// Keeps what `attach` gave.
-pub(crate) fn keep(group: Option<Active>, groups: &mut KVec<Active>) {
-    if let Some(group) = group {
-        if groups.push_within_capacity(group).is_err() {
-            unreachable!("room was reserved");
+    match Active::new(&new) {
+        Ok(group) => {
+            if groups.push_within_capacity(group).is_err() {
+                unreachable!("room was reserved");
+            }
+            Ok(())
         }
+        Err(EBUSY) => Err(redirect::owned(&new, groups)?),
+        Err(error) => match error.into() {
+            Refusal {
+                reason: Reason::Kernel,
+                value,
+                ..
+            } => Err(Refusal::new(Reason::Ftrace).value(value)),
+            refusal => Err(refusal),
+        },
     }
-}
-
-fn activate(ips: KVVec<usize>) -> Result<Active, Refusal> {
-    let mut copy = KVVec::with_capacity(ips.len(), GFP_KERNEL)?;
-    for ip in ips.iter() {
-        copy.push(*ip as u64, GFP_KERNEL)?;
-    }
-    let ready = crate::redirect::Ready::new(ips)?;
-    ready
-        .activate()
-        .map_err(|(error, _)| crate::redirect::explain(error, &copy))
 }
 
 /// Births and ends are heard of as long as this is there.

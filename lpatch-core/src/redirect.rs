@@ -4,8 +4,8 @@
 //!
 //! Where a call goes from there is in the book; a function that is not in it goes on as if nothing were.
 
-use crate::{ffi, model::refusal::Refusal, uapi::Reason};
-use core::ptr::NonNull;
+use crate::{ffi, model::refusal::Refusal, modules::OwnModule, uapi::Reason};
+use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};
 
 /// A set of fentry sites, not redirected.
@@ -15,8 +15,6 @@ use kernel::{error::to_result, prelude::*};
 /// `ops` was made by `lp_redirect_new()`, its filter holds exactly `ips`, and it is not registered with ftrace.
 pub(crate) struct Ready {
     ops: NonNull<ffi::lp_redirect>,
-    /// Whether `ops` is never freed.
-    leaked: bool,
     ips: KVVec<usize>,
 }
 
@@ -24,11 +22,21 @@ pub(crate) struct Ready {
 ///
 /// # Invariants
 ///
-/// As of [`Ready`], but it is registered with ftrace. There is at least one site, and they are sorted.
-pub(crate) struct Active(Ready);
+/// As of [`Ready`], but it is registered with ftrace. There is at least one site, and they are sorted. As long as the sites lead
+/// into the module, the module stays.
+pub(crate) struct Active {
+    ready: ManuallyDrop<Ready>,
+    own: ManuallyDrop<OwnModule>,
+}
 
 // SAFETY: The C struct is heap memory without ties to a thread.
 unsafe impl Send for Ready {}
+
+/// Whether ftrace has switched itself off: nothing can be given back to it any more.
+pub(crate) fn is_dead() -> bool {
+    // SAFETY: No requirements; we may sleep.
+    unsafe { ffi::lp_ftrace_is_dead() != 0 }
+}
 
 impl Ready {
     /// These sites, or the errno for which ftrace does not take them (`EINVAL`: one is not an fentry site).
@@ -37,50 +45,74 @@ impl Ready {
         let ops = NonNull::new(unsafe { ffi::lp_redirect_new() }).ok_or(ENOMEM)?;
         let (sites, len) = (ips.as_mut_ptr(), ips.len() as u32);
         // INVARIANT: Not registered; the filter is set below, or the value dropped.
-        let ready = Self {
-            ops,
-            leaked: false,
-            ips,
-        };
+        let ready = Self { ops, ips };
         // SAFETY: The array holds that many addresses.
         to_result(unsafe { ffi::lp_redirect_filter(ops.as_ptr(), sites, len) })?;
         Ok(ready)
     }
 
-    /// Has calls of all of them, which are sorted, come to the handler, in one step. On failure nothing has changed.
-    pub(crate) fn activate(self) -> Result<Active, (Error, Self)> {
+    /// Has calls of all of them, which are sorted, come to the handler, in one step. On failure nothing has changed, or ftrace
+    /// has died (`ENODEV`).
+    pub(crate) fn activate(self) -> Result<Active> {
+        let own = OwnModule::ours().ok_or(EAGAIN)?;
         // SAFETY: By the type invariant it is not registered.
         match to_result(unsafe { ffi::lp_redirect_on(self.ops.as_ptr()) }) {
             // INVARIANT: It is registered now.
-            Ok(()) => Ok(Active(self)),
-            Err(error) => Err((error, self)),
+            Ok(()) => Ok(Active {
+                ready: ManuallyDrop::new(self),
+                own: ManuallyDrop::new(own),
+            }),
+            Err(ENODEV) => {
+                // It lived when the filter was set. What has died in the middle may have left sites that lead to us.
+                pr_err!("ftrace has died while it took a redirection\n");
+                core::mem::forget(self);
+                own.keep();
+                Err(ENODEV)
+            }
+            Err(error) => {
+                // It was in ftrace's list for a moment, and somebody may be looking at it there.
+                // SAFETY: No requirements; we may sleep.
+                unsafe { ffi::lp_synchronize() };
+                Err(error)
+            }
         }
     }
 }
 
 impl Drop for Ready {
     fn drop(&mut self) {
-        if !self.leaked {
-            // SAFETY: By the type invariant it is not registered; it is not used afterwards.
-            unsafe { ffi::lp_redirect_free(self.ops.as_ptr()) };
-        }
+        // SAFETY: By the type invariant it is not registered; it is not used afterwards.
+        unsafe { ffi::lp_redirect_free(self.ops.as_ptr()) };
     }
 }
 
 impl Active {
+    /// Of these sites, sorted.
+    pub(crate) fn new(ips: &[usize]) -> Result<Self> {
+        let mut copy = KVVec::with_capacity(ips.len(), GFP_KERNEL)?;
+        copy.extend_from_slice(ips, GFP_KERNEL)?;
+        Ready::new(copy)?.activate()
+    }
+
     /// Whether this site is one of them.
     pub(crate) fn has(&self, ip: u64) -> bool {
-        self.0.ips.binary_search(&(ip as usize)).is_ok()
+        self.ready.ips.binary_search(&(ip as usize)).is_ok()
     }
 
     /// Whether a site that is kept is one of them.
     pub(crate) fn has_any(&self, kept: impl Fn(u64) -> bool) -> bool {
-        self.0.ips.iter().any(|ip| kept(*ip as u64))
+        self.ready.ips.iter().any(|ip| kept(*ip as u64))
+    }
+
+    /// The first and the last one.
+    pub(crate) fn bounds(&self) -> (u64, u64) {
+        let at = |ip: Option<&usize>| ip.map_or(0, |ip| *ip as u64);
+        (at(self.ready.ips.first()), at(self.ready.ips.last()))
     }
 
     /// Lets go of the sites that are not kept; some are. Without memory for that all stay, which is a loss of time only.
     pub(crate) fn keep(&mut self, kept: impl Fn(u64) -> bool) -> Result {
-        let ips = &mut self.0.ips;
+        let ips = &mut self.ready.ips;
         let mut gone = KVVec::new();
         for ip in ips.iter().filter(|ip| !kept(**ip as u64)) {
             gone.push(*ip, GFP_KERNEL)?;
@@ -88,52 +120,70 @@ impl Active {
         if gone.is_empty() {
             return Ok(());
         }
+        let ops = self.ready.ops.as_ptr();
         let (sites, len) = (gone.as_mut_ptr(), gone.len() as u32);
         // SAFETY: The array holds that many addresses.
-        to_result(unsafe { ffi::lp_redirect_remove(self.0.ops.as_ptr(), sites, len) })?;
+        to_result(unsafe { ffi::lp_redirect_remove(ops, sites, len) })?;
         // INVARIANT: Both have lost the same.
-        ips.retain(|ip| kept(*ip as u64));
+        self.ready.ips.retain(|ip| kept(*ip as u64));
         Ok(())
     }
 }
 
+/// Waits for a grace period of RCU tasks, in ftrace and with its locks held. So nobody does it with the registry locked, and only when such a
+/// grace period was over a moment ago.
 impl Drop for Active {
     fn drop(&mut self) {
         // When it returns 0, no handler of it runs any more.
         // SAFETY: By the type invariant it is registered.
-        let error = unsafe { ffi::lp_redirect_off(self.0.ops.as_ptr()) };
+        let error = unsafe { ffi::lp_redirect_off(self.ready.ops.as_ptr()) };
         if error != 0 {
-            // What is registered must not be freed. The handler finds nothing in the book.
-            pr_err!("ftrace keeps a redirection (errno {error}); its memory is leaked\n");
-            self.0.leaked = true;
+            // The sites still lead to the handler, which finds nothing in the book; so ops and module stay.
+            pr_err!("ftrace keeps a redirection (errno {error}); lpatch_core stays loaded\n");
+            return;
         }
+        // SAFETY: It is not used any more, and not registered any more.
+        unsafe { ManuallyDrop::drop(&mut self.ready) };
+        // SAFETY: It is not used any more.
+        unsafe { ManuallyDrop::drop(&mut self.own) };
     }
 }
 
-/// Why ftrace did not take a redirection: which of its sites has another owner (`value`: the site), that ftrace is
-/// off, or that there is no memory.
-pub(crate) fn explain(error: Error, ips: &[u64]) -> Refusal {
-    let other = Refusal::new(Reason::Ftrace).value(error.to_errno().unsigned_abs().into());
-    if error == ENOMEM {
-        return Reason::Nomem.into();
-    }
-    if error != EBUSY {
-        return other;
-    }
-    // ftrace says EBUSY for both. Try the sites one at a time; where all are busy, ftrace is off.
-    let alone = |ip: u64| {
-        let mut one = KVVec::new();
-        one.push(ip as usize, GFP_KERNEL)?;
-        Ready::new(one)?
-            .activate()
-            .map(drop)
-            .map_err(|(error, _)| error)
+/// Which of these sites, which ftrace did not take together (EBUSY), has another owner (`value`: the site), or that ftrace is off.
+///
+/// ftrace takes all of a registration or nothing of it. So half of them are tried, and the half of the half that it is in. What it takes
+/// comes to `groups`: to take it back at once would be a wait for RCU tasks each time, with the registry locked. In no book, their calls go
+/// on as before, and they are given back as all that nobody needs.
+pub(crate) fn owned(mut ips: &[usize], groups: &mut KVec<Active>) -> Result<Refusal, Refusal> {
+    let mut take = |ips: &[usize]| -> Result<bool, Refusal> {
+        groups.reserve(1, GFP_KERNEL)?;
+        match Active::new(ips) {
+            Ok(active) => {
+                if groups.push_within_capacity(active).is_err() {
+                    unreachable!("room was reserved");
+                }
+                Ok(true)
+            }
+            Err(EBUSY) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     };
-    let first = ips.iter().find(|ip| alone(**ip) == Err(EBUSY));
-    match first {
-        // SAFETY: No requirements.
-        Some(_) if unsafe { ffi::lp_ftrace_off() } != 0 => Reason::FtraceOff.into(),
-        Some(ip) => Refusal::new(Reason::FuncOwned).value(*ip),
-        None => other,
+    let mut taken = false;
+    while ips.len() > 1 {
+        let (front, back) = ips.split_at(ips.len() / 2);
+        if take(front)? {
+            taken = true;
+            ips = back;
+        } else {
+            ips = front;
+        }
     }
+    // SAFETY: No requirements.
+    let probe = unsafe { ffi::lp_probe_site() };
+    // It says EBUSY as well when it is off, and then for all of them.
+    if !taken && !take(&[probe as usize])? {
+        return Ok(Reason::FtraceOff.into());
+    }
+    let ip = ips.first().map_or(0, |ip| *ip as u64);
+    Ok(Refusal::new(Reason::FuncOwned).value(ip))
 }

@@ -8,7 +8,7 @@
 //! function, its functions are forgotten.
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Leaving},
     facts, ffi,
     model::{arrive::Found, refusal::Refusal},
     modules::Pinned,
@@ -52,6 +52,12 @@ impl<'a> Target<'a> {
         unsafe { ffi::lp_module_has(self.module, addr as usize) != 0 }
     }
 
+    /// Whether some of it is between two addresses.
+    fn overlaps(&self, first: u64, last: u64) -> bool {
+        // SAFETY: The module is not freed during the notifier.
+        unsafe { ffi::lp_module_overlaps(self.module, first as usize, last as usize) != 0 }
+    }
+
     /// Looks for symbols of it: what is in `searches` has come up to date then. Returned are the cold parts; of all functions of a
     /// name, which makes stack checks only stricter.
     pub(crate) fn find(&self, searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
@@ -67,16 +73,28 @@ pub(crate) fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Fo
     found.ok_or(Refusal::at(reason, at))
 }
 
-/// Runs `f` on the registry when no transition is being tidied up behind.
-fn with_settled(f: impl FnOnce(&mut Registry)) {
+/// Runs `f` on the registry, if the module is its concern, when no transition is being tidied up behind; and again, after a
+/// moment, as long as it fails for want of memory. The default: it is not concerned.
+fn concerned<R: Default>(
+    module: &Target<'_>,
+    is_concerned: impl Fn(&Registry) -> bool,
+    mut f: impl FnMut(&mut Registry) -> Result<R>,
+) -> R {
     loop {
         {
             let mut guard = registry::REGISTRY.lock();
             let Some(registry) = guard.as_mut() else {
-                return;
+                return R::default();
             };
-            if !registry.engine().settling() {
-                return f(registry);
+            // First, so that a module that we have nothing to do with waits for nothing but the lock.
+            if !is_concerned(registry) {
+                return R::default();
+            }
+            let overlaps = |first, last| module.overlaps(first, last);
+            if registry.engine().may_change(overlaps) {
+                if let Ok(result) = f(registry) {
+                    return result;
+                }
             }
         }
         // SAFETY: No requirements; we may sleep.
@@ -91,14 +109,22 @@ fn with_settled(f: impl FnOnce(&mut Registry)) {
 unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_char) -> i32 {
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
-    let mut error = 0;
-    with_settled(|registry| {
-        let coming = Target::moving(module, name);
-        if let Err(refusal) = registry.module_coming(&coming) {
-            error = refusal.errno().to_errno();
-        }
-    });
-    error
+    let coming = Target::moving(module, name);
+    let mut refused = None;
+    concerned(
+        &coming,
+        |registry| registry.is_about(name),
+        |registry| {
+            refused = registry.module_coming(&coming).err();
+            Ok(())
+        },
+    );
+    let Some(refusal) = refused else {
+        return 0;
+    };
+    // The registry has been unlocked, but nobody knows of the module but its loader, who is here.
+    forget(&coming);
+    refusal.errno().to_errno()
 }
 
 /// # Safety
@@ -108,14 +134,37 @@ unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_ch
 unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_char) {
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
-    with_settled(|registry| registry.module_going(&Target::moving(module, name)));
+    let going = Target::moving(module, name);
+    concerned(
+        &going,
+        |registry| registry.is_about(name),
+        |registry| {
+            registry.module_going(&going);
+            Ok(())
+        },
+    );
+    forget(&going);
+}
+
+/// Gives what leads to the functions of a module back to ftrace, with the registry unlocked while that takes its time. They are in
+/// no book. Also where no patch is about the module any more: one may have been unloaded a moment ago.
+fn forget(module: &Target<'_>) {
+    let has = |ip| module.has(ip);
+    let overlaps = |first, last| module.overlaps(first, last);
+    let leaving: Leaving = concerned(
+        module,
+        |registry| registry.engine.concern(has, overlaps),
+        |registry| registry.engine().forget(has),
+    );
+    drop(leaving);
 }
 
 impl Registry {
+    fn is_about(&self, module: &[u8]) -> bool {
+        self.patches.iter().any(|patch| patch.is_about(module))
+    }
+
     fn module_coming(&mut self, coming: &Target<'_>) -> Result<(), Refusal> {
-        if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
-            return Ok(());
-        }
         let mut result = Ok(());
         for at in 0..self.patches.len() {
             if self.patches[at].is_about(coming.name) {
@@ -175,11 +224,6 @@ impl Registry {
     }
 
     fn module_going(&mut self, coming: &Target<'_>) {
-        if !self.patches.iter().any(|patch| patch.is_about(coming.name)) {
-            // A patch may have been unloaded a moment ago.
-            self.engine.forget_sites(|ip| coming.has(ip));
-            return;
-        }
         self.notify(coming, uapi::CALLBACK_PRE_UNPATCH);
         for patch in self.patches.iter_mut() {
             if patch.is_about(coming.name) && self.engine.state_of(patch.id()) != uapi::STATE_LOADED
@@ -194,7 +238,7 @@ impl Registry {
         self.module_leaves(coming);
     }
 
-    /// Forgets the functions of a module.
+    /// Forgets the functions of a module. What leads to them is given back behind that, see `forget()`.
     fn module_leaves(&mut self, coming: &Target<'_>) {
         for patch in self.patches.iter_mut() {
             patch.depart(coming.name);
@@ -204,7 +248,6 @@ impl Registry {
             // SAFETY: No requirements; we may sleep.
             unsafe { ffi::lp_wait_a_moment() };
         }
-        self.engine.forget_sites(|ip| coming.has(ip));
         self.notify(coming, uapi::CALLBACK_POST_UNPATCH);
     }
 

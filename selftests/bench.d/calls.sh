@@ -95,6 +95,6 @@ need_core
 load_cost
 runs lpatch_rows
 lpatch_stack
-quiet rmmod lpatch_core
+remove_core
 runs upstream_rows
 upstream_stack

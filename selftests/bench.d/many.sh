@@ -20,14 +20,15 @@ for n in 1 10 100; do
 done
 # They are no jumps any more from the life before.
 promoted() {
-    wait_for "end of the jumps" untouched
+    until untouched; do sleep 0.5; done
     life promoted "$1" 1
 }
 for n in 1 10 100; do
     runs promoted $n
 done
 # So that it does not tidy up beside the others.
-quiet rmmod lpatch_core
+until core_is_idle; do sleep 0.5; done
+remove_core
 for n in 1 10 100; do
     runs life upstream $n 60
 done

@@ -94,5 +94,5 @@ need_core
 load_cost
 runs rows none 1 function function_graph kprobe fentry fexit
 runs lpatch_rows
-quiet rmmod lpatch_core
+remove_core
 runs upstream_rows

@@ -29,7 +29,8 @@ load_rows 1000 many-1000
 wait_for "end of the handlers" untouched
 [ "${BOOT:-1}" -gt 1 ] || life promoted 1000 "${RUNS:-5}"
 # So that it does not tidy up beside the other.
-quiet rmmod lpatch_core
+until core_is_idle; do sleep 0.5; done
+remove_core
 cat $MODULES/klp_many.ko >/dev/null
 life upstream 1000 "${CAP:-16}" >"$KTAP_TEST/life"
 # Upstream enables a patch as its module is loaded: that is its load as well.

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- *	promotions COUNT PATCH NEXT
+ *	promotions COUNT PATCH NEXT [ANEW]
  *
  * So many promotions and demotions: PATCH is enabled, then NEXT, which replaces it, then NEXT is disabled, over and over; each of
- * the two is left when all its functions are entered by a jump. Now and then it waits until ftrace has nothing of them any more, so
- * that they are attached anew; else doors are only opened and shut. Prints how many there were and how long they took.
+ * the two is left when all its functions are entered by a jump. Each tenth time, or each time that is a multiple of ANEW, the patch is
+ * disabled and it waits until ftrace has nothing of them any more, so that they are attached anew; else doors are only opened and shut. Prints how many there were and how long they took.
  */
 #include <stdbool.h>
 
 #include "core.h"
 
 #define PATIENCE_S 60
-#define ANEW 10		/* promotions */
 #define FUNCTIONS "/sys/kernel/tracing/enabled_functions"
 
 static bool attached(void)
@@ -45,12 +44,13 @@ static bool wait_detached(void)
 
 int main(int argc, char **argv)
 {
-	unsigned long wanted = argc == 4 ? strtoul(argv[1], NULL, 10) : 0, done, anew = 0;
+	unsigned long wanted = argc >= 4 ? strtoul(argv[1], NULL, 10) : 0, done, anew = 0;
+	unsigned long every = argc == 5 ? strtoul(argv[4], NULL, 10) : 10;
 	uint64_t began;
 	int device;
 
-	if (!wanted) {
-		fputs("usage: promotions COUNT PATCH NEXT\n", stderr);
+	if (!wanted || !every || argc > 5) {
+		fputs("usage: promotions COUNT PATCH NEXT [ANEW]\n", stderr);
 		return 2;
 	}
 	device = core_open();
@@ -61,11 +61,11 @@ int main(int argc, char **argv)
 		core_op(device, LPATCH_IOC_ENABLE, patch);
 		core_wait(device);
 		core_wait_promoted(device, patch, PATIENCE_S);
-		if (done % 2 || done + 1 == wanted) {
+		if (done % 2 || done + 1 == wanted || done % every == every - 1) {
 			core_op(device, LPATCH_IOC_DISABLE, patch);
 			core_wait(device);
 		}
-		if (done % ANEW == ANEW - 1) {
+		if (done % every == every - 1) {
 			if (!wait_detached()) {
 				fprintf(stderr, "functions are still jumps after %u s\n", PATIENCE_S);
 				return 2;

@@ -62,7 +62,7 @@ reaches() {
 }
 
 # remember NAME: what is held when nothing is going on any more: twice the same, for many times as long as the driver waits before it tidies
-# up. A grace period of the driver holds the module, as patches do.
+# up. A grace period of the driver holds the module, as patches and sites do.
 remember() {
     : >"$KTAP_TEST/held.earlier"
     remember_left=100
@@ -74,10 +74,7 @@ remember() {
     done
     everything >"$KTAP_TEST/all.$1"
 }
-rests() {
-    [ "$(cat /sys/module/lpatch_core/refcnt)" = "$(lpatch --json status | sed -n 's/.*"patches":\([0-9]*\).*/\1/p')" ] &&
-        driver_rests "$driver"
-}
+rests() { [ "$(cat $PARAMETERS/graces)" = 0 ] && driver_rests "$driver"; }
 
 # exhaust WHAT COSTS REQUEST UNDO [N]: the request with each of its calls failing in turn, alone and (but for N) with all
 # that follow.
@@ -157,7 +154,7 @@ finish() {
     for patch; do
         quiet lpatch unload "$patch"
     done
-    quiet rmmod lpatch_core
+    remove_core
     nothing_left
 }
 nothing_left() { is "the last line" "$(dmesg | sed -n 's/^\[[^]]*\] lpatch_core: gone: //p' | tail -n 1)" '0 pieces of memory are left'; }
@@ -177,7 +174,7 @@ test_insmod() {
         done
         is "what is left of the last countdown" "$(cat $PARAMETERS/fail_nth)" 1
         note "insmod: $((n - 1)) calls failed"
-        quiet rmmod lpatch_core
+        remove_core
         nothing_left
     done
 }

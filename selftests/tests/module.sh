@@ -23,7 +23,7 @@ test_rmmod_with_patches() {
     quiet lpatch enable cmdline
     like "/proc/cmdline" "$(cat /proc/cmdline)" ' lpatch=1$'
     off cmdline
-    quiet rmmod lpatch_core
+    remove_core
     [ ! -e /dev/lpatch ] || fail "/dev/lpatch is still there"
 }
 
@@ -32,7 +32,7 @@ test_rmmod_with_an_open_device() {
     exec 8<>/dev/lpatch
     ! rmmod lpatch_core 2>/dev/null || fail "rmmod with an open device"
     exec 8>&-
-    quiet rmmod lpatch_core
+    remove_core
 }
 
 # Everything about the module is gone when it is: names, device, memory.
@@ -42,7 +42,7 @@ test_leaves_nothing() {
     need_core
     load data
     off data
-    quiet rmmod lpatch_core
+    remove_core
     cat /proc/kallsyms >"$KTAP_TEST/after"
     same "/proc/kallsyms" "$KTAP_TEST/before" "$KTAP_TEST/after"
 }

@@ -35,7 +35,7 @@ test_life() {
     cmdline_is "lpatch module fix"
     off fix
     quiet rmmod fix
-    quiet rmmod lpatch_core
+    remove_core
     core_log <<-E
 	lpatch_core: loaded patch 'fix': 1 functions, from a module
 	lpatch_core: enabling patch 'fix'

@@ -243,6 +243,6 @@ test_shadow_variables() {
     off patch_any
     quiet rmmod patch_any
     # It would say how many variables are left.
-    quiet rmmod lpatch_core
+    remove_core
     ! ktap_log "$KTAP_NAME" | grep 'shadow variable' || fail "variables are left"
 }

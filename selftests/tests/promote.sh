@@ -28,10 +28,8 @@ test_a_settled_function_is_a_jump() {
     wait_for "end of the transition" path_is cmdline none
     wait_for "end of the jump" sh -c '! grep -q ^cmdline_proc_show /sys/kernel/tracing/enabled_functions'
     quiet lpatch unload cmdline
-    wait_for "end of what holds lpatch_core" idle
-    quiet rmmod lpatch_core
+    remove_core
 }
-idle() { [ "$(cat /sys/module/lpatch_core/refcnt)" = 0 ]; }
 
 # Up and down while every CPU calls it, each answer from the right version; `PROMOTIONS=1000 make selftest T=promote.hammered` for more.
 test_hammered() {
@@ -51,6 +49,60 @@ test_hammered() {
         [ "$(witness calls_$version)" -gt 0 ] || fail "nobody has called version $version"
     done
     note "calls of the versions: $(witness calls_1) $(witness calls_2) $(witness calls_3)"
+    unload_witness
+}
+
+# Tracers, kprobes and perf come and go at functions that are promoted, and given back each time. More of them:
+# `GIVEN_BACK=1000 TIMEOUT=3600 make selftest T=promote.beside_tracers`
+test_beside_tracers() {
+    need_core
+    load_witness
+    tracing=/sys/kernel/tracing
+    at_exit 'echo 500 >/sys/module/lpatch_core/parameters/tidy_ms; echo nop >$tracing/current_tracer; echo >$tracing/set_ftrace_filter; echo 0 >$tracing/events/kprobes/enable; echo >$tracing/kprobe_events'
+    echo 5 >/sys/module/lpatch_core/parameters/tidy_ms
+    printf '%s\n' witness_outer witness_inner >$tracing/set_ftrace_filter
+    printf '%s\n' 'p:k_outer witness_outer' 'r:k_inner witness_inner' >$tracing/kprobe_events
+    for _ in 1 2; do
+        spawn sh -c 'while :; do echo "loop 500" >/proc/witness; done'
+    done
+    spawn sh -c "while :; do echo function >$tracing/current_tracer; echo nop >$tracing/current_tracer; done"
+    spawn sh -c "while :; do echo 1 >$tracing/events/kprobes/enable; echo 0 >$tracing/events/kprobes/enable; done"
+    spawn sh -c 'while :; do sample sh -c "echo \"loop 500\" >/proc/witness" >/dev/null; done'
+    quiet promotions "${GIVEN_BACK:-4}" witness-2 witness-3 1
+    note "$(cat "$KTAP_TEST/quiet")"
+    kill_spawned
+    is "mixes" "$(witness mixes)" 0
+    # ftrace and kprobes have not been switched off.
+    echo nop >$tracing/current_tracer
+    echo 1 >$tracing/events/kprobes/enable || fail "kprobes do not work any more"
+    echo 0 >$tracing/events/kprobes/enable
+    unload_witness
+}
+
+# Who is in ftrace's list of users, because somebody else traces the function, may have the ops of any door in hand. So none is cleared
+# before it is out of there.
+test_given_back_under_a_tracer() {
+    need_core
+    load_witness
+    at_exit 'rmmod in_list 2>/dev/null || :'
+    quiet lpatch enable witness-2
+    wait_for "jump" path_is witness-2 jump witness_inner
+    wait_for "jump" path_is witness-2 jump witness_outer
+    quiet insmod $MODULES/in_list.ko symbols=witness_outer,witness_inner
+    spawn sh -c 'while :; do echo "loop 500" >/proc/witness; done'
+    quiet lpatch disable witness-2
+    wait_for "CPU in the list" grep -q 1 /sys/module/in_list/parameters/stays
+    # There are two doors, so that one is left if the first one waits.
+    for _ in 1 2 3 4 5; do
+        sleep 1
+        grep -q lp_doors /sys/kernel/tracing/enabled_functions || break
+    done
+    is "whether the CPU is in there" "$(cat /sys/module/in_list/parameters/stays)" 1
+    grep -q lp_doors /sys/kernel/tracing/enabled_functions || fail "both are given back under the CPU"
+    echo 1 >/sys/module/in_list/parameters/go
+    wait_for "sites given back" sh -c '! grep -q lp_doors /sys/kernel/tracing/enabled_functions'
+    quiet rmmod in_list
+    kill_spawned
     unload_witness
 }
 
@@ -216,14 +268,19 @@ test_target_goes() {
     unload_witness
 }
 
-# The core goes while sites still have doors.
+# As long as a site has its door, the core stays.
 test_rmmod() {
     need_core
+    at_exit 'echo 500 >/sys/module/lpatch_core/parameters/tidy_ms'
     load cmdline
     wait_for "jump" path_is cmdline jump
-    off cmdline
-    wait_for "end of what holds lpatch_core" idle
-    quiet rmmod lpatch_core
+    echo 600000 >/sys/module/lpatch_core/parameters/tidy_ms
+    quiet lpatch disable cmdline
+    # Unloading has it begin to tidy up.
+    quiet lpatch unload cmdline
+    ! grep -q '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions ||
+        ! rmmod lpatch_core 2>/dev/null || fail "rmmod under a site that has a door"
+    remove_core
     ! grep -q '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions || fail "$(cat /sys/kernel/tracing/enabled_functions)"
     ! grep -q lpatch=1 /proc/cmdline || fail "it is in force"
 }

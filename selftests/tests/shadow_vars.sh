@@ -72,7 +72,7 @@ test_patch_object() {
     is "/proc/execdomains" "$(cat /proc/execdomains)" "lpatch shadow freed"
     is "/sys/kernel/fscaps" "$(cat /sys/kernel/fscaps)" "lpatch shadow all freed"
     off shadow
-    quiet rmmod lpatch_core
+    remove_core
     log_of lpatch-shadow lpatch_core <<-E
 	lpatch_core: loaded patch 'shadow': 4 functions
 	lpatch_core: enabling patch 'shadow'
@@ -113,7 +113,7 @@ test_left_at_unload() {
     quiet cat /sys/kernel/fscaps
     quiet cat /proc/version
     off shadow
-    quiet rmmod lpatch_core
+    remove_core
     left=$(ktap_log "$KTAP_NAME" | sed -n 's/.*\] lpatch_core: \(.*\)/\1/p' | tail -n 1)
     like "the last line" "$left" '^3 shadow variables were left, one of them with id 0x(1234|5eed); freed without a destructor$'
     # Nothing is left in a new one.
@@ -122,7 +122,7 @@ test_left_at_unload() {
     is "/proc/version" "$(cat /proc/version)" "lpatch shadow init_uts_ns 101"
     quiet cat /sys/kernel/fscaps
     off shadow
-    quiet rmmod lpatch_core
+    remove_core
     ! ktap_log "$KTAP_NAME" | grep -q 'lpatch_core: 1 shadow variables' || fail "a variable was left"
 }
 

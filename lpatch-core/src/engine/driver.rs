@@ -12,7 +12,7 @@ use crate::{
     model::{routes, transition::Side},
     moving::Remains,
     patch::Patch,
-    redirect::Active,
+    redirect::{self, Active},
     registry::{self, Registry},
     uapi,
 };
@@ -25,6 +25,8 @@ const LOOK_MS: u32 = 50;
 const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
+/// For so long behind a grace period it is believed that the next one ends, too.
+const FRESH_NS: u64 = 250_000_000;
 
 /// Whether functions of a patch are entered by a jump when they are settled.
 pub(super) fn may_promote(patch: &Patch) -> bool {
@@ -61,7 +63,7 @@ impl Engine {
                 self.state = State::Idle;
                 Next::Wait(Some((left / 1_000_000 + 1) as u32))
             }
-            State::Idle if !self.untidy => self.next_door(patches),
+            State::Idle if !self.untidy => self.next_site(patches),
             other => {
                 self.state = other;
                 Next::Wait(None)
@@ -69,9 +71,8 @@ impl Engine {
         }
     }
 
-    /// What is to be done about doors, where nothing else is.
-    fn next_door(&mut self, patches: &[Patch]) -> Next {
-        self.doors.release();
+    /// What is to be done about sites, where nothing else is.
+    fn next_site(&mut self, patches: &[Patch]) -> Next {
         let time = now();
         let left = self.doors_ns.saturating_sub(time);
         if left > 0 {
@@ -82,11 +83,10 @@ impl Engine {
         if self.shut > 0 && many && time >= self.open_ns {
             return self.tidy();
         }
-        // SAFETY: The registry is locked, and books are replaced under its lock only.
-        let book = unsafe { book::current() };
-        let routes = book.map_or(&[][..], |book| book.tables.routes());
-        let work = self.doors.detach_unused(routes);
-        if let Some(work) = work.or_else(|| self.attach_next(patches)) {
+        if let Some(next) = self.give_back() {
+            return next;
+        }
+        if let Some(work) = self.attach_next(patches) {
             return Next::Door(work);
         }
         if self.shut > 0 {
@@ -94,6 +94,57 @@ impl Engine {
         }
         self.state = State::Idle;
         Next::Wait(None)
+    }
+
+    /// Has a site, or the sites of a group, given back to ftrace that nobody needs any more: one of them, a moment after a grace period.
+    ///
+    /// ftrace waits for one as well, with the locks held that everybody needs who traces or loads a module. So it must not begin to wait while
+    /// a kernel thread runs that never sleeps. If another one has just ended, there is none, or it woke up within the last moment. The first
+    /// site has one of ours before it; those behind it have that which ftrace waited for.
+    fn give_back(&mut self) -> Option<Next> {
+        // SAFETY: The registry is locked, and books are replaced under its lock only.
+        let book = unsafe { book::current() };
+        let routes = book.map_or(&[][..], |book| book.tables.routes());
+        let doors = &self.doors;
+        let in_use = |ip: u64| routes::find(routes, ip).is_some() && !doors.has(ip);
+        let mut groups = self.groups.iter();
+        let group = if self.spare {
+            groups.position(|group| !group.has_any(in_use))
+        } else {
+            None
+        };
+        self.spare = group.is_some();
+        if self.dead || (group.is_none() && !self.doors.has_unused(routes)) {
+            self.asked = None;
+            return None;
+        }
+        if redirect::is_dead() {
+            pr_warn!("ftrace has switched itself off: the sites that it has sent here come here until the next boot, and lpatch_core stays loaded\n");
+            self.dead = true;
+            return None;
+        }
+        if now() >= self.fresh_ns {
+            let Some(ticket) = self.asked else {
+                // The driver is kicked when it is over.
+                // SAFETY: No requirements.
+                self.asked = Some(unsafe { ffi::lp_grace_begin() });
+                return None;
+            };
+            // SAFETY: No requirements.
+            if unsafe { ffi::lp_grace_is_over(ticket) } == 0 {
+                return None;
+            }
+        }
+        self.asked = None;
+        if let Some(at) = group {
+            let group = self.groups.remove(at).ok()?;
+            let (first, last) = group.bounds();
+            self.return_between(first, last);
+            return Some(Next::Return(group));
+        }
+        let (ip, work) = self.doors.detach_unused()?;
+        self.return_between(ip, ip);
+        Some(Next::Door(work))
     }
 
     /// Of the patch that was enabled first, the first function first.
@@ -122,6 +173,11 @@ impl Engine {
 
     /// Takes over what the driver did about a door.
     fn door_done(&mut self, done: Done, took_ns: u64) {
+        if matches!(done, Done::Detached(_)) {
+            self.gave_back(took_ns);
+        } else {
+            self.rest(took_ns);
+        }
         if self.doors.done(done) {
             // It is turned and opened soon, with others, and the handler lets go of its site.
             if self.shut == 0 {
@@ -129,8 +185,24 @@ impl Engine {
             }
             self.shut += 1;
         }
-        self.rest(took_ns);
         self.settled();
+    }
+
+    /// Takes over what became of the door of a site whose module goes.
+    pub(super) fn returned(&mut self, done: Done) {
+        match done {
+            // The site is gone soon, so nobody may find that it has a door.
+            Done::Stuck(door) => core::mem::forget(door),
+            done => {
+                self.doors.done(done);
+            }
+        }
+    }
+
+    /// ftrace has waited for grace periods, for so long. For as long others get its locks.
+    fn gave_back(&mut self, took_ns: u64) {
+        self.fresh_ns = now().saturating_add(FRESH_NS);
+        self.doors_ns = now().saturating_add(took_ns);
     }
 
     /// Leaves doors alone after something that took so long.
@@ -152,6 +224,8 @@ impl Engine {
         self.untidy = true;
         self.tidy_ns = now().saturating_add(tidy_after_ns());
         self.wanted = Cursor::default();
+        // It may have been over for long when the driver comes to it again.
+        self.asked = None;
         self.doors.look_again();
     }
 
@@ -188,30 +262,23 @@ impl Engine {
         self.untidy |= self.doors.settle(routes).is_err();
         let doors = &self.doors;
         let in_use = |ip: u64| routes::find(routes, ip).is_some() && !doors.has(ip);
-        let mut gone = KVec::new();
-        let mut at = 0;
-        while at < self.groups.len() {
-            if self.groups[at].has_any(in_use) {
-                // Without memory all its sites stay; the handler sends their calls on.
-                self.untidy |= self.groups[at].keep(in_use).is_err();
-                at += 1;
-            } else if gone.reserve(1, GFP_KERNEL).is_ok() {
-                if let Ok(group) = self.groups.remove(at) {
-                    let _ = gone.push_within_capacity(group);
-                }
+        for group in self.groups.iter_mut() {
+            if group.has_any(in_use) {
+                // Without memory all its sites stay; the handler sends their calls on. A dead ftrace keeps them.
+                let kept = group.keep(in_use);
+                self.untidy |= kept.is_err_and(|error| error != ENODEV);
             } else {
-                self.untidy = true;
-                break;
+                self.spare = true;
             }
         }
         self.tidy_ns = now().saturating_add(tidy_after_ns());
         self.rest(now().saturating_sub(began));
-        Next::Tidy(retired, gone)
+        Next::Tidy(retired)
     }
 
     /// From here on only those wait who are about to bring sites to the handler.
-    fn return_sites(&mut self) {
-        self.state = State::Returning;
+    fn return_between(&mut self, first: u64, last: u64) {
+        self.state = State::Returning(first, last);
         // SAFETY: No requirements.
         unsafe { ffi::lp_event() };
     }
@@ -230,8 +297,10 @@ pub(crate) enum Next {
     Wait(Option<u32>),
     /// It ends what is left of the transition.
     Settle(Remains),
-    /// It drops what nobody needs any more.
-    Tidy(Option<Retired>, KVec<Active>),
+    /// It drops a book that nobody needs any more.
+    Tidy(Option<Retired>),
+    /// It drops sites that nobody needs any more.
+    Return(Active),
     /// It brings a site to a door, or takes it away from there.
     Door(Work),
 }
@@ -261,24 +330,30 @@ extern "C" fn lpatch_drive() -> isize {
                     Ok(())
                 });
             }
-            Ok(Next::Tidy(book, groups)) => {
+            Ok(Next::Tidy(book)) => {
                 // Waits for readers.
                 drop(book);
-                if !groups.is_empty() {
-                    let _ = registry::with(|registry| {
-                        registry.engine().return_sites();
-                        Ok(())
-                    });
-                    // Waits for a grace period of RCU tasks, in ftrace.
-                    drop(groups);
-                }
+                settled();
+            }
+            Ok(Next::Return(group)) => {
+                let began = now();
+                // Waits for grace periods of RCU tasks, in ftrace.
+                drop(group);
                 let _ = registry::with(|registry| {
-                    registry.engine().settled();
+                    registry.engine().gave_back(now().saturating_sub(began));
                     Ok(())
                 });
+                settled();
             }
         }
     }
+}
+
+fn settled() {
+    let _ = registry::with(|registry| {
+        registry.engine().settled();
+        Ok(())
+    });
 }
 
 fn settle(remains: Remains) {
@@ -294,8 +369,5 @@ fn settle(remains: Remains) {
     // Each waits for readers.
     drop(before);
     drop(retired);
-    let _ = registry::with(|registry| {
-        registry.engine().settled();
-        Ok(())
-    });
+    settled();
 }

@@ -102,10 +102,15 @@ int lp_door_attach(struct lp_door *door, unsigned int index)
 int lp_door_detach(struct lp_door *door, unsigned int index)
 {
 	/*
-	 * ftrace would wait for a grace period of RCU tasks, each time, so that the ops can be freed. We free it after one of our
-	 * own, which is one for all of them.
+	 * Where ftrace has switched itself off, unregister_ftrace_direct() refuses, and clears the ops nevertheless, of which the
+	 * site and ftrace's list still know.
 	 */
-	door->ops.flags &= ~FTRACE_OPS_FL_DYNAMIC;
+	if (lp_ftrace_is_dead())
+		return -ENODEV;
+	/*
+	 * Waits for grace periods of RCU tasks before it clears the ops. Somebody else's tracer at the same function has ftrace look
+	 * through all ops in its handler, where a CPU may have found this one.
+	 */
 	return unregister_ftrace_direct(&door->ops, lp_door_addr(index), false);
 }
 

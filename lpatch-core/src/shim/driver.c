@@ -139,12 +139,6 @@ unsigned long lp_grace_begin(void)
 	return ticket;
 }
 
-unsigned long lp_grace_next(void)
-{
-	guard(spinlock_irqsave)(&lp_grace_lock);
-	return lp_grace_wanted + 1;
-}
-
 /* Of the last that was asked for in a hurry. */
 static struct rcu_synchronize lp_hurry = { .completion = COMPLETION_INITIALIZER(lp_hurry.completion) };
 static bool lp_hurried;
@@ -167,6 +161,12 @@ void lp_grace_hurry(void)
 	__module_get(THIS_MODULE);
 	call_rcu_tasks(&lp_urgent_grace.head, lp_grace_over);
 	call_rcu_tasks(&lp_hurry.head, wakeme_after_rcu);
+}
+
+int lp_graces(void)
+{
+	guard(spinlock_irqsave)(&lp_grace_lock);
+	return !!lp_usual_grace.ticket + !!lp_urgent_grace.ticket;
 }
 
 int lp_grace_is_over(unsigned long ticket)

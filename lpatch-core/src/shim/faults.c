@@ -30,6 +30,8 @@
 #include <linux/tracepoint.h>
 #include <linux/vmalloc.h>
 
+#include "shim.h"
+
 static atomic_t lp_left, lp_count, lp_live;
 static bool lp_all, lp_failing;
 static const char *lp_what = "nothing";
@@ -70,6 +72,13 @@ static void lp_gone(void *unused)
 
 static const struct kernel_param_ops lp_nth_ops = { .set = lp_set_nth, .get = lp_get_atomic, .free = lp_gone };
 static const struct kernel_param_ops lp_atomic_ops = { .get = lp_get_atomic };
+/* Grace periods that are under way. */
+static int lp_get_graces(char *to, const struct kernel_param *param)
+{
+	return sysfs_emit(to, "%d\n", lp_graces());
+}
+
+static const struct kernel_param_ops lp_graces_ops = { .get = lp_get_graces };
 static const struct kernel_param_ops lp_at_ops = { .get = lp_get_at };
 
 module_param_cb(fail_nth, &lp_nth_ops, &lp_left, 0600);
@@ -77,6 +86,7 @@ module_param_named(fail_all, lp_all, bool, 0600);
 module_param_cb(fail_count, &lp_atomic_ops, &lp_count, 0400);
 module_param_cb(fail_at, &lp_at_ops, NULL, 0400);
 module_param_cb(fail_live, &lp_atomic_ops, &lp_live, 0400);
+module_param_cb(graces, &lp_graces_ops, NULL, 0400);
 
 static bool lp_fails(const char *what, void *where)
 {

@@ -130,23 +130,17 @@ static noinline void lp_probe(void)
 	barrier();
 }
 
-int lp_ftrace_off(void)
+unsigned long lp_probe_site(void)
 {
-	struct lp_redirect *r = lp_redirect_new();
-	unsigned long ip = (unsigned long)lp_probe;
-	int err;
+	return (unsigned long)lp_probe;
+}
 
-	if (!r)
-		return 0;
-	err = lp_redirect_filter(r, &ip, 1);
-	if (!err) {
-		/* Nobody else can own a function of ours, so only ftrace itself can refuse. */
-		err = lp_redirect_on(r);
-		if (!err)
-			lp_redirect_off(r);
-	}
-	lp_redirect_free(r);
-	return err == -EBUSY;
+int lp_ftrace_is_dead(void)
+{
+	struct ftrace_ops nobody = {};
+
+	/* At 0 there is no site, so nothing comes of it; but ftrace first looks whether it is alive. */
+	return ftrace_set_filter_ip(&nobody, 0, 0, 0) == -ENODEV;
 }
 
 void lp_synchronize(void)

@@ -226,6 +226,8 @@ void lpatch_module_going(void *module, const char *name);
 void lp_each_module_symbol(void *module, lp_symbol_fn f, void *arg);
 /* Whether an address is in a module that is not freed meanwhile. */
 int lp_module_has(void *module, unsigned long addr);
+/* Whether some of its memory is between two addresses. */
+int lp_module_overlaps(void *module, unsigned long first, unsigned long last);
 void lp_wait_a_moment(void);
 
 /* callback.c */
@@ -293,20 +295,30 @@ int lp_redirect_remove(struct lp_redirect *r, unsigned long *ips, unsigned int n
 
 /**
  * lp_redirect_on() - put it in force, for all its sites in one step
- * Return: 0, -EBUSY if a site has another owner or ftrace is off, or another errno; then nothing changed.
+ * Return: 0, -EBUSY if a site has another owner or ftrace is off, or another errno; then nothing changed. -ENODEV if ftrace has died
+ * meanwhile: then nobody knows what has changed, and @r is to be kept.
  */
 int lp_redirect_on(struct lp_redirect *r);
 
 /**
  * lp_redirect_off() - take it out of force
  *
- * When it returns 0, no CPU and no preempted task is inside the handler or its trampoline. May sleep.
+ * When it returns 0, no CPU and no preempted task is inside the handler or its trampoline. ftrace waits for that as in
+ * lp_door_detach().
+ *
+ * Return: 0, or -ENODEV if ftrace is dead; then nothing changed.
  */
 int lp_redirect_off(struct lp_redirect *r);
 void lp_redirect_free(struct lp_redirect *r);
 
-/* Whether ftrace takes no redirection at all, because kernel.ftrace_enabled is 0. May sleep. */
-int lp_ftrace_off(void);
+/* The function of ours that nobody calls and nobody else can own: if ftrace refuses that, it refuses all. */
+unsigned long lp_probe_site(void);
+
+/*
+ * Whether ftrace has found something wrong and switched itself off: from then on it changes nothing any more, until the next boot. Sites
+ * that come to us go on coming. May sleep.
+ */
+int lp_ftrace_is_dead(void);
 
 /* The current book, of which C knows the beginning; lp_no_book: there is none. Changed by book.rs only. */
 extern struct lp_index *lp_book;
@@ -349,14 +361,18 @@ struct lp_door *lp_door_new(unsigned long ip, int *err);
 
 /**
  * lp_door_attach() - have the site jump to a door
- * Return: 0, -EBUSY if somebody else has direct calls there or ftrace is off, or another errno; then nothing changed.
+ * Return: 0, -EBUSY if somebody else has direct calls there or ftrace is off, or another errno; then nothing changed. -ENODEV if ftrace
+ * has died meanwhile: then nobody knows what has changed, and @door is to be kept.
  */
 int lp_door_attach(struct lp_door *door, unsigned int index);
 
 /**
  * lp_door_detach() - undo lp_door_attach()
  *
- * Tasks may still be on their way through the door, and @door may be in use, until a grace period of RCU tasks is over.
+ * When it returns 0, nobody is on the way through the door, or uses @door, any more. ftrace waits for that, with its locks held, for as
+ * long as a kernel thread does not sleep: see lp_grace_begin().
+ *
+ * Return: 0, or -ENODEV if ftrace is dead; then nothing changed.
  */
 int lp_door_detach(struct lp_door *door, unsigned int index);
 void lp_door_free(struct lp_door *door);
@@ -542,10 +558,10 @@ void lp_urgently(void (*run)(void *what), void *what);
  */
 unsigned long lp_grace_begin(void);
 int lp_grace_is_over(unsigned long ticket);
+/* How many hold the module; for tests. */
+int lp_graces(void);
 /* Somebody waits for all that were asked for. */
 void lp_grace_hurry(void);
-/* The ticket of the next one that somebody asks for. */
-unsigned long lp_grace_next(void);
 
 /* How many events there have been. */
 unsigned long lp_event_count(void);

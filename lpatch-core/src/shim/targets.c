@@ -63,6 +63,19 @@ int lp_module_has(void *module, unsigned long addr)
 	return within_module(addr, module);
 }
 
+int lp_module_overlaps(void *module, unsigned long first, unsigned long last)
+{
+	struct module *mod = module;
+
+	for_each_mod_mem_type(type) {
+		unsigned long start = (unsigned long)mod->mem[type].base;
+
+		if (mod->mem[type].size && start <= last && first < start + mod->mem[type].size)
+			return 1;
+	}
+	return 0;
+}
+
 void lp_wait_a_moment(void)
 {
 	msleep(1);
