@@ -122,9 +122,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // SAFETY: It was started.
         unsafe { ffi::lp_driver_stop() };
-        // A task may just be leaving its work for us.
-        // SAFETY: No requirements; we may sleep.
-        unsafe { ffi::lp_synchronize_tasks() };
     }
 }
 

@@ -48,3 +48,39 @@ test_module_goes_beside_a_busy_thread() {
     off module
     quiet lpatch unload cmdline
 }
+
+# When nothing holds the core, its exit waits for no grace period.
+test_exit_does_not_wait_for_a_busy_thread() {
+    need_core
+    load cmdline
+    off cmdline
+    wait_for "end of what holds lpatch_core" core_is_idle
+    never_sleeping
+    answers rmmod lpatch_core
+    is "the status of rmmod" "$answer" 0
+    [ ! -d /sys/module/lpatch_core ] || fail "it is still there"
+    kindly
+}
+
+# It holds the module instead, as long as tasks that are dying may be on their way through it.
+test_busy_thread_keeps_the_core() {
+    need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    never_sleeping
+    load cmdline
+    quiet lpatch disable cmdline
+    refused 3 'runs without ever sleeping' lpatch unload cmdline
+    answers rmmod lpatch_core
+    [ "$answer" != 0 ] || fail "lpatch_core was removed"
+    # Sites are not given back, so nobody waits in ftrace with its locks held.
+    enabled=$(grep '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions)
+    like "ftrace's view" "$enabled" 'cmdline_proc_show .* I '
+    answers modprobe binfmt_misc
+    is "the status of modprobe" "$answer" 0
+    answers rmmod binfmt_misc
+    is "the status of rmmod" "$answer" 0
+    kindly
+    quiet lpatch unload cmdline
+    remove_core
+    ! grep -q '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions || fail "ftrace still has it"
+}

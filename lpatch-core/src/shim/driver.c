@@ -19,11 +19,19 @@ static struct task_struct *lp_driver;
 static int lp_kicked;
 static atomic_long_t lp_events;
 
+/* How often the driver looks whether the end of a grace period that somebody was in a hurry for has been told. */
+#define LP_HURRY_LOOK	(HZ / 10)
+
+static bool lp_hurry_is_told(void);
+
 static int lp_driver_run(void *unused)
 {
 	while (!kthread_should_stop()) {
 		long ms = lpatch_drive();
 		long timeout = ms < 0 ? MAX_SCHEDULE_TIMEOUT : msecs_to_jiffies(ms);
+
+		if (!lp_hurry_is_told())
+			timeout = min(timeout, LP_HURRY_LOOK);
 
 		rcuwait_wait_event_timeout(&lp_driver_wait, xchg(&lp_kicked, 0) || kthread_should_stop(), TASK_IDLE, timeout);
 	}
@@ -56,9 +64,8 @@ int lp_driver_start(void)
 
 void lp_driver_stop(void)
 {
+	/* Nobody kicks it any more: all who do hold a reference to the module, and leave it by leave.S. */
 	kthread_stop(lp_driver);
-	/* Behind the last lines of lp_grace_over(), which may have let the module go. */
-	rcu_barrier_tasks();
 	irq_work_sync(&lp_kick);
 }
 
@@ -102,7 +109,12 @@ static struct lp_grace lp_usual_grace, lp_urgent_grace;
 static DEFINE_SPINLOCK(lp_grace_lock);
 static unsigned long lp_grace_wanted, lp_grace_done;
 
-static void lp_grace_over(struct rcu_head *head)
+/* leave.S: calls lp_grace_ended(), and if that says so gives a reference to the module back. */
+void lp_grace_over(struct rcu_head *head);
+asmlinkage bool lp_grace_ended(struct rcu_head *head);
+
+/* Whether @head is not under way any more. While it is, it holds a reference to the module. */
+asmlinkage bool lp_grace_ended(struct rcu_head *head)
 {
 	struct lp_grace *grace = container_of(head, struct lp_grace, head);
 	bool again;
@@ -117,8 +129,7 @@ static void lp_grace_over(struct rcu_head *head)
 	lp_event();
 	if (again)
 		call_rcu_tasks(head, lp_grace_over);
-	else
-		module_put(THIS_MODULE);
+	return !again;
 }
 
 unsigned long lp_grace_begin(void)
@@ -139,9 +150,27 @@ unsigned long lp_grace_begin(void)
 	return ticket;
 }
 
-/* Of the last that was asked for in a hurry. */
+/*
+ * Of the last that was asked for in a hurry. The kernel calls wakeme_after_rcu() with it, which cannot give the reference back that it
+ * holds; the driver does.
+ */
 static struct rcu_synchronize lp_hurry = { .completion = COMPLETION_INITIALIZER(lp_hurry.completion) };
 static bool lp_hurried;
+
+/* Whether the one before is told of, if there was one; for the driver, and for who is about to ask for another. */
+static bool lp_hurry_is_told(void)
+{
+	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
+		if (!lp_hurried)
+			return true;
+		if (!try_wait_for_completion(&lp_hurry.completion))
+			return false;
+		lp_hurried = false;
+	}
+	/* Its code goes on: the exit of the module waits for the driver, and who is in a hurry has an open file. */
+	module_put(THIS_MODULE);
+	return true;
+}
 
 /*
  * call_rcu_tasks() lets a grace period begin up to a quarter of a second later, so that it serves many. Callers of
@@ -150,14 +179,16 @@ static bool lp_hurried;
  */
 void lp_grace_hurry(void)
 {
+	if (!lp_hurry_is_told())
+		return;
 	scoped_guard(spinlock_irqsave, &lp_grace_lock) {
-		if (lp_urgent_grace.ticket || lp_grace_done == lp_grace_wanted)
-			return;
-		if (lp_hurried && !try_wait_for_completion(&lp_hurry.completion))
+		if (lp_hurried || lp_urgent_grace.ticket || lp_grace_done == lp_grace_wanted)
 			return;
 		lp_hurried = true;
 		lp_urgent_grace.ticket = lp_grace_wanted;
 	}
+	/* One for each. */
+	__module_get(THIS_MODULE);
 	__module_get(THIS_MODULE);
 	call_rcu_tasks(&lp_urgent_grace.head, lp_grace_over);
 	call_rcu_tasks(&lp_hurry.head, wakeme_after_rcu);
@@ -166,7 +197,7 @@ void lp_grace_hurry(void)
 int lp_graces(void)
 {
 	guard(spinlock_irqsave)(&lp_grace_lock);
-	return !!lp_usual_grace.ticket + !!lp_urgent_grace.ticket;
+	return !!lp_usual_grace.ticket + !!lp_urgent_grace.ticket + lp_hurried;
 }
 
 int lp_grace_is_over(unsigned long ticket)

@@ -147,8 +147,3 @@ void lp_synchronize(void)
 {
 	synchronize_rcu_expedited();
 }
-
-void lp_synchronize_tasks(void)
-{
-	synchronize_rcu_tasks();
-}

@@ -335,7 +335,6 @@ unsigned long lpatch_redirect(unsigned long ip, long word, const struct lp_index
  * watch (ARCH_WANTS_NO_INSTR). May sleep.
  */
 void lp_synchronize(void);
-void lp_synchronize_tasks(void);
 
 /* doors.S, direct.c */
 struct lp_door;

@@ -26,7 +26,11 @@ struct lp_work {
 static DEFINE_HASHTABLE(lp_works, 8);
 static DEFINE_SPINLOCK(lp_works_lock);
 
-static void lp_work_run(struct callback_head *head)
+/* leave.S: calls lp_work_done() and gives the reference to the module back that the work holds. */
+void lp_work_run(struct callback_head *head);
+asmlinkage void lp_work_done(struct callback_head *head);
+
+asmlinkage void lp_work_done(struct callback_head *head)
 {
 	struct lp_work *work = container_of(head, struct lp_work, head);
 	unsigned long flags;
@@ -40,8 +44,6 @@ static void lp_work_run(struct callback_head *head)
 	lpatch_user_mode(lp_key());
 	local_irq_restore(flags);
 	preempt_enable();
-	/* We are still in the module's text: its exit waits for RCU tasks. */
-	module_put(THIS_MODULE);
 }
 
 int lp_work_queue(unsigned long key, int interrupt)
