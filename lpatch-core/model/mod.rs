@@ -23,6 +23,7 @@ pub mod image;
 pub mod index;
 pub mod insn;
 pub mod num;
+pub mod offline;
 pub mod orc;
 pub mod plan;
 pub mod refusal;

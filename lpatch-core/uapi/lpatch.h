@@ -120,6 +120,7 @@ enum lpatch_reason {
 	LPATCH_R_FTRACE = 106,		/* ftrace refused; @value: the errno */
 	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */
 	LPATCH_R_FTRACE_DEAD = 108,	/* ftrace has switched itself off until the next boot; what it has is in force, and stays */
+	LPATCH_R_FUNC_OFFLINE = 109,	/* a CPU that is offline may execute it, which nobody can wait for */
 
 	/* this boot */
 	LPATCH_R_MITIGATION = 112,	/* returns or indirect branches of this boot have a form lpatch does not know */

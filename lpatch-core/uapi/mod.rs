@@ -225,6 +225,8 @@ reasons! {
     FtraceOff = 107,
     /// `LPATCH_R_FTRACE_DEAD`: ftrace has switched itself off until the next boot; what it has is in force, and stays.
     FtraceDead = 108,
+    /// `LPATCH_R_FUNC_OFFLINE`: a CPU that is offline may execute it, which nobody can wait for.
+    FuncOffline = 109,
     /// `LPATCH_R_MITIGATION`: returns or indirect branches of this boot have a form lpatch does not know.
     Mitigation = 112,
     /// `LPATCH_R_CALL_DEPTH`: calls are counted (retbleed=stuff) in a way lpatch does not know.

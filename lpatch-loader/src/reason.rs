@@ -68,6 +68,7 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
         | Reason::FuncObject
         | Reason::FuncOurs
         | Reason::FuncFentry
+        | Reason::FuncOffline
         | Reason::FuncPreimage
         | Reason::FuncTwice
         | Reason::FuncConflict
@@ -231,6 +232,7 @@ fn explain(
         Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
         Reason::FtraceDead => "ftrace has switched itself off on this machine, because it found something wrong; what is in force stays in force; see the kernel log, and reboot".into(),
+        Reason::FuncOffline => format!("{what} may be executed by a CPU that is offline, which nobody can wait for; patch its callers instead"),
         Reason::Mitigation => "the returns or indirect branches of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),
         Reason::CallDepth => "this kernel counts calls in a way that lpatch does not know; boot without retbleed=stuff".into(),
     };

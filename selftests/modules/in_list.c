@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A CPU that stays in ftrace's list of users. From when lpatch_core begins to give the first door back, the next call of one of the
- * functions symbols=NAME,… that ftrace finds this user of stays with it until "go" is set, or for ten seconds. "stays" is 1 meanwhile, and
- * 2 behind it.
+ * functions symbols=NAME,… that ftrace finds this user of stays with it until "go" is set, or for fifteen seconds. "stays" is 1 meanwhile, and
+ * 2 behind it; "doors" is how many it has begun to give back.
  */
 #include <linux/ftrace.h>
 #include <linux/jiffies.h>
@@ -17,15 +17,17 @@ static int stays, go;
 module_param(stays, int, 0444);
 module_param(go, int, 0644);
 
-static bool begun;
+/* Calls of lp_door_detach(). */
+static int doors;
+module_param(doors, int, 0444);
 
 static void notrace in_list(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
 	unsigned long end;
 
-	if (!READ_ONCE(begun) || cmpxchg(&stays, 0, 1))
+	if (!READ_ONCE(doors) || cmpxchg(&stays, 0, 1))
 		return;
-	end = READ_ONCE(jiffies) + 10 * HZ;
+	end = READ_ONCE(jiffies) + 15 * HZ;
 	while (!READ_ONCE(go) && time_before(READ_ONCE(jiffies), end))
 		cpu_relax();
 	WRITE_ONCE(stays, 2);
@@ -35,7 +37,7 @@ static struct ftrace_ops ops = { .func = in_list };
 
 static int __kprobes given_back(struct kprobe *p, struct pt_regs *regs)
 {
-	WRITE_ONCE(begun, true);
+	WRITE_ONCE(doors, READ_ONCE(doors) + 1);
 	return 0;
 }
 

@@ -84,3 +84,34 @@ test_busy_thread_keeps_the_core() {
     remove_core
     ! grep -q '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions || fail "ftrace still has it"
 }
+
+# Books are freed when no CPU can read them, also none that is just going, which RCU does not watch.
+test_book_waits_for_a_cpu_that_goes() {
+    online=/sys/devices/system/cpu/cpu1/online
+    [ -w $online ] || skip "CPU 1 cannot be taken offline"
+    need_core
+    at_exit "echo 500 >$TIDY; let_it_go"
+    quiet insmod $MODULES/slow_hotplug.ko
+    driver=$(driver_stack)
+    # The book that is replaced last is one without the old side of this transition.
+    echo 8000 >$TIDY
+    load cmdline --no-promote
+    wait_for "rest of the driver" driver_rests "$driver"
+    sh -c "echo 0 >$online" &
+    offline=$!
+    wait_for "CPU half-way" grep -q 1 /sys/module/slow_hotplug/parameters/held
+    wait_for "wait of the driver for the CPU" grep -q lp_synchronize "$driver"
+    like "its stack" "$(cat "$driver")" 'cpus_read_lock|percpu'
+    echo 0 >/sys/module/slow_hotplug/parameters/hold
+    wait_for "rest of the driver" driver_rests "$driver"
+    wait "$offline"
+    let_it_go
+    off cmdline
+}
+let_it_go() {
+    [ -d /sys/module/slow_hotplug ] || return 0
+    echo 0 >/sys/module/slow_hotplug/parameters/hold
+    sleep 1
+    [ "$(cat $online)" = 1 ] || echo 1 >$online
+    rmmod slow_hotplug
+}

@@ -4,6 +4,7 @@
 
 use super::super::fentry;
 use super::super::num::{index, wide};
+use super::super::offline;
 use super::super::refusal::{ensure, Refusal};
 use super::symbols::{is_name, is_objname, Answer, Claim};
 use super::{Checker, Kernel, VMLINUX};
@@ -125,7 +126,10 @@ impl<K: Kernel> Checker<'_, '_, K> {
             Answer::OtherSize(size) => return Err(refusal(Reason::FuncSymbol).value(size)),
             Answer::OtherObject => return Err(refusal(Reason::FuncObject)),
         }
-        ensure(self.has_fentry(func), || refusal(Reason::FuncFentry))
+        ensure(self.has_fentry(func), || refusal(Reason::FuncFentry))?;
+        ensure(!offline::may_execute(claim.name), || {
+            refusal(Reason::FuncOffline)
+        })
     }
 
     /// Whether the function begins as one that ftrace can redirect.

@@ -374,6 +374,10 @@ fn functions() {
         FuncOurs at 1 => |_, _, k| k.ours = 0xffff_ffff_c100_0000..0xffff_ffff_c100_0001;
         FuncFentry at 0 => |_, _, k| k.text[0].1[4] = 0x90;
         FuncFentry at 1 => |_, _, k| k.text.remove(1);
+        FuncOffline at 0 => |d, _, k| {
+            d.funcs[0].name = d.string("native_play_dead");
+            k.symbols[2].name = "native_play_dead".into();
+        };
         ImageString at 9999 => |d, _, _| d.funcs[0].name = 9999;
     }
 }

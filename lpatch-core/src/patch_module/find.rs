@@ -5,7 +5,7 @@
 use super::{trouble::Trouble, Home, Wanted};
 use crate::{
     facts::{symbol_size, Running},
-    model::{refusal::Refusal, verify::Kernel},
+    model::{offline, refusal::Refusal, verify::Kernel},
     modules::{self, Pinned, VMLINUX},
     patch::{twice, Replaced},
     symbols::{self, Cold, Search},
@@ -152,6 +152,9 @@ impl<'a> Found<'a> {
         let len = len.ok_or(bad(Reason::FuncSymbol))?;
         if self.kernel.is_ours(addr) {
             return Err(bad(Reason::FuncOurs));
+        }
+        if offline::may_execute(self.wanted[i].name) {
+            return Err(bad(Reason::FuncOffline));
         }
         if let Some(func) = self.replaced.funcs.get_mut(i) {
             func.old_addr = addr;

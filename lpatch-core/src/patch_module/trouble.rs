@@ -116,6 +116,9 @@ impl fmt::Display for Trouble<'_> {
                 Reason::FuncOurs => f.write_fmt(fmt!("{func} is part of lpatch")),
                 Reason::FuncTwice => f.write_fmt(fmt!("{func} is replaced twice")),
                 Reason::FuncFentry => f.write_fmt(fmt!("{func} has no fentry site")),
+                Reason::FuncOffline => {
+                    f.write_fmt(fmt!("a CPU that is offline may execute {func}"))
+                }
                 Reason::FuncOwned => f.write_fmt(fmt!(
                     "{func} is held by upstream livepatch or another IPMODIFY user of ftrace"
                 )),

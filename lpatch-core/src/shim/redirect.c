@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* An ftrace_ops that sends calls of patched functions elsewhere. */
+#include <linux/cpu.h>
 #include <linux/ftrace.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
@@ -145,5 +146,16 @@ int lp_ftrace_is_dead(void)
 
 void lp_synchronize(void)
 {
+	/*
+	 * RCU does not watch a CPU that is going offline, from rcutree_report_cpu_dead() on, nor one that is coming, up to
+	 * rcutree_report_cpu_starting(), and both call functions that have fentry sites. But all that they can call that may be
+	 * patched (see model/offline.rs) comes before cpuhp_bp_sync_dead(), or behind the start of the CPU, for which whoever takes
+	 * the CPU down or up waits with cpu_hotplug_lock. So who had the lock after the book was replaced knows that a reader of the
+	 * old one is done, or is on a CPU that RCU watches, and watched when it began.
+	 *
+	 * The lock is not kept: the caller of synchronize_rcu() need not hold it, and a writer that waits would keep others from it.
+	 */
+	cpus_read_lock();
+	cpus_read_unlock();
 	synchronize_rcu_expedited();
 }

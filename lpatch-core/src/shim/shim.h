@@ -331,8 +331,8 @@ extern struct lp_index lp_no_book;
 unsigned long lpatch_redirect(unsigned long ip, long word, const struct lp_index *book, unsigned long key);
 
 /*
- * Waits for all handlers that run now. The kernel has no function with a fentry site that runs where RCU does not
- * watch (ARCH_WANTS_NO_INSTR). May sleep.
+ * Waits for all handlers that run now, and for who is in ftrace's list of ops now, also on CPUs that are just going or coming. The
+ * caller does not hold cpu_hotplug_lock. May sleep.
  */
 void lp_synchronize(void);
 
