@@ -118,6 +118,11 @@ impl Work {
     pub(crate) fn run(self) -> Done {
         match self {
             Self::Attach(door) => {
+                // Before the first one: what ftrace makes of it.
+                // SAFETY: We are the driver, with the registry unlocked.
+                if let Err(error) = to_result(unsafe { ffi::lp_try_jump() }) {
+                    return Done::Refused(door, error);
+                }
                 // SAFETY: It was made by `lp_door_new()` and is not attached.
                 match to_result(unsafe {
                     ffi::lp_door_attach(door.ops.as_ptr(), door.index() as u32)

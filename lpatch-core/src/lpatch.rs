@@ -148,22 +148,13 @@ struct Assumed;
 
 impl Assumed {
     fn new() -> Result<Self> {
-        // What it has made is undone in either case.
-        let assumed = Self;
         // SAFETY: Once, the tables are in force, and there is no device yet; we may sleep.
         to_result(unsafe { ffi::lp_assume() })?;
         // SAFETY: Once; we may sleep.
         to_result(unsafe { ffi::lp_idle_learn() }).inspect_err(|_| {
             pr_err!("the stack of an idle task cannot be read, so none could be moved\n");
         })?;
-        Ok(assumed)
-    }
-}
-
-impl Drop for Assumed {
-    fn drop(&mut self) {
-        // SAFETY: `lp_assume()` was called, and nothing rests on it any more.
-        unsafe { ffi::lp_assume_exit() };
+        Ok(Self)
     }
 }
 

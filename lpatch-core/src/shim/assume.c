@@ -338,13 +338,14 @@ static void lp_try_tasks(void)
 
 /*
  * ftrace makes a jump of a direct call whose address has bit 0 set. The first site that it is asked for is one of our own, which
- * nobody calls, and it is looked at. It stays attached: giving it back would wait for a grace period of RCU tasks.
+ * nobody calls, and it is looked at. That is done by the driver, before the first function gets a door: to give the site back takes a
+ * grace period of RCU tasks, in ftrace, which neither insmod nor rmmod should have to wait for.
  */
 static bool lp_jumps;
 module_param_named(jumps, lp_jumps, bool, 0444);
-MODULE_PARM_DESC(jumps, "whether ftrace makes the jumps that settled functions are entered by; found out when the module is loaded");
+MODULE_PARM_DESC(jumps, "whether ftrace makes the jumps that settled functions are entered by; found out before the first one is");
 
-static struct ftrace_ops *lp_jump_ops;
+static bool lp_jumps_tried;
 static int lp_jump_answer = 1;
 
 static noinline int lp_jump_from(void)
@@ -373,38 +374,56 @@ static bool lp_is_jump(unsigned long site)
 	return code[0] == 0xe9 && site + sizeof(code) + distance == (unsigned long)lp_jump_to;
 }
 
-static int lp_try_jump(void)
+static bool lp_is_jumped(void)
 {
-	struct ftrace_ops *ops = kzalloc(sizeof(*ops), GFP_KERNEL);
 	unsigned long site = (unsigned long)lp_jump_from;
+
+	/* In front of the site there may be an endbr64. To objtool an address behind that is none to be called. */
+	OPTIMIZER_HIDE_VAR(site);
+	/* It is executed only if it is what it has to be. */
+	return (lp_is_jump(site) || lp_is_jump(site + 4)) && lp_jump_from() == READ_ONCE(lp_jump_answer) + 1;
+}
+
+int lp_try_jump(void)
+{
+	struct ftrace_ops *ops;
+	bool jumps;
 	int err;
 
+	if (lp_jumps_tried)
+		return lp_jumps ? 0 : -EOPNOTSUPP;
+	ops = kzalloc(sizeof(*ops), GFP_KERNEL);
 	if (!ops)
 		return -ENOMEM;
 	err = ftrace_set_filter_ip(ops, (unsigned long)lp_jump_from, 0, 1);
 	if (!err)
 		err = register_ftrace_direct(ops, lp_jump_addr());
 	if (err) {
+		/* It may have been in ftrace's list for a moment, and somebody may be looking at it there. */
+		lp_synchronize();
 		ftrace_free_filter(ops);
 		kfree(ops);
-		if (err == -ENOMEM)
-			return err;
-		pr_warn("ftrace takes no jump (errno %d); functions stay with the handler\n", err);
-		return 0;
+		return err;
 	}
-	lp_jump_ops = ops;
-	/* In front of the site there may be an endbr64. To objtool an address behind that is none to be called. */
-	OPTIMIZER_HIDE_VAR(site);
-	/* It is executed only if it is what it has to be. */
-	lp_jumps = (lp_is_jump(site) || lp_is_jump(site + 4)) && lp_jump_from() == READ_ONCE(lp_jump_answer) + 1;
-	if (!lp_jumps)
-		pr_warn("ftrace does not make a jump of a direct call (kernel.ftrace_enabled may be 0); functions stay with the handler\n");
-	return 0;
+	jumps = lp_is_jumped();
+	if (!jumps)
+		pr_warn("ftrace does not make a jump of a direct call; functions stay with the handler\n");
+	err = unregister_ftrace_direct(ops, lp_jump_addr(), true);
+	if (err) {
+		/* ftrace may read it for ever, and sends a site here that goes with the module and that nobody calls. */
+		pr_err("ftrace keeps a site of our own (errno %d); lpatch_core stays loaded\n", err);
+		__module_get(THIS_MODULE);
+	} else {
+		kfree(ops);
+	}
+	WRITE_ONCE(lp_jumps, jumps);
+	smp_store_release(&lp_jumps_tried, true); /* pairs with lp_may_jump(): the answer is there */
+	return jumps ? 0 : -EOPNOTSUPP;
 }
 
 int lp_may_jump(void)
 {
-	return READ_ONCE(lp_jumps);
+	return !smp_load_acquire(&lp_jumps_tried) || READ_ONCE(lp_jumps);
 }
 
 int lp_assume(void)
@@ -417,8 +436,6 @@ int lp_assume(void)
 	lp_try_symbols();
 	lp_try_tasks();
 	err = lp_wrong ? 0 : lp_try_life();
-	if (!err && !lp_wrong)
-		err = lp_try_jump();
 	if (err)
 		return err;
 	if (!lp_wrong)
@@ -427,22 +444,6 @@ int lp_assume(void)
 		return -ENOMEM;
 	pr_err("this kernel is not what lpatch_core was made for: %s\n", lp_wrong);
 	return -EOPNOTSUPP;
-}
-
-void lp_assume_exit(void)
-{
-	int err;
-
-	if (!lp_jump_ops)
-		return;
-	/* Waits until nobody is in it. */
-	err = unregister_ftrace_direct(lp_jump_ops, lp_jump_addr(), true);
-	if (err) {
-		/* ftrace may read it for ever. It is of a site that goes with the module, and that nobody calls. */
-		pr_err("ftrace keeps a site of our own (errno %d); its memory is leaked\n", err);
-		return;
-	}
-	kfree(lp_jump_ops);
 }
 
 /*

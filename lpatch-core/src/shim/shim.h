@@ -267,11 +267,19 @@ int lp_callback(unsigned long fn, int may_refuse, const char *object, void *modu
  *
  * Once, when the tables of our struct module are in force, and before anything rests on it. May sleep.
  *
- * Return: 0, or an errno: then the module must not be loaded, and the log says why. lp_assume_exit() follows in either case.
+ * Return: 0, or an errno: then the module must not be loaded, and the log says why.
  */
 int lp_assume(void);
-void lp_assume_exit(void);
-/* Whether ftrace makes the jumps that doors need. */
+
+/**
+ * lp_try_jump() - find out whether ftrace makes the jumps that doors need, once
+ *
+ * By one caller at a time, the driver. Waits for a grace period of RCU tasks, in ftrace. May sleep.
+ *
+ * Return: 0, -EOPNOTSUPP if it does not, or another errno if that is not known now.
+ */
+int lp_try_jump(void);
+/* Whether nobody has found out that it does not. */
 int lp_may_jump(void);
 
 /* redirect.c */
