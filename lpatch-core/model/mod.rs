@@ -11,6 +11,7 @@
 
 pub mod arena;
 pub mod arrive;
+pub mod callbacks;
 pub mod callee;
 pub mod cold;
 pub mod compare;
