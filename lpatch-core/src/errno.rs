@@ -55,6 +55,8 @@ pub(crate) fn errno(reason: Reason) -> Error {
         | Reason::InTransition
         | Reason::Stacked
         | Reason::Grace
+        | Reason::InCallback
+        | Reason::Stuck
         | Reason::Pinned => EBUSY,
         Reason::FtraceDead => ENODEV,
         Reason::Interrupted => EINTR,

@@ -73,6 +73,10 @@ enum lpatch_reason {
 	LPATCH_R_NO_COPY = 37,		/* its text is a kernel module's, of which the core has no copy */
 	LPATCH_R_KERNEL = 40,		/* a call into the kernel failed; @value: the errno */
 
+	/* callbacks */
+	LPATCH_R_IN_CALLBACK = 41,	/* a callback of the patch is running; @value: the pid of its task (0: it has none yet) */
+	LPATCH_R_STUCK = 42,		/* a task has died in a callback of the patch; @value: its pid */
+
 	/* the image */
 	LPATCH_R_IMAGE_MAGIC = 48,
 	LPATCH_R_IMAGE_HEADER = 49,	/* header_size or image_size is wrong */
@@ -245,7 +249,9 @@ struct lpatch_load {
  * @reserved: in: zero
  *
  * Enable and disable begin a transition and do not wait for its end; LPATCH_IOC_WAIT does. Often it has
- * ended all the same when they return. While the kernel tidies up after the transition before, they wait for that.
+ * ended all the same when they return. While the kernel tidies up after the transition before, or a callback before or behind another one
+ * is running, they wait for that. The callbacks that are due before a transition, and behind one that a request has ended, are
+ * called by the process whose request it is.
  *
  * Reverse turns the transition of the patch around: what was being enabled is being disabled, and the other
  * way round. A second reverse turns it again. The deadline does not hold in reverse.
@@ -264,13 +270,15 @@ struct lpatch_op {
 /* lpatch_patch_info.state */
 #define LPATCH_STATE_LOADED	1	/* installed, nothing redirected */
 #define LPATCH_STATE_ENABLED	2
-#define LPATCH_STATE_ENABLING	3	/* in transition; or, reversed, on the way back from enabled */
-#define LPATCH_STATE_DISABLING	4	/* in transition; also because another patch replaces it */
+#define LPATCH_STATE_ENABLING	3	/* in transition, or about to be; or, reversed, on the way back from enabled */
+#define LPATCH_STATE_DISABLING	4	/* in transition, or about to be; also because another patch replaces it */
 
 /* lpatch_patch_info.flags */
 #define LPATCH_PATCH_REPLACE	(1U << 0)	/* cumulative: replaces all others of its set */
 #define LPATCH_PATCH_PINNED	(1U << 1)	/* forced: can never be unloaded */
 #define LPATCH_PATCH_MODULE	(1U << 2)	/* a kernel module registered it */
+#define LPATCH_PATCH_IN_CALLBACK (1U << 4)	/* a callback of it is running, or about to */
+#define LPATCH_PATCH_STUCK	(1U << 5)	/* a task has died in a callback of it: it stays as it is */
 
 /**
  * struct lpatch_patch_info - one patch
@@ -411,6 +419,7 @@ enum lpatch_cause {
 /* lpatch_transition.flags */
 #define LPATCH_TRANSITION_DEADLINE	(1U << 0)	/* it was reversed because its time was over */
 #define LPATCH_TRANSITION_SETTLING	(1U << 1)	/* over, and the kernel is tidying up */
+#define LPATCH_TRANSITION_DIED		(1U << 4)	/* over, and a task died in a callback behind it */
 
 /**
  * struct lpatch_transition - the transition under way, or else the last one
@@ -428,8 +437,11 @@ enum lpatch_cause {
  * @deadline_ns: out: CLOCK_MONOTONIC when it reverses by itself, or 0
  * @moved: out: tasks moved, by enum lpatch_cause
  *
+ * A transition has ended when the callbacks behind it have returned. Until then @phase is what it was; @ended_ns and @pending tell
+ * that no task is left.
+ *
  * LPATCH_IOC_WAIT returns when the transition @id has ended or the time is over, with the state at that time:
- * @phase tells which. With -EINTR and LPATCH_R_INTERRUPTED when a signal comes; the transition goes on.
+ * @phase tells which. With LPATCH_R_STUCK if a task died in a callback behind it. With -EINTR and LPATCH_R_INTERRUPTED when a signal comes; the transition goes on.
  */
 struct lpatch_transition {
 	struct lpatch_hdr hdr;

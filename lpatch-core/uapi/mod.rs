@@ -45,6 +45,10 @@ pub const PATCH_REPLACE: u32 = 1 << 0;
 pub const PATCH_PINNED: u32 = 1 << 1;
 /// `LPATCH_PATCH_MODULE`: a kernel module registered it.
 pub const PATCH_MODULE: u32 = 1 << 2;
+/// `LPATCH_PATCH_IN_CALLBACK`: a callback of it is running, or about to.
+pub const PATCH_IN_CALLBACK: u32 = 1 << 4;
+/// `LPATCH_PATCH_STUCK`: a task has died in a callback of it.
+pub const PATCH_STUCK: u32 = 1 << 5;
 
 macro_rules! reasons {
     ($($(#[$meta:meta])* $name:ident = $value:literal,)*) => {
@@ -145,6 +149,10 @@ reasons! {
     NoCopy = 37,
     /// `LPATCH_R_KERNEL`: a call into the kernel failed; @value: the errno.
     Kernel = 40,
+    /// `LPATCH_R_IN_CALLBACK`: a callback of the patch is running; @value: the pid of its task (0: it has none yet).
+    InCallback = 41,
+    /// `LPATCH_R_STUCK`: a task has died in a callback of the patch; @value: its pid.
+    Stuck = 42,
     /// `LPATCH_R_IMAGE_MAGIC`.
     ImageMagic = 48,
     /// `LPATCH_R_IMAGE_HEADER`: header_size or image_size is wrong.

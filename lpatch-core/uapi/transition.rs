@@ -45,6 +45,8 @@ pub const KIND_DISABLE: u32 = 2;
 pub const TRANSITION_DEADLINE: u32 = 1 << 0;
 /// `LPATCH_TRANSITION_SETTLING`: over, and the kernel is tidying up.
 pub const TRANSITION_SETTLING: u32 = 1 << 1;
+/// `LPATCH_TRANSITION_DIED`: over, and a task died in a callback behind it.
+pub const TRANSITION_DIED: u32 = 1 << 4;
 /// `LPATCH_COMM_LEN`.
 pub const COMM_LEN: usize = 16;
 /// `LPATCH_STACK_LEN`.

@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::output::{table, Report};
 use lpatch_loader::device::{name_of, Device};
 use lpatch_model::uapi::{
-    PatchInfo, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE, STATE_DISABLING, STATE_ENABLED,
-    STATE_ENABLING, STATE_LOADED,
+    PatchInfo, PATCH_IN_CALLBACK, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE, PATCH_STUCK,
+    STATE_DISABLING, STATE_ENABLED, STATE_ENABLING, STATE_LOADED,
 };
 use serde_json::{json, Value};
 
@@ -36,7 +36,10 @@ fn row(info: &PatchInfo) -> Vec<String> {
         info.id.to_string(),
         name_of(&info.name),
         or_dash(name_of(&info.version)),
-        state_word(info.state).into(),
+        match info.flags & PATCH_STUCK {
+            0 => state_word(info.state).into(),
+            _ => format!("{}, stuck", state_word(info.state)),
+        },
         info.funcs.to_string(),
         or_dash(name_of(&info.set)),
         info.text_len.to_string(),
@@ -57,6 +60,8 @@ pub(crate) fn patch_json(info: &PatchInfo) -> Value {
         "cumulative": info.flags & PATCH_REPLACE != 0,
         "pinned": info.flags & PATCH_PINNED != 0,
         "from_module": info.flags & PATCH_MODULE != 0,
+        "in_callback": info.flags & PATCH_IN_CALLBACK != 0,
+        "stuck": info.flags & PATCH_STUCK != 0,
         "functions": info.funcs,
         "text_addr": info.text_addr,
         "text_len": info.text_len,

@@ -11,8 +11,9 @@ use crate::output::{table, Report};
 use lpatch_loader::device::{name_of, Ask, Blocking, Device};
 use lpatch_loader::wait::ended;
 use lpatch_model::uapi::{
-    FuncInfo, PatchInfo, Reason, F_CONSISTENCY, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE,
-    PATH_ASK, PATH_HANDLER, PATH_JUMP, PATH_NONE, PATH_TRACED, PHASE_NONE,
+    FuncInfo, PatchInfo, Reason, F_CONSISTENCY, PATCH_IN_CALLBACK, PATCH_MODULE, PATCH_PINNED,
+    PATCH_REPLACE, PATCH_STUCK, PATH_ASK, PATH_HANDLER, PATH_JUMP, PATH_NONE, PATH_TRACED,
+    PHASE_NONE,
 };
 use serde_json::{json, Value};
 
@@ -38,6 +39,11 @@ fn flags(info: &PatchInfo) -> String {
         (PATCH_REPLACE, "cumulative (replaces all others of its set)"),
         (PATCH_PINNED, "pinned (by force; can never be unloaded)"),
         (PATCH_MODULE, "registered by a kernel module"),
+        (PATCH_IN_CALLBACK, "busy (a callback of it is running)"),
+        (
+            PATCH_STUCK,
+            "stuck (a task has died in a callback of it; it stays as it is until the next boot)",
+        ),
     ];
     let set = all.iter().filter(|(flag, _)| info.flags & flag != 0);
     set.map(|(_, word)| *word).collect::<Vec<_>>().join(", ")

@@ -9,7 +9,7 @@ use lpatch_model::uapi::{
     Transition, CAUSES, CAUSE_ASLEEP, CAUSE_BIRTH, CAUSE_ENTERED, CAUSE_EXIT, CAUSE_FORCED,
     CAUSE_RUNNING, CAUSE_SCHEDULED_OUT, CAUSE_USER_MODE, CAUSE_WOKEN, KIND_ENABLE, PHASE_DONE,
     PHASE_FORCED, PHASE_LIVE, PHASE_NONE, PHASE_REVERSED, PHASE_REVERSING, TRANSITION_DEADLINE,
-    TRANSITION_SETTLING,
+    TRANSITION_DIED, TRANSITION_SETTLING,
 };
 use serde_json::{json, Map, Value};
 
@@ -92,6 +92,7 @@ pub(crate) fn json(transition: Option<&Transition>, now_ns: u64) -> Value {
         "pending": t.pending,
         "replaces": t.replaces,
         "deadline_passed": t.flags & TRANSITION_DEADLINE != 0,
+        "callback_died": t.flags & TRANSITION_DIED != 0,
         "settling": t.flags & TRANSITION_SETTLING != 0,
         "started_ns": t.started_ns,
         "ended_ns": t.ended_ns,
@@ -124,6 +125,9 @@ pub(crate) fn line(transition: &Transition, now_ns: u64) -> String {
     let elapsed = time(elapsed_ms(transition, now_ns));
     if !ended(transition) {
         let doing = doing(transition);
+        if transition.ended_ns != 0 {
+            return format!("{doing} {name}: all tasks have moved after {elapsed}, a callback of the patch is running");
+        }
         let left = tasks(transition.pending);
         let until = match transition.deadline_ns.checked_sub(now_ns) {
             Some(left) if transition.phase == PHASE_LIVE => {
@@ -148,5 +152,10 @@ pub(crate) fn line(transition: &Transition, now_ns: u64) -> String {
     } else {
         ""
     };
-    format!("{what} of {name}, {how} after {elapsed}{settling}")
+    let died = if transition.flags & TRANSITION_DIED != 0 {
+        "; a task died in a callback of the patch"
+    } else {
+        ""
+    };
+    format!("{what} of {name}, {how} after {elapsed}{settling}{died}")
 }

@@ -164,6 +164,39 @@ fn the_status_of_a_transition_under_way() {
 }
 
 #[test]
+fn callbacks_are_named_where_they_are_waited_for() {
+    let busy = || State {
+        others: vec![
+            patch("one", STATE_ENABLING, PATCH_IN_CALLBACK),
+            patch("two", STATE_LOADED, PATCH_STUCK),
+        ],
+        ..State::default()
+    };
+    run(busy(), &["status", "one"]).succeeds(&["flags  busy (a callback"]);
+    run(busy(), &["status", "two"]).succeeds(&["flags  stuck (a task has died"]);
+    run(busy(), &["list"]).succeeds(&["loaded, stuck"]);
+    let json = run(busy(), &["list", "--json"]).json();
+    let [one, two] = [&json["patches"][0], &json["patches"][1]];
+    assert_eq!(
+        (&one["in_callback"], &one["stuck"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(
+        (&two["in_callback"], &two["stuck"]),
+        (&false.into(), &true.into())
+    );
+
+    let mut state = after(&[Pending(0)], &BEGIN);
+    state.now.ended_ns = state.now.started_ns + 1_000_000;
+    run(state, &["status"]).succeeds(&[
+        "enabling good: all tasks have moved after 1.0 ms, a callback of the patch is running",
+    ]);
+    let mut state = after(&[End], &["enable", "good", "--json"]);
+    state.now.flags |= TRANSITION_DIED;
+    run(state, &["status"]).succeeds(&["a task died in a callback of the patch"]);
+}
+
+#[test]
 fn the_status_of_the_last_transition() {
     for (looks, words) in [
         (&[End][..], "enable of good, complete after 0.0 ms"),
