@@ -3,19 +3,26 @@
 //! Callbacks of a patch: functions of its own that are called when an object, the kernel or a module, gets
 //! its new functions and when it gets the old ones back.
 //!
-//! For each object, pre-patch comes first, then post-patch, pre-unpatch and post-unpatch. A transition that is
-//! reversed ends with the callback of the state that it goes back to: post-unpatch if it was enabling,
-//! post-patch if it was disabling. An object whose pre-patch callback was not called, or refused, has none of the
-//! others called.
+//! `model/callbacks.rs` says which one is due. A callback may take long, have modules loaded, and go wrong. So none is called with the
+//! registry locked: under the lock it becomes a [`Call`], which is carried out without it, and reported back.
 
 use crate::{
     ffi,
-    model::{image::Image, refusal::Refusal},
-    modules::{Pinned, VMLINUX},
+    model::{
+        callbacks::{Goal, Kind, Stage},
+        image::Image,
+        refusal::Refusal,
+    },
+    modules::{self, Pinned, VMLINUX},
+    targets::Target,
     uapi::{self, Reason},
 };
-use core::ptr;
-use kernel::{ffi::c_void, prelude::*};
+use core::{cell::UnsafeCell, ptr};
+use kernel::{
+    ffi::{c_char, c_void},
+    prelude::*,
+    types::Opaque,
+};
 
 /// An object that callbacks are about.
 struct Object {
@@ -25,17 +32,85 @@ struct Object {
     kinds: [usize; 4],
     /// The index in the image of the pre-patch callback, or of the object in the description, for the refusal.
     index: usize,
-    /// Whether it has its new functions, or is getting them.
-    patched: bool,
+    stage: Stage,
+    /// What is being called, unless the patch was replaced meanwhile.
+    calling: Option<Kind>,
+    running: Running,
+}
+
+impl Object {
+    fn name(&self) -> &[u8] {
+        self.name.strip_suffix(b"\0").unwrap_or_default()
+    }
+}
+
+/// The callback that is running for an object, or none.
+struct Running(KBox<Opaque<ffi::lp_active>>);
+
+impl Running {
+    fn new() -> Result<Self, Refusal> {
+        let none = Opaque::new(ffi::lp_active::default());
+        Ok(Self(KBox::new(none, GFP_KERNEL)?))
+    }
+
+    /// Which task it is in, if there is one, and whether that has died there.
+    fn task(&self) -> Option<Task> {
+        let mut dead = 0;
+        // SAFETY: Both pointers are valid.
+        let pid = unsafe { ffi::lp_active_pid(self.0.get(), &mut dead) };
+        (pid != 0).then_some(Task {
+            pid: pid.unsigned_abs(),
+            dead: dead != 0,
+        })
+    }
+
+    fn leave(&self) {
+        // SAFETY: It is in the list, by the current task or by one that is dead.
+        unsafe { ffi::lp_active_leave(self.0.get()) };
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.task().is_some() {
+            self.leave();
+        }
+    }
+}
+
+/// A task in a callback.
+#[derive(Clone, Copy)]
+pub(crate) struct Task {
+    pub(crate) pid: u32,
+    pub(crate) dead: bool,
+}
+
+/// A state that a patch declares. Callbacks write its data whenever they like.
+struct Declared(UnsafeCell<ffi::lp_state>);
+
+impl Declared {
+    fn read(&self) -> ffi::lp_state {
+        let state = self.0.get();
+        // SAFETY: It is valid, and of these nobody writes any but the last.
+        let (id, version) = unsafe { ((*state).id, (*state).version) };
+        // SAFETY: A pointer that a callback may be writing: some value of it is read, which nobody here follows.
+        let data = unsafe { (&raw const (*state).data).read_volatile() };
+        ffi::lp_state {
+            id,
+            version,
+            reserved: 0,
+            data,
+        }
+    }
 }
 
 /// The callbacks of a patch, and the states that it declares.
 pub(crate) struct Callbacks {
     objects: KVec<Object>,
-    states: KVVec<ffi::lp_state>,
+    states: KVVec<Declared>,
 }
 
-// SAFETY: What the data of a state points to is the patch's own business.
+// SAFETY: What the data of a state points to is the patch's own business. What is running is in a list with a lock of its own.
 unsafe impl Send for Callbacks {}
 
 /// The states of other patches, as callbacks see them.
@@ -50,10 +125,46 @@ impl Others {
     pub(crate) fn new<'a>(all: impl Iterator<Item = &'a Callbacks>) -> Result<Self, Refusal> {
         let mut states = KVVec::new();
         for state in all.flat_map(|callbacks| callbacks.states.iter()) {
-            states.push(*state, GFP_KERNEL)?;
+            states.push(state.read(), GFP_KERNEL)?;
         }
         Ok(Self(states))
     }
+}
+
+/// A callback that is about to be called: its task is in the list of those that run one.
+///
+/// # Invariants
+///
+/// Until [`Callbacks::done`] hears that it was called, the patch is not unloaded, so the function, the name and the states stay.
+#[must_use = "it has to be called, and the patch to hear of it"]
+pub(crate) struct Call {
+    pub(crate) patch: u64,
+    pub(crate) at: usize,
+    kind: Kind,
+    function: usize,
+    name: *const c_char,
+    module: *mut c_void,
+    /// Keeps the module, if nobody else does.
+    _pinned: Option<Pinned>,
+}
+
+impl Call {
+    /// Calls it; no lock is held. Returns what a pre-patch callback returned.
+    pub(crate) fn run(&self) -> i32 {
+        let may_refuse = i32::from(self.kind == Kind::PrePatch);
+        // SAFETY: It is a function of the patch's text for callbacks of this kind (the image was verified, or the module says so);
+        // by the invariant it and the name stay meanwhile. The module does: it is held, or its notifier waits for us.
+        unsafe { ffi::lp_callback(self.function, may_refuse, self.name, self.module) }
+    }
+}
+
+/// What is to be done next on the way to a goal.
+#[must_use]
+pub(crate) enum Turn {
+    Call(Call),
+    /// Something is on its way: another callback, or a module. Only for who is patient.
+    Wait,
+    Done,
 }
 
 impl Callbacks {
@@ -103,7 +214,9 @@ impl Callbacks {
                     name: with_nul,
                     kinds: [0; 4],
                     index,
-                    patched: false,
+                    stage: Stage::Old,
+                    calling: None,
+                    running: Running::new()?,
                 };
                 self.objects.push(object, GFP_KERNEL)?;
                 self.objects.len() - 1
@@ -124,7 +237,7 @@ impl Callbacks {
 
     /// Adds a state, whose id is higher than those of the others; else `false`.
     pub(crate) fn add_state(&mut self, id: u64, version: u32) -> Result<bool, Refusal> {
-        if self.states.last().is_some_and(|last| last.id >= id) {
+        if self.states.last().is_some_and(|last| last.read().id >= id) {
             return Ok(false);
         }
         let state = ffi::lp_state {
@@ -133,14 +246,15 @@ impl Callbacks {
             reserved: 0,
             data: ptr::null_mut(),
         };
-        self.states.push(state, GFP_KERNEL)?;
+        self.states
+            .push(Declared(UnsafeCell::new(state)), GFP_KERNEL)?;
         Ok(true)
     }
 
     /// The states that it declares, sorted by id.
     pub(crate) fn states(&self) -> Result<KVVec<uapi::State>, Refusal> {
         let mut all = KVVec::with_capacity(self.states.len(), GFP_KERNEL)?;
-        for state in self.states.iter() {
+        for state in self.states.iter().map(Declared::read) {
             let state = uapi::State {
                 id: state.id,
                 version: state.version,
@@ -151,125 +265,161 @@ impl Callbacks {
         Ok(all)
     }
 
-    /// Before the functions of a module change that has just come.
-    pub(crate) fn module_pre_patch(
-        &mut self,
-        name: &[u8],
-        module: *mut c_void,
-        others: &mut Others,
-    ) -> Result<(), Refusal> {
-        let Some(at) = self.object(name) else {
-            return Ok(());
-        };
-        let error = self.call(at, uapi::CALLBACK_PRE_PATCH, module, others);
-        if error != 0 {
-            let index = self.objects[at].index;
-            return Err(Refusal::at(Reason::Callback, index).value(error.unsigned_abs().into()));
-        }
-        self.objects[at].patched = true;
-        Ok(())
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
     }
 
-    /// Another moment in the life of a module whose functions are replaced.
-    pub(crate) fn module_notify(
-        &mut self,
-        name: &[u8],
-        module: *mut c_void,
-        kind: u32,
-        others: &mut Others,
-    ) {
-        if let Some(at) = self.object(name).filter(|at| self.objects[*at].patched) {
-            self.call(at, kind, module, others);
-            if kind == uapi::CALLBACK_POST_UNPATCH {
-                self.objects[at].patched = false;
+    /// A task that is in one of them, one that has died there first.
+    pub(crate) fn task(&self) -> Option<Task> {
+        let tasks = || {
+            self.objects
+                .iter()
+                .filter_map(|object| object.running.task())
+        };
+        tasks().find(|task| task.dead).or_else(|| tasks().next())
+    }
+
+    /// A task that is in the callback of this object.
+    pub(crate) fn task_at(&self, at: usize) -> Option<Task> {
+        self.objects.get(at)?.running.task()
+    }
+
+    /// The next callback of `patch`, whose callbacks these are, on the way to a goal, in the order of the objects. Objects are left
+    /// out whose module is not there. So are those that something is under way about, unless the caller is patient; whoever does that
+    /// catches up.
+    pub(crate) fn turn(&mut self, patch: u64, goal: Goal, others: &Others, patient: bool) -> Turn {
+        for at in 0..self.objects.len() {
+            while let Some(kind) = self.objects[at].stage.due(goal) {
+                match self.objects[at].running.task() {
+                    Some(task) if patient && !task.dead => return Turn::Wait,
+                    Some(_) => break,
+                    None => {}
+                }
+                let Some(module) = module_of(&self.objects[at]) else {
+                    if patient && modules::exists(self.objects[at].name()) {
+                        return Turn::Wait;
+                    }
+                    break;
+                };
+                let pointer = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
+                if let Some(call) = self.call(patch, at, kind, (pointer, module), others) {
+                    return Turn::Call(call);
+                }
             }
         }
+        Turn::Done
+    }
+
+    /// Whether `turn()` has something to do for who is patient.
+    pub(crate) fn is_due(&self, goal: Goal) -> bool {
+        let due = |object: &Object| {
+            let dead = object.running.task().is_some_and(|task| task.dead);
+            object.stage.due(goal).is_some() && !dead
+        };
+        let there = |object: &Object| object.name() == VMLINUX || modules::exists(object.name());
+        self.objects
+            .iter()
+            .any(|object| due(object) && there(object))
+    }
+
+    /// The same for a module alone, whose notifier calls us. The caller is patient.
+    pub(crate) fn turn_of(
+        &mut self,
+        patch: u64,
+        goal: Goal,
+        others: &Others,
+        target: &Target<'_>,
+    ) -> Turn {
+        let Some(at) = self.object(target.name) else {
+            return Turn::Done;
+        };
+        while let Some(kind) = self.objects[at].stage.due(goal) {
+            match self.objects[at].running.task() {
+                Some(task) if task.dead => break,
+                Some(_) => return Turn::Wait,
+                None => {}
+            }
+            let module = (target.as_ptr(), None);
+            if let Some(call) = self.call(patch, at, kind, module, others) {
+                return Turn::Call(call);
+            }
+        }
+        Turn::Done
+    }
+
+    /// The callback of this kind; `None`: there is none, which counts as called.
+    fn call(
+        &mut self,
+        patch: u64,
+        at: usize,
+        kind: Kind,
+        (module, pinned): (*mut c_void, Option<Pinned>),
+        others: &Others,
+    ) -> Option<Call> {
+        let states = ffi::lp_states {
+            own: self.states.as_mut_ptr().cast(),
+            own_count: self.states.len(),
+            others: others.0.as_ptr().cast_mut(),
+            other_count: others.0.len(),
+        };
+        let object = self.objects.get_mut(at)?;
+        // Kinds count from 1.
+        let slot = object.kinds.get((kind.code() as usize).wrapping_sub(1));
+        let Some(function) = slot.copied().filter(|function| *function != 0) else {
+            object.stage = Stage::after(kind);
+            return None;
+        };
+        object.calling = Some(kind);
+        // SAFETY: No callback of the object is running; the arrays stay until it is over: our own as long as the patch is loaded,
+        // the others as the callers of this function see to it.
+        unsafe { ffi::lp_active_enter(object.running.0.get(), &states) };
+        // INVARIANT: Who unloads asks `task` first.
+        Some(Call {
+            patch,
+            at,
+            kind,
+            function,
+            name: object.name.as_ptr().cast(),
+            module,
+            _pinned: pinned,
+        })
+    }
+
+    /// A callback was called, by the current task, and returned this.
+    pub(crate) fn done(&mut self, call: &Call, returned: i32) -> Result<(), Refusal> {
+        let Some(object) = self.objects.get_mut(call.at) else {
+            return Ok(());
+        };
+        object.running.leave();
+        let wanted = object.calling.take().is_some();
+        if returned != 0 {
+            let errno = returned.unsigned_abs().into();
+            return Err(Refusal::at(Reason::Callback, object.index).value(errno));
+        }
+        if wanted {
+            object.stage = Stage::after(call.kind);
+        }
+        Ok(())
     }
 
     fn object(&self, name: &[u8]) -> Option<usize> {
-        let known = |object: &Object| object.name.strip_suffix(b"\0") == Some(name);
-        self.objects.iter().position(known)
-    }
-
-    /// Before tasks begin to use the new functions. If one refuses, those that came before are taken back.
-    pub(crate) fn pre_patch(&mut self, others: &mut Others) -> Result<(), Refusal> {
-        for at in 0..self.objects.len() {
-            let Some(module) = module_of(&self.objects[at]) else {
-                continue;
-            };
-            let pointer = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
-            let error = self.call(at, uapi::CALLBACK_PRE_PATCH, pointer, others);
-            if error != 0 {
-                let index = self.objects[at].index;
-                self.post_unpatch(others);
-                let errno = error.unsigned_abs().into();
-                return Err(Refusal::at(Reason::Callback, index).value(errno));
-            }
-            self.objects[at].patched = true;
-        }
-        Ok(())
-    }
-
-    /// When all tasks use the new functions.
-    pub(crate) fn post_patch(&mut self, others: &mut Others) {
-        self.notify(uapi::CALLBACK_POST_PATCH, others);
-    }
-
-    /// Before tasks begin to use the old functions again.
-    pub(crate) fn pre_unpatch(&mut self, others: &mut Others) {
-        self.notify(uapi::CALLBACK_PRE_UNPATCH, others);
-    }
-
-    /// When all tasks use the old functions again.
-    pub(crate) fn post_unpatch(&mut self, others: &mut Others) {
-        self.notify(uapi::CALLBACK_POST_UNPATCH, others);
-        self.replaced();
+        self.objects.iter().position(|object| object.name() == name)
     }
 
     /// Another patch has taken its place, and its callbacks deal with what there is.
     pub(crate) fn replaced(&mut self) {
         for object in self.objects.iter_mut() {
-            object.patched = false;
+            object.stage = Stage::Old;
+            object.calling = None;
         }
-    }
-
-    fn notify(&mut self, kind: u32, others: &mut Others) {
-        for at in 0..self.objects.len() {
-            if !self.objects[at].patched {
-                continue;
-            }
-            if let Some(module) = module_of(&self.objects[at]) {
-                let pointer = module.as_ref().map_or(ptr::null_mut(), Pinned::as_ptr);
-                self.call(at, kind, pointer, others);
-            }
-        }
-    }
-
-    fn call(&mut self, at: usize, kind: u32, module: *mut c_void, others: &mut Others) -> i32 {
-        let object = &self.objects[at];
-        let slot = object.kinds.get((kind as usize).wrapping_sub(1));
-        let Some(function) = slot.copied().filter(|function| *function != 0) else {
-            return 0;
-        };
-        let states = ffi::lp_states {
-            own: self.states.as_mut_ptr(),
-            own_count: self.states.len(),
-            others: others.0.as_mut_ptr(),
-            other_count: others.0.len(),
-        };
-        let name = object.name.as_ptr().cast();
-        let may_refuse = i32::from(kind == uapi::CALLBACK_PRE_PATCH);
-        // SAFETY: It is a function of the patch's text for callbacks of this kind (the image was verified, or the module says so);
-        // the arrays and the name live longer than the call; the registry is locked.
-        unsafe { ffi::lp_callback(function, may_refuse, name, module, &states) }
     }
 }
 
 /// The module of an object, kept from going away; `None` if it is not loaded. The kernel has none.
 fn module_of(object: &Object) -> Option<Option<Pinned>> {
-    match object.name.strip_suffix(b"\0") {
-        Some(VMLINUX) => Some(None),
-        Some(name) => Pinned::new(name).map(Some),
-        None => None,
+    match object.name() {
+        VMLINUX => Some(None),
+        name => Pinned::new(name).map(Some),
     }
 }

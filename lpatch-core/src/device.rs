@@ -11,9 +11,8 @@ use crate::{
     ffi,
     model::{refusal::Refusal, request::Request, routes, sort, transition::stack::Span},
     patch::Reserved,
-    registry::{self, Until},
+    registry::{self, Until, LOOK_MS},
     uapi::{self, Hdr, Reason, Wire},
-    urgent::urgently,
 };
 use core::pin::Pin;
 use kernel::{
@@ -201,11 +200,11 @@ fn query(request: &mut uapi::Query) -> Result<(), Refusal> {
 }
 
 fn enable(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::with_until(Until::Settled, |r| urgently(|| r.enable(op)))
+    registry::enable(op)
 }
 
 fn disable(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::with_until(Until::Settled, |r| urgently(|| r.disable(op)))
+    registry::disable(op)
 }
 
 fn unload(op: &mut uapi::Op) -> Result<(), Refusal> {
@@ -215,11 +214,11 @@ fn unload(op: &mut uapi::Op) -> Result<(), Refusal> {
 }
 
 fn reverse(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::with(|r| urgently(|| r.reverse(op)))
+    registry::reverse(op)
 }
 
 fn force(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::with(|r| r.force(op))
+    registry::force(op)
 }
 
 impl OpenFile {
@@ -301,11 +300,18 @@ fn wait(request: &mut uapi::Transition) -> Result<(), Refusal> {
         let report = registry::with(|r| r.engine().report_of(id))?;
         let over = !matches!(report.phase, uapi::PHASE_LIVE | uapi::PHASE_REVERSING);
         let left = end.saturating_sub(engine::now()).div_ceil(1_000_000);
+        if report.flags & uapi::TRANSITION_DIED != 0 {
+            return Err(Reason::Stuck.into());
+        }
         if over || (request.wait_ms != 0 && left == 0) {
             answer(request, &report);
             return Ok(());
         }
-        let left = if request.wait_ms == 0 { 0 } else { left as u32 };
+        let left = if request.wait_ms == 0 {
+            LOOK_MS
+        } else {
+            LOOK_MS.min(left as u32)
+        };
         // SAFETY: No requirements; we may sleep.
         let error = unsafe { ffi::lp_event_wait(seen, left) };
         if error == -(bindings::EINTR as i32) {

@@ -107,6 +107,8 @@ pub(crate) struct Engine {
     /// Whether ftrace has been found to be dead, so that nothing is given back any more.
     dead: bool,
     report: uapi::Transition,
+    /// The phase in which the last transition has ended, until that is announced.
+    ended: Option<u32>,
     /// Those before it, for who still waits for one.
     past: [uapi::Transition; 4],
     last_blockers: Blockers,
@@ -182,6 +184,7 @@ impl Engine {
             fresh_ns: 0,
             dead: false,
             report: uapi::Transition::default(),
+            ended: None,
             past: [uapi::Transition::default(); 4],
             last_blockers: Blockers::default(),
         })
@@ -425,11 +428,11 @@ impl Engine {
         };
         let Under { moving, wanted, .. } = KBox::into_inner(under);
         let forced = took_part.is_some();
-        self.report.phase = match (forced, side) {
+        self.ended = Some(match (forced, side) {
             (true, _) => uapi::PHASE_FORCED,
             (false, Side::To) => uapi::PHASE_DONE,
             (false, Side::From) => uapi::PHASE_REVERSED,
-        };
+        });
         self.report.pending = 0;
         self.report.moved = moving.motion.transition.counters().read();
         self.report.ended_ns = now();
@@ -439,8 +442,6 @@ impl Engine {
         }
         self.state = State::Ended(moving.into_remains(side));
         // SAFETY: No requirements.
-        unsafe { ffi::lp_event() };
-        // SAFETY: No requirements.
         unsafe { ffi::lp_driver_kick() };
         Outcome {
             kind: wanted.kind,
@@ -449,6 +450,16 @@ impl Engine {
             forced,
             took_part: took_part.unwrap_or_default(),
         }
+    }
+
+    /// What had to be called behind the last transition has been: who waits for its end hears of it. `flags`: `TRANSITION_*`.
+    pub(crate) fn announce(&mut self, flags: u32) {
+        if let Some(phase) = self.ended.take() {
+            self.report.phase = phase;
+            self.report.flags |= flags;
+        }
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
     }
 
     /// Turns the transition of this patch around.

@@ -194,6 +194,8 @@ pub(crate) struct Parts {
     exits: AllExits,
     /// Whether it stays for ever.
     pinned: bool,
+    /// The task that has died in a callback of it, if one has.
+    stuck: Option<u32>,
     /// Whether its functions may be entered by a jump.
     promoted: bool,
     // Given back when the patch is dropped, after everything that refers to them.
@@ -253,6 +255,7 @@ impl Patch {
             sites,
             exits,
             pinned: false,
+            stuck: None,
             promoted: title.promoted,
             _modules: Modules::default(),
             _own: own,
@@ -377,6 +380,16 @@ impl Patch {
         self.pinned = true;
     }
 
+    /// A task has died in a callback of it: nobody knows what it had done, and what it still holds.
+    pub(crate) fn set_stuck(&mut self, pid: u32) {
+        self.stuck = Some(pid);
+    }
+
+    /// The task that has died in a callback of it.
+    pub(crate) fn stuck(&self) -> Option<u32> {
+        self.stuck
+    }
+
     /// Whether its functions may be entered by a jump.
     pub(crate) fn set_promoted(&mut self, promoted: bool) {
         self.promoted = promoted;
@@ -419,7 +432,9 @@ impl Patch {
 
     fn flags(&self) -> u32 {
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
-        flag(self.is_cumulative(), uapi::PATCH_REPLACE) | flag(self.pinned, uapi::PATCH_PINNED)
+        flag(self.is_cumulative(), uapi::PATCH_REPLACE)
+            | flag(self.pinned, uapi::PATCH_PINNED)
+            | flag(self.stuck.is_some(), uapi::PATCH_STUCK)
     }
 
     /// Fills in `to`, which is zero, from a function of this patch.

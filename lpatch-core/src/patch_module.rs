@@ -14,7 +14,6 @@ use crate::{
     patch::{Patch, Title},
     registry::{self, Name, Until},
     uapi::{self, Reason},
-    urgent::urgently,
 };
 use core::{ops::Range, ptr::NonNull};
 use kernel::prelude::*;
@@ -93,16 +92,17 @@ fn register<'a>(
     let about = description.modules()?;
     let mut found = Found::new(&home, &description.funcs)?;
     found.in_kernel()?;
-    registry::with_until(Until::Settled, |registry| {
+    let wanted = registry::with_until(Until::Free, |registry| {
         // As long as the registry is locked: then we hear when they come and go.
         let held = found.in_modules();
         Ok(held.and_then(|_held| {
             let patch = Patch::of_module(home, title, found.replaced, callbacks, about, own);
             patch
-                .and_then(|patch| urgently(|| registry.register(patch, timeout_ms)))
+                .and_then(|patch| registry.register(patch, timeout_ms))
                 .map_err(|refusal| place(refusal, description, registry.name_of(refusal.value)))
         }))
-    })?
+    })??;
+    registry::transition(wanted, true).map_err(|refusal| place(refusal, description, None))
 }
 
 /// Its callbacks and states.

@@ -7,6 +7,8 @@
 //! 2. [`REGISTRY`]
 //! 3. the kernel's own, taken by what is called here: `direct_mutex`, `ftrace_lock`, `cpu_hotplug_lock`
 //!
+//! Callbacks of patches are called with none of them held (`registry/calling.rs`). Meanwhile the registry is *busy*.
+//!
 //! Readers that take none of these: the ftrace handler (`redirect.rs`), the readers of the module's tables
 //! (`tables.rs`) and of its symbols (`kallsyms.rs`).
 
@@ -23,9 +25,13 @@ use crate::{
 };
 use kernel::{bindings, prelude::*};
 
+mod calling;
 mod lifecycle;
 mod loading;
 mod register;
+
+pub(crate) use calling::called;
+pub(crate) use lifecycle::{disable, enable, force, reverse, transition};
 
 kernel::sync::global_lock! {
     // SAFETY: Initialized by the module's initialization before the device exists.
@@ -41,7 +47,9 @@ pub(crate) struct Registry {
     facts: Result<finalize::Facts, Refusal>,
     pub(crate) patches: KVec<Patch>,
     pub(crate) engine: Engine,
-    /// For the callbacks at the end of a transition.
+    /// Callbacks before or behind a transition, if some are due.
+    busy: Option<calling::Busy>,
+    /// For those, from the claim until what is due behind the transition has been called.
     others: Others,
     next_id: u64,
 }
@@ -51,13 +59,17 @@ pub(crate) struct Registry {
 pub(crate) enum Until {
     /// Nothing is left to be done behind the last transition.
     Settled,
-    /// And all tasks are gone that were dying when it ended, and no book has anything that is not in force, or that takes too long.
+    /// And no callbacks are due before or behind one.
+    Free,
+    /// All tasks are gone that were dying when it ended, and no book has anything that is not in force, or that takes too long.
     /// Sites that nobody needs may still be on their way back to ftrace: nobody finds a way from there to a patch.
     Tidy,
 }
 
-/// How long a request waits for a grace period.
+/// How long a request waits for a grace period, or for a module.
 const GRACE_NS: u64 = 10_000_000_000;
+/// How often somebody who waits for a callback looks whether its task is still alive. Nobody hears of its death.
+pub(crate) const LOOK_MS: u32 = 1000;
 
 /// Runs `f` on the registry when it is time to.
 pub(crate) fn with_until<T>(
@@ -71,11 +83,15 @@ pub(crate) fn with_until<T>(
         let limit_ms = {
             let mut guard = REGISTRY.lock();
             let registry = guard.as_mut().ok_or(Reason::NotReady)?;
+            registry.bury();
             let left = end.saturating_sub(now());
             let engine = &registry.engine;
-            if engine.settling() && !(until == Until::Tidy && engine.returning()) {
+            if until == Until::Free && registry.busy.is_some() {
+                calling::may_wait()?;
+                LOOK_MS
+            } else if engine.settling() && !(until == Until::Tidy && engine.returning()) {
                 0
-            } else if until == Until::Settled || registry.engine.tidy_soon() || left == 0 {
+            } else if until != Until::Tidy || registry.engine.tidy_soon() || left == 0 {
                 return f(registry);
             } else {
                 (left / 1_000_000 + 1) as u32
@@ -92,7 +108,10 @@ pub(crate) fn with_until<T>(
 /// Runs `f` on the registry.
 pub(crate) fn with<T>(f: impl FnOnce(&mut Registry) -> Result<T, Refusal>) -> Result<T, Refusal> {
     match REGISTRY.lock().as_mut() {
-        Some(registry) => f(registry),
+        Some(registry) => {
+            registry.bury();
+            f(registry)
+        }
         None => Err(Reason::NotReady.into()),
     }
 }
@@ -119,6 +138,7 @@ impl Registry {
             facts,
             patches: KVec::new(),
             engine: Engine::new()?,
+            busy: None,
             others: Others::default(),
             next_id: 1,
         }))
@@ -211,7 +231,11 @@ impl Registry {
 
     fn info(&self, patch: &Patch) -> uapi::PatchInfo {
         let id = patch.id();
-        patch.info(self.engine.state_of(id), self.engine.rank(id))
+        let mut info = patch.info(self.state_of(id), self.engine.rank(id));
+        if self.in_callback(patch).is_some() {
+            info.flags |= uapi::PATCH_IN_CALLBACK;
+        }
+        info
     }
 }
 

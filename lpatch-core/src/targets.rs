@@ -8,9 +8,10 @@
 //! function, its functions are forgotten.
 
 use crate::{
-    engine::{Engine, Leaving},
+    callbacks::{Others, Turn},
+    engine::Leaving,
     facts, ffi,
-    model::{arrive::Found, refusal::Refusal},
+    model::{arrive::Found, callbacks::Goal, refusal::Refusal},
     modules::Pinned,
     patch::Patch,
     registry::{self, Registry},
@@ -44,6 +45,11 @@ impl<'a> Target<'a> {
             name,
             _held: PhantomData,
         }
+    }
+
+    /// Its `struct module`.
+    pub(crate) fn as_ptr(&self) -> *mut c_void {
+        self.module
     }
 
     /// Whether an address is in it.
@@ -110,21 +116,33 @@ unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_ch
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
     let coming = Target::moving(module, name);
-    let mut refused = None;
-    concerned(
-        &coming,
-        |registry| registry.is_about(name),
-        |registry| {
-            refused = registry.module_coming(&coming).err();
-            Ok(())
-        },
-    );
-    let Some(refusal) = refused else {
-        return 0;
-    };
-    // The registry has been unlocked, but nobody knows of the module but its loader, who is here.
-    forget(&coming);
-    refusal.errno().to_errno()
+    match come(&coming) {
+        Ok(()) => 0,
+        Err(refusal) => {
+            // Nobody knows of the module but its loader, who is here.
+            forget(&coming);
+            refusal.errno().to_errno()
+        }
+    }
+}
+
+/// # Safety
+///
+/// Called by `targets.c` with the name of a module.
+#[no_mangle]
+unsafe extern "C" fn lpatch_module_live(name: *const c_char) {
+    // SAFETY: As this function's.
+    let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
+    if !is_about_any(name) {
+        return;
+    }
+    // A transition may have begun or ended while it was initialized.
+    if let Some(module) = Pinned::new(name) {
+        catch_up(&Target::held(&module, name), None);
+    }
+    // Who waits for the module.
+    // SAFETY: No requirements.
+    unsafe { ffi::lp_event() };
 }
 
 /// # Safety
@@ -135,15 +153,24 @@ unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_cha
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
     let going = Target::moving(module, name);
+    if is_about_any(name) {
+        catch_up(&going, Some(Goal::Leaving));
+        if_about(&going, |registry| registry.module_going(&going));
+        leave(&going);
+    }
+    forget(&going);
+}
+
+/// Runs `f` on the registry, if a patch is about the module, when no transition is being tidied up behind.
+fn if_about(module: &Target<'_>, mut f: impl FnMut(&mut Registry)) {
     concerned(
-        &going,
-        |registry| registry.is_about(name),
+        module,
+        |registry| registry.is_about(module.name),
         |registry| {
-            registry.module_going(&going);
+            f(registry);
             Ok(())
         },
     );
-    forget(&going);
 }
 
 /// Gives what leads to the functions of a module back to ftrace, with the registry unlocked while that takes its time. They are in
@@ -159,47 +186,169 @@ fn forget(module: &Target<'_>) {
     drop(leaving);
 }
 
+/// Whether any patch is about this module. No patch can begin to be while it comes or goes: those that refer to it are refused then.
+fn is_about_any(name: &[u8]) -> bool {
+    registry::with(|registry| Ok(registry.is_about(name))).unwrap_or(false)
+}
+
+/// A module comes.
+fn come(coming: &Target<'_>) -> Result<(), Refusal> {
+    let mut last = None;
+    loop {
+        match registry::with(|registry| registry.arrival(coming, last))? {
+            Arrival::Over => break,
+            Arrival::At(id, result) => {
+                last = Some(id);
+                let result = result.and_then(|prepare| match prepare {
+                    true => prepare_for(id, coming),
+                    false => Ok(()),
+                });
+                if let Err(refusal) = result {
+                    refused(id, coming, refusal);
+                    leave(coming);
+                    return Err(refusal);
+                }
+            }
+        }
+    }
+    if last.is_none() {
+        return Ok(());
+    }
+    let mut result = Ok(());
+    if_about(coming, |registry| {
+        result = registry.engine.refresh(&registry.patches);
+    });
+    match result {
+        Ok(()) => catch_up(coming, None),
+        Err(_) => leave(coming),
+    }
+    result
+}
+
+/// Calls the pre-patch callback of a patch for a module that comes.
+fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
+    let others = registry::with(|registry| registry.others(id))?;
+    loop {
+        let turn = registry::with(|registry| {
+            Ok(registry.turn_of(id, Some(Goal::Prepared), &others, coming))
+        })?;
+        match turn {
+            Turn::Call(call) => registry::called(call)?,
+            // SAFETY: No requirements; we may sleep.
+            Turn::Wait => unsafe { ffi::lp_wait_a_moment() },
+            Turn::Done => break,
+        }
+    }
+    registry::with(|registry| {
+        registry.say(id, "applying", "to", coming);
+        Ok(())
+    })
+}
+
+/// A module goes, or is refused: its functions are forgotten.
+fn leave(going: &Target<'_>) {
+    if_about(going, |registry| registry.module_leaves(going));
+    catch_up(going, Some(Goal::Old));
+}
+
+/// Calls what is due for a module, of all patches: on the way to this goal or, without one, to what is in force for each. Nobody can
+/// be refused here.
+fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
+    let mut last = None;
+    while let Ok(Some(id)) = registry::with(|registry| Ok(registry.next_about(target, last))) {
+        last = Some(id);
+        // So memory for that has to come.
+        let others = loop {
+            match registry::with(|registry| registry.others(id)) {
+                Ok(others) => break others,
+                // SAFETY: No requirements; we may sleep.
+                Err(_) => unsafe { ffi::lp_wait_a_moment() },
+            }
+        };
+        loop {
+            match registry::with(|registry| Ok(registry.turn_of(id, goal, &others, target))) {
+                // Only pre-patch callbacks refuse.
+                Ok(Turn::Call(call)) => registry::called(call).unwrap_or_default(),
+                // It is about to go, so what is running has to come to its end.
+                // SAFETY: No requirements; we may sleep.
+                Ok(Turn::Wait) if goal.is_some() => unsafe { ffi::lp_wait_a_moment() },
+                // Who runs it asks again.
+                Ok(Turn::Wait | Turn::Done) | Err(_) => break,
+            }
+        }
+    }
+}
+
+fn refused(id: u64, coming: &Target<'_>, refusal: Refusal) {
+    let _ = registry::with(|registry| {
+        if let Some(at) = registry.patches.iter().position(|patch| patch.id() == id) {
+            registry.refused(at, coming, refusal);
+        }
+        Ok(())
+    });
+}
+
+/// What a module that comes is to a patch.
+enum Arrival {
+    /// It has come to the patch with this id, or the patch does not fit; whether its callbacks are due.
+    At(u64, Result<bool, Refusal>),
+    /// It has come to all of them.
+    Over,
+}
+
 impl Registry {
     fn is_about(&self, module: &[u8]) -> bool {
         self.patches.iter().any(|patch| patch.is_about(module))
     }
 
-    fn module_coming(&mut self, coming: &Target<'_>) -> Result<(), Refusal> {
-        let mut result = Ok(());
-        for at in 0..self.patches.len() {
-            if self.patches[at].is_about(coming.name) {
-                result = self.module_comes_to(at, coming);
-                if let Err(refusal) = result {
-                    self.refused(at, coming, refusal);
-                    break;
-                }
-            }
-        }
-        let result = result.and_then(|()| self.engine.refresh(&self.patches));
-        if result.is_err() {
-            self.module_leaves(coming);
-            return result;
-        }
-        self.notify(coming, uapi::CALLBACK_POST_PATCH);
-        Ok(())
+    /// The next patch that is about a module, behind the one with this id. Ids grow.
+    fn next_about(&self, target: &Target<'_>, last: Option<u64>) -> Option<u64> {
+        let mut rest = self.patches.iter().filter(|patch| Some(patch.id()) > last);
+        let next = rest.find(|patch| patch.is_about(target.name));
+        next.map(Patch::id)
     }
 
-    /// Prepares a patch for a module that is coming.
-    fn module_comes_to(&mut self, at: usize, coming: &Target<'_>) -> Result<(), Refusal> {
-        let id = self.patches[at].id();
-        let mut others = self.others(id)?;
-        let patch = &mut self.patches[at];
-        patch.arrive(coming)?;
-        if self.engine.state_of(id) != uapi::STATE_LOADED {
-            let callbacks = patch.callbacks_mut();
-            callbacks.module_pre_patch(coming.name, coming.module, &mut others)?;
+    /// Prepares the next patch for a module that comes. One that is about to be enabled calls its callbacks itself, when the module is there.
+    fn arrival(&mut self, coming: &Target<'_>, last: Option<u64>) -> Result<Arrival, Refusal> {
+        let Some(id) = self.next_about(coming, last) else {
+            return Ok(Arrival::Over);
+        };
+        let in_force = self.engine.state_of(id) != uapi::STATE_LOADED;
+        let patch = self.patches.iter_mut().find(|patch| patch.id() == id);
+        let arrived = patch.map_or(Ok(()), |patch| patch.arrive(coming));
+        Ok(Arrival::At(id, arrived.map(|()| in_force)))
+    }
+
+    /// The next callback of a patch for a module.
+    fn turn_of(
+        &mut self,
+        id: u64,
+        goal: Option<Goal>,
+        others: &Others,
+        target: &Target<'_>,
+    ) -> Turn {
+        let in_force = match self.state_of(id) {
+            uapi::STATE_LOADED => Some(Goal::Old),
+            uapi::STATE_ENABLED => Some(Goal::New),
+            // Who began the transition, or ends it, calls what is due.
+            _ => None,
+        };
+        let patch = self.patches.iter_mut().find(|patch| patch.id() == id);
+        match (patch, goal.or(in_force)) {
+            (Some(patch), Some(goal)) => patch.callbacks_mut().turn_of(id, goal, others, target),
+            _ => Turn::Done,
+        }
+    }
+
+    /// Says in the log what becomes of a patch and a module.
+    fn say(&self, id: u64, what: &str, to: &str, target: &Target<'_>) {
+        if let Some(patch) = self.patches.iter().find(|patch| patch.id() == id) {
             pr_info!(
-                "applying patch '{}' to module '{}'\n",
+                "{what} patch '{}' {to} module '{}'\n",
                 registry::Name(patch.name()),
-                registry::Name(coming.name)
+                registry::Name(target.name)
             );
         }
-        Ok(())
     }
 
     fn refused(&self, at: usize, coming: &Target<'_>, refusal: Refusal) {
@@ -223,54 +372,24 @@ impl Registry {
         );
     }
 
-    fn module_going(&mut self, coming: &Target<'_>) {
-        self.notify(coming, uapi::CALLBACK_PRE_UNPATCH);
-        for patch in self.patches.iter_mut() {
-            if patch.is_about(coming.name) && self.engine.state_of(patch.id()) != uapi::STATE_LOADED
+    fn module_going(&mut self, going: &Target<'_>) {
+        for patch in self.patches.iter() {
+            if patch.is_about(going.name) && self.engine.state_of(patch.id()) != uapi::STATE_LOADED
             {
-                pr_info!(
-                    "taking patch '{}' back from module '{}'\n",
-                    registry::Name(patch.name()),
-                    registry::Name(coming.name)
-                );
+                self.say(patch.id(), "taking", "back from", going);
             }
         }
-        self.module_leaves(coming);
     }
 
     /// Forgets the functions of a module. What leads to them is given back behind that, see `forget()`.
-    fn module_leaves(&mut self, coming: &Target<'_>) {
+    fn module_leaves(&mut self, going: &Target<'_>) {
         for patch in self.patches.iter_mut() {
-            patch.depart(coming.name);
+            patch.depart(going.name);
         }
         // It cannot be kept from going, so memory for the book without it has to come.
         while self.engine.refresh(&self.patches).is_err() {
             // SAFETY: No requirements; we may sleep.
             unsafe { ffi::lp_wait_a_moment() };
-        }
-        self.notify(coming, uapi::CALLBACK_POST_UNPATCH);
-    }
-
-    /// Calls the callbacks of this kind for a module. Those of the patch that is in transition hear at its end that
-    /// tasks use, or do not use, the new functions.
-    fn notify(&mut self, coming: &Target<'_>, kind: u32) {
-        for at in 0..self.patches.len() {
-            let id = self.patches[at].id();
-            let in_transition = Engine::in_transition(&self.engine) == Some(id);
-            let left_out = matches!(kind, uapi::CALLBACK_POST_PATCH | uapi::CALLBACK_PRE_UNPATCH);
-            if in_transition && left_out {
-                continue;
-            }
-            // Nobody can be refused here, so memory for that has to come.
-            let mut others = loop {
-                match self.others(id) {
-                    Ok(others) => break others,
-                    // SAFETY: No requirements; we may sleep.
-                    Err(_) => unsafe { ffi::lp_wait_a_moment() },
-                }
-            };
-            let callbacks = self.patches[at].callbacks_mut();
-            callbacks.module_notify(coming.name, coming.module, kind, &mut others);
         }
     }
 }

@@ -186,7 +186,7 @@ static_assert(sizeof(struct lpatch_object_state) == 16);
  * from being enabled. For another module it is when that is loaded; a refusal keeps it from being
  * loaded. If it refuses, the other callbacks of the object are not called.
  *
- * Callbacks may sleep. Each object can have one of each kind.
+ * Callbacks may sleep, and may have modules loaded; docs/patches.md tells who calls them. Each object can have one of each kind.
  *
  * Example::
  *

@@ -28,7 +28,7 @@ struct lpatch_state_data {
 /**
  * lpatch_state() - the change with this id of the patch whose callback is running
  *
- * Only from a callback. The patch's callbacks may write @data.
+ * Only from a callback, by the task that it was called in. The patch's callbacks may write @data.
  *
  * Return: the change, as long as the patch is loaded, or NULL if the patch does not declare it.
  */
@@ -37,7 +37,7 @@ struct lpatch_state_data *lpatch_state(u64 id);
 /**
  * lpatch_prev_state() - the same change, as another enabled patch of the set knows it
  *
- * Only from a callback. Of several such patches, it is the one that was enabled last. In pre-patch and
+ * Only from a callback, as above. Of several such patches, it is the one that was enabled last. In pre-patch and
  * post-patch callbacks of a cumulative patch, that is the patch which it replaces; in its post-patch callback too, although
  * that patch is not in force any more.
  *

@@ -21,6 +21,8 @@ use kernel::prelude::*;
 /// Milliseconds between looks: the first ones, and all that follow.
 const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
 const LOOK_MS: u32 = 50;
+/// After how many milliseconds is tried again what there was no memory for.
+const AGAIN_MS: u32 = 500;
 /// Doors are opened when they are one of so many of all. All are looked at then, so each is looked at so often on the average.
 const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
@@ -309,14 +311,28 @@ pub(crate) enum Next {
 #[no_mangle]
 extern "C" fn lpatch_drive() -> isize {
     loop {
+        let mut due = false;
         let next = registry::with(|registry| {
-            registry.step();
+            registry.step(false);
+            due = registry.take_behind();
             let Registry {
                 engine, patches, ..
             } = registry;
             Ok(engine.next(patches))
         });
+        // SAFETY: Callbacks are due, and nobody else calls them. We may sleep.
+        let failed = due && unsafe { ffi::lp_behind_start() } != 0;
+        if failed {
+            // No memory for a thread; later, then.
+            let _ = registry::with(|registry| {
+                registry.leave_behind();
+                Ok(())
+            });
+        }
         match next {
+            Ok(Next::Wait(ms)) if failed => {
+                return ms.map_or(AGAIN_MS, |ms| ms.min(AGAIN_MS)) as isize
+            }
             Ok(Next::Wait(Some(ms))) => return ms as isize,
             Ok(Next::Wait(None)) | Err(_) => return -1,
             Ok(Next::Settle(remains)) => settle(remains),

@@ -173,6 +173,7 @@ impl Staged {
             sites,
             exits,
             pinned: false,
+            stuck: None,
             promoted: true,
             _modules: modules,
             _own: own,

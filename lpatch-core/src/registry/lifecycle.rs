@@ -3,22 +3,122 @@
 //! Enabling and disabling: what is asked before a transition, which callbacks are called, and what its end means for
 //! the patches.
 
-use super::{now, Name, Registry};
+use super::{
+    calling::{self, End},
+    with, with_until, Name, Registry, Until,
+};
 use crate::{
     callbacks::Others,
     engine::{Kind, Outcome, Wanted},
     ffi,
-    model::{refusal::Refusal, states, transition::Side},
+    model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
     patch::Patch,
     uapi::{self, Reason},
+    urgent::urgently,
 };
 use kernel::{bindings, prelude::*};
 
+/// Begins to enable a patch.
+pub(crate) fn enable(op: &uapi::Op) -> Result<(), Refusal> {
+    let wanted = with_until(Until::Free, |registry| registry.claim_enable(op))?;
+    transition(wanted, false)
+}
+
+/// Begins to disable a patch.
+pub(crate) fn disable(op: &uapi::Op) -> Result<(), Refusal> {
+    let wanted = with_until(Until::Free, |registry| registry.claim_disable(op))?;
+    transition(wanted, false)
+}
+
+/// Begins a transition that was claimed. `expel`: if it does not begin, the patch goes.
+pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
+    let id = wanted.patch;
+    let (goal, back) = match wanted.kind {
+        Kind::Enable => (Goal::Prepared, Goal::Old),
+        Kind::Disable => (Goal::Leaving, Goal::New),
+    };
+    let mut wanted = Some(wanted);
+    let begun = loop {
+        let begun = calling::before(goal).and_then(|()| {
+            // While callbacks ran, the driver may have begun to tidy up.
+            with_until(Until::Settled, |registry| {
+                // From now on a module that comes finds the patch in transition. One that has come since is not prepared yet.
+                match wanted.take_if(|_| !registry.is_due(goal)) {
+                    Some(wanted) => urgently(|| registry.begin(wanted)).map(Some),
+                    None => Ok(None),
+                }
+            })
+        });
+        match begun {
+            Ok(None) => {}
+            Ok(Some(ours)) => break Ok(ours),
+            Err(refusal) => break Err(refusal),
+        }
+    };
+    match begun {
+        Ok(ours) => {
+            if ours {
+                calling::behind();
+            }
+            Ok(())
+        }
+        Err(refusal) => {
+            calling::take_back(back);
+            give_up(id, expel);
+            Err(refusal)
+        }
+    }
+}
+
+/// Nobody is busy with a patch any more, after its transition did not begin.
+fn give_up(id: u64, expel: bool) {
+    loop {
+        let over = with(|registry| {
+            let at = registry.patches.iter().position(|patch| patch.id() == id);
+            if let Some(at) = at.filter(|_| expel) {
+                // A module may be going that it was prepared for.
+                let task = registry.patches[at].callbacks().task();
+                if task.is_some_and(|task| !task.dead) {
+                    return Ok(false);
+                }
+                // No call was sent into it, so nobody can be inside.
+                drop(registry.patches.remove(at));
+            }
+            registry.unclaim();
+            Ok(true)
+        });
+        if over.unwrap_or(true) {
+            return;
+        }
+        // SAFETY: No requirements; we may sleep.
+        unsafe { ffi::lp_wait_a_moment() };
+    }
+}
+
+/// Turns the transition of a patch around.
+pub(crate) fn reverse(op: &uapi::Op) -> Result<(), Refusal> {
+    if with(|registry| urgently(|| registry.reverse(op)))? {
+        calling::behind();
+    }
+    Ok(())
+}
+
+/// Ends the transition of a patch with tasks on both sides.
+pub(crate) fn force(op: &uapi::Op) -> Result<(), Refusal> {
+    if with(|registry| registry.force(op))? {
+        calling::behind();
+    }
+    Ok(())
+}
+
 impl Registry {
-    /// Begins to enable a patch.
-    pub(crate) fn enable(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+    /// Whether a patch can be enabled now, and what that means. The caller begins with it.
+    pub(super) fn claim_enable(&mut self, op: &uapi::Op) -> Result<Wanted, Refusal> {
         let at = self.position(&op.name)?;
         let patch = &self.patches[at];
+        if let Some(pid) = patch.stuck() {
+            return Err(Refusal::new(Reason::Stuck).value(pid.into()));
+        }
         if let Some(id) = self.engine.in_transition() {
             return Err(Refusal::new(Reason::InTransition).value(id));
         }
@@ -59,13 +159,16 @@ impl Registry {
                 bindings::lockdep_ok_LOCKDEP_STILL_OK,
             )
         };
-        self.begin(at, wanted)
+        self.claimed(wanted)
     }
 
-    /// Begins to disable a patch.
-    pub(crate) fn disable(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+    /// Whether a patch can be disabled now, and what that means. The caller begins with it.
+    fn claim_disable(&mut self, op: &uapi::Op) -> Result<Wanted, Refusal> {
         let at = self.position(&op.name)?;
         let patch = &self.patches[at];
+        if let Some(pid) = patch.stuck() {
+            return Err(Refusal::new(Reason::Stuck).value(pid.into()));
+        }
         if let Some(id) = self.engine.in_transition() {
             return Err(Refusal::new(Reason::InTransition).value(id));
         }
@@ -92,34 +195,34 @@ impl Registry {
             after,
             timeout_ms: op.timeout_ms,
         };
-        self.begin(at, wanted)
+        self.claimed(wanted)
     }
 
-    fn begin(&mut self, at: usize, wanted: Wanted) -> Result<(), Refusal> {
+    fn claimed(&mut self, wanted: Wanted) -> Result<Wanted, Refusal> {
+        self.others = self.others(wanted.patch)?;
         let doing = match wanted.kind {
             Kind::Enable => "enabling",
             Kind::Disable => "disabling",
         };
         pr_info!("{doing} patch '{}'\n", Name(&wanted.name));
-        let mut others = self.others(wanted.patch)?;
-        let (kind, callbacks) = (wanted.kind, self.patches[at].callbacks_mut());
-        match kind {
-            Kind::Enable => callbacks.pre_patch(&mut others)?,
-            Kind::Disable => callbacks.pre_unpatch(&mut others),
-        }
+        self.claim(wanted.patch, wanted.kind);
+        Ok(wanted)
+    }
+
+    /// Begins a transition, behind the callbacks that are due before it. Returns whether it has ended, and the caller has to call
+    /// what is due behind it.
+    fn begin(&mut self, wanted: Wanted) -> Result<bool, Refusal> {
+        let id = wanted.patch;
         if let Err(refusal) = self.engine.begin(&self.patches, wanted) {
-            let callbacks = self.patches[at].callbacks_mut();
-            match kind {
-                Kind::Enable => callbacks.post_unpatch(&mut others),
-                Kind::Disable => callbacks.post_patch(&mut others),
-            }
-            return Err(self.place(at, refusal));
+            return Err(self.place(id, refusal));
         }
-        self.others = others;
-        self.step();
+        self.busy = None;
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+        let ours = self.step(true);
         // SAFETY: No requirements.
         unsafe { ffi::lp_driver_kick() };
-        Ok(())
+        Ok(ours)
     }
 
     /// The enabled patches, the lowest first.
@@ -137,43 +240,56 @@ impl Registry {
     }
 
     /// ftrace's refusal of a site, as one of a function of the patch.
-    fn place(&self, at: usize, refusal: Refusal) -> Refusal {
-        if refusal.reason != Reason::FuncOwned {
+    fn place(&self, id: u64, refusal: Refusal) -> Refusal {
+        let patch = self.patches.iter().find(|patch| patch.id() == id);
+        let Some(patch) = patch.filter(|_| refusal.reason == Reason::FuncOwned) else {
             return refusal;
-        }
-        let sites = self.patches[at].sites();
-        let i = sites.iter().position(|site| site.ip == refusal.value);
+        };
+        let i = (patch.sites().iter()).position(|site| site.ip == refusal.value);
         Refusal::at(Reason::FuncOwned, i.unwrap_or(0))
     }
 
-    /// Turns the transition of a patch around.
-    pub(crate) fn reverse(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+    /// Returns whether the caller has to call what is due behind it.
+    fn reverse(&mut self, op: &uapi::Op) -> Result<bool, Refusal> {
         let at = self.position(&op.name)?;
-        self.engine.reverse(self.patches[at].id())?;
+        let id = self.patches[at].id();
+        self.not_before(at)?;
+        self.engine.reverse(id)?;
         pr_info!("reversing the transition of patch '{}'\n", Name(&op.name));
-        self.step();
+        let ours = self.step(true);
         // SAFETY: No requirements.
         unsafe { ffi::lp_driver_kick() };
-        Ok(())
+        Ok(ours)
     }
 
-    /// Ends the transition of a patch with tasks on both sides.
-    pub(crate) fn force(&mut self, op: &uapi::Op) -> Result<(), Refusal> {
+    /// Returns whether the caller has to call what is due behind it.
+    fn force(&mut self, op: &uapi::Op) -> Result<bool, Refusal> {
         let at = self.position(&op.name)?;
+        self.not_before(at)?;
         let outcome = self.engine.force(self.patches[at].id())?;
-        self.ended(&outcome);
+        Ok(self.ended(&outcome, true))
+    }
+
+    /// Refuses what is about the transition of a patch while that is about to begin.
+    fn not_before(&self, at: usize) -> Result<(), Refusal> {
+        let patch = &self.patches[at];
+        if self.is_before(patch.id()) {
+            return self.no_callback(patch);
+        }
         Ok(())
     }
 
-    /// Moves tasks, and completes the transition if all have moved.
-    pub(crate) fn step(&mut self) {
-        if let Some(outcome) = self.engine.step() {
-            self.ended(&outcome);
+    /// Moves tasks, and completes the transition if all have moved. Returns whether callbacks are due behind it: for the
+    /// caller to call, if it is `ours`.
+    pub(crate) fn step(&mut self, ours: bool) -> bool {
+        match self.engine.step() {
+            Some(outcome) => self.ended(&outcome, ours),
+            None => false,
         }
     }
 
-    /// A transition has ended.
-    fn ended(&mut self, outcome: &Outcome) {
+    /// A transition has ended; returns as `step()`.
+    fn ended(&mut self, outcome: &Outcome, ours: bool) -> bool {
         if outcome.forced {
             // Tasks may be in code of any patch that took part, for ever.
             for id in outcome.took_part.iter() {
@@ -181,7 +297,6 @@ impl Registry {
                 part.map(Patch::pin);
             }
         }
-        let enabled = (outcome.kind == Kind::Enable) == (outcome.side == Side::To);
         let engine = &self.engine;
         for other in self
             .patches
@@ -192,21 +307,15 @@ impl Registry {
                 other.callbacks_mut().replaced();
             }
         }
-        let patch = (self.patches.iter_mut()).find(|patch| patch.id() == outcome.patch);
-        let Some(patch) = patch else { return };
-        let callbacks = patch.callbacks_mut();
-        if enabled {
-            callbacks.post_patch(&mut self.others);
-            patch.set_enabled(now());
-        } else {
-            callbacks.post_unpatch(&mut self.others);
-        }
-        let state = if enabled { "enabled" } else { "disabled" };
-        let how = match (outcome.forced, outcome.side) {
-            (true, _) => " by force",
-            (false, Side::To) => "",
-            (false, Side::From) => " again",
+        let end = End {
+            enabled: (outcome.kind == Kind::Enable) == (outcome.side == Side::To),
+            how: match (outcome.forced, outcome.side) {
+                (true, _) => " by force",
+                (false, Side::To) => "",
+                (false, Side::From) => " again",
+            },
+            taken: ours,
         };
-        pr_info!("{state} patch '{}'{how}\n", Name(patch.name()));
+        self.end(outcome.patch, end)
     }
 }

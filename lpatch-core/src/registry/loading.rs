@@ -149,8 +149,9 @@ impl Registry {
     /// Where a patch is that may be unloaded as soon as nobody is in it.
     fn unused(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {
         let at = self.position(name)?;
+        self.no_callback(&self.patches[at])?;
         let id = self.patches[at].id();
-        match self.engine.state_of(id) {
+        match self.state_of(id) {
             uapi::STATE_LOADED => {}
             uapi::STATE_ENABLED => return Err(Reason::Enabled.into()),
             _ => return Err(Refusal::new(Reason::InTransition).value(id)),

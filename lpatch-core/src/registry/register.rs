@@ -4,6 +4,7 @@
 
 use super::{now, Name, Registry};
 use crate::{
+    engine::Wanted,
     model::refusal::Refusal,
     modules::OwnModule,
     patch::Patch,
@@ -20,8 +21,12 @@ impl Registry {
         OwnModule::get(self.module).ok_or(Reason::NotReady.into())
     }
 
-    /// Takes a patch in, and begins to enable it. On failure it is not there.
-    pub(crate) fn register(&mut self, mut patch: Patch, timeout_ms: u32) -> Result<(), Refusal> {
+    /// Takes a patch in that is to be enabled: see [`super::transition`]. On failure it is not there.
+    pub(crate) fn register(
+        &mut self,
+        mut patch: Patch,
+        timeout_ms: u32,
+    ) -> Result<Wanted, Refusal> {
         let name = *patch.name();
         if self.position(&name).is_ok() {
             return Err(Reason::Exists.into());
@@ -37,16 +42,15 @@ impl Registry {
         if self.patches.push_within_capacity(patch).is_err() {
             unreachable!("room was reserved");
         }
-        let begun = self.enable(&uapi::Op {
+        let wanted = self.claim_enable(&uapi::Op {
             name,
             timeout_ms,
             ..Default::default()
         });
-        if begun.is_err() {
-            // No call was sent into it, so nobody can be inside.
+        if wanted.is_err() {
             drop(self.patches.pop());
         }
-        begun
+        wanted
     }
 
     /// The name of the patch with this id.

@@ -212,10 +212,11 @@ int lp_targets_init(void);
 void lp_targets_exit(void);
 
 /*
- * Rust side: a module comes, before its init function, and may be refused with an errno; or goes, after its exit
- * function.
+ * Rust side: a module comes, before its init function, and may be refused with an errno; it is there, after that; or it goes, after
+ * its exit function.
  */
 int lpatch_module_coming(void *module, const char *name);
+void lpatch_module_live(const char *name);
 void lpatch_module_going(void *module, const char *name);
 
 /**
@@ -246,19 +247,56 @@ struct lp_states {
 };
 
 /**
+ * struct lp_active - a callback that is running, or none
+ * @next: in the list of all
+ * @task: whose callback it is, with a reference; NULL: none
+ * @states: what it may ask for
+ *
+ * Zero at first.
+ */
+struct lp_active {
+	struct lp_active *next;
+	void *task;
+	struct lp_states states;
+};
+
+/**
+ * lp_active_enter() - the current task is about to call a callback
+ * @states: the arrays stay until lp_active_leave()
+ */
+void lp_active_enter(struct lp_active *r, const struct lp_states *states);
+/* The callback has returned, or its task is dead and the patch goes. */
+void lp_active_leave(struct lp_active *r);
+
+/**
+ * lp_active_pid() - whether a callback is running, and in which task
+ * @dead: out: the task has died in it
+ *
+ * Return: its pid, or 0 if none is.
+ */
+int lp_active_pid(const struct lp_active *r, int *dead);
+/* Whether there is any at all, which may be over. */
+int lp_any_active(void);
+/* Whether the current task is in a callback. */
+int lp_current_is_active(void);
+
+/**
  * lp_callback() - call a callback of a patch
  * @fn: its address
  * @may_refuse: whether it returns something
  * @object: name of the object
  * @module: the object's struct module, or NULL
- * @states: what it may ask for
  *
- * The caller holds the registry's lock. May sleep.
+ * Between lp_active_enter() and lp_active_leave(), with no lock held. May sleep, for as long as the patch likes.
  *
  * Return: 0, or what the callback returned.
  */
-int lp_callback(unsigned long fn, int may_refuse, const char *object, void *module,
-		const struct lp_states *states);
+int lp_callback(unsigned long fn, int may_refuse, const char *object, void *module);
+
+/* Have lpatch_behind() called in a thread of its own. Return: 0 or an errno. */
+int lp_behind_start(void);
+/* Rust side: calls what is due behind a transition. */
+void lpatch_behind(void);
 
 /* assume.c */
 

@@ -18,6 +18,10 @@ static int lp_module_event(struct notifier_block *nb, unsigned long event, void 
 		/* Before its init function; ftrace knows its functions. An error refuses it. */
 		err = lpatch_module_coming(mod, mod->name);
 		return err ? notifier_from_errno(err) : NOTIFY_OK;
+	case MODULE_STATE_LIVE:
+		/* After its init function. */
+		lpatch_module_live(mod->name);
+		return NOTIFY_OK;
 	case MODULE_STATE_GOING:
 		/* After its exit function, or because it was refused. Its memory is still there. */
 		lpatch_module_going(mod, mod->name);

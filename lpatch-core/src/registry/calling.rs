@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Calling what is due before and behind a transition, with the registry unlocked.
+//!
+//! Meanwhile the registry is busy with one patch. Questions are answered, modules come and go, and the driver tidies up; a request
+//! that would begin another transition waits. Who calls:
+//!
+//! - before a transition, the task whose request it is;
+//! - behind it, the task whose request has ended it; or a thread of its own, if the driver finds the end. The driver itself must not
+//!   wait for a patch: the module that a callback has loaded waits for the driver;
+//! - about a module that comes or goes, the task that loads or removes it (`targets.rs`). Those callbacks make nothing busy. So
+//!   several callbacks of a patch can run at a time, but never two about one object.
+//!
+//! A task that dies in a callback stays in the list of those that run one. Its patch is left as it is, and nobody waits for it.
+
+use super::{now, with, Name, Registry, GRACE_NS};
+use crate::{
+    callbacks::{Call, Others, Turn},
+    engine::Kind,
+    ffi,
+    model::{callbacks::Goal, refusal::Refusal},
+    patch::Patch,
+    uapi::{self, Reason},
+};
+use kernel::{bindings, prelude::*};
+
+/// Who is busy.
+pub(super) struct Busy {
+    patch: u64,
+    step: Step,
+    /// The object whose callback is being called.
+    at: Option<usize>,
+}
+
+enum Step {
+    /// A request of this process is about to begin a transition of this kind.
+    Before(Kind, u32),
+    /// A transition has ended.
+    Behind(End),
+}
+
+/// How a transition has ended.
+pub(super) struct End {
+    pub(super) enabled: bool,
+    /// For the log.
+    pub(super) how: &'static str,
+    /// Somebody calls the callbacks.
+    pub(super) taken: bool,
+}
+
+impl Registry {
+    /// From now on a request is about to begin this transition, and calls what is due before.
+    pub(super) fn claim(&mut self, patch: u64, kind: Kind) {
+        let pid = kernel::current!().pid().unsigned_abs();
+        self.busy = Some(Busy {
+            patch,
+            step: Step::Before(kind, pid),
+            at: None,
+        });
+    }
+
+    /// It does not any more.
+    pub(super) fn unclaim(&mut self) {
+        self.busy = None;
+        self.others = Others::default();
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+    }
+
+    /// `STATE_*` of a patch.
+    pub(crate) fn state_of(&self, id: u64) -> u32 {
+        match &self.busy {
+            Some(Busy {
+                patch,
+                step: Step::Before(kind, _),
+                ..
+            }) if *patch == id => match kind {
+                Kind::Enable => uapi::STATE_ENABLING,
+                Kind::Disable => uapi::STATE_DISABLING,
+            },
+            _ => self.engine.state_of(id),
+        }
+    }
+
+    /// The process that a callback of a patch is running in, or about to (0: it is not known yet), if that is so.
+    pub(super) fn in_callback(&self, patch: &Patch) -> Option<u32> {
+        if let Some(task) = patch.callbacks().task().filter(|task| !task.dead) {
+            return Some(task.pid);
+        }
+        match &self.busy {
+            Some(busy) if busy.patch == patch.id() => match busy.step {
+                Step::Before(_, pid) => Some(pid),
+                Step::Behind(_) => Some(0),
+            },
+            _ => None,
+        }
+    }
+
+    /// Refuses what cannot be done with a patch while a callback of it is running, or after a task has died in one.
+    pub(super) fn no_callback(&self, patch: &Patch) -> Result<(), Refusal> {
+        if let Some(pid) = patch.stuck() {
+            return Err(Refusal::new(Reason::Stuck).value(pid.into()));
+        }
+        match self.in_callback(patch) {
+            Some(pid) => Err(Refusal::new(Reason::InCallback).value(pid.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a request is about to begin a transition of this patch.
+    pub(super) fn is_before(&self, patch: u64) -> bool {
+        matches!(&self.busy, Some(Busy { patch: id, step: Step::Before(..), .. }) if *id == patch)
+    }
+
+    /// Gives up those who have died in a callback: their patches stay as they are, and nobody is busy with them.
+    pub(super) fn bury(&mut self) {
+        // SAFETY: No requirements.
+        if unsafe { ffi::lp_any_active() } == 0 {
+            return;
+        }
+        for patch in self.patches.iter_mut() {
+            let dead = patch.callbacks().task().filter(|task| task.dead);
+            if let Some(task) = dead.filter(|_| patch.stuck().is_none()) {
+                patch.set_stuck(task.pid);
+                pr_err!(
+                    "a task ({}) died in a callback of patch '{}', which stays as it is until the next boot\n",
+                    task.pid,
+                    Name(patch.name())
+                );
+            }
+        }
+        let Some(Busy {
+            patch,
+            at: Some(at),
+            step,
+        }) = &self.busy
+        else {
+            return;
+        };
+        let callbacks = (self.patches.iter()).find(|other| other.id() == *patch);
+        let task = callbacks.and_then(|patch| patch.callbacks().task_at(*at));
+        if task.is_some_and(|task| task.dead) {
+            if matches!(step, Step::Behind(_)) {
+                self.engine.announce(uapi::TRANSITION_DIED);
+            }
+            self.unclaim();
+        }
+    }
+
+    /// The next callback of the patch that we are busy with.
+    fn turn(&mut self, goal: Goal, patient: bool) -> Turn {
+        let Self {
+            busy: Some(busy),
+            patches,
+            others,
+            ..
+        } = self
+        else {
+            return Turn::Done;
+        };
+        let patch = patches.iter_mut().find(|patch| patch.id() == busy.patch);
+        let turn = patch.map_or(Turn::Done, |patch| {
+            // `others` stays until we are not busy any more, or the task is dead that could ask for it.
+            let id = patch.id();
+            patch.callbacks_mut().turn(id, goal, others, patient)
+        });
+        busy.at = match &turn {
+            Turn::Call(call) => Some(call.at),
+            _ => None,
+        };
+        turn
+    }
+
+    /// Whether a callback of the patch that we are busy with is due on the way to this goal, or will be in a moment.
+    pub(super) fn is_due(&self, goal: Goal) -> bool {
+        let busy = self.busy.as_ref();
+        let patch = busy.and_then(|busy| self.patches.iter().find(|p| p.id() == busy.patch));
+        patch.is_some_and(|patch| patch.callbacks().is_due(goal))
+    }
+
+    /// A transition of this patch has ended. Returns whether somebody has to call what is due: the caller, if it has taken that over.
+    pub(super) fn end(&mut self, patch: u64, end: End) -> bool {
+        self.busy = Some(Busy {
+            patch,
+            step: Step::Behind(end),
+            at: None,
+        });
+        let found = self.patches.iter().find(|other| other.id() == patch);
+        let due = found.is_some_and(|patch| !patch.callbacks().is_empty());
+        if !due {
+            self.over();
+        }
+        due
+    }
+
+    /// What is due behind the last transition has been called.
+    fn over(&mut self) {
+        let Some(Busy {
+            patch,
+            step: Step::Behind(end),
+            ..
+        }) = self.busy.take()
+        else {
+            return;
+        };
+        if let Some(patch) = self.patches.iter_mut().find(|other| other.id() == patch) {
+            if end.enabled {
+                patch.set_enabled(now());
+            }
+            let state = if end.enabled { "enabled" } else { "disabled" };
+            pr_info!("{state} patch '{}'{}\n", Name(patch.name()), end.how);
+        }
+        self.others = Others::default();
+        self.engine.announce(0);
+    }
+
+    /// Whether callbacks are due behind a transition that nobody calls. The caller has taken that over.
+    pub(crate) fn take_behind(&mut self) -> bool {
+        match &mut self.busy {
+            Some(Busy {
+                step: Step::Behind(end),
+                ..
+            }) => !core::mem::replace(&mut end.taken, true),
+            _ => false,
+        }
+    }
+
+    /// The caller of [`Registry::take_behind`] could not.
+    pub(crate) fn leave_behind(&mut self) {
+        if let Some(Busy {
+            step: Step::Behind(end),
+            ..
+        }) = &mut self.busy
+        {
+            end.taken = false;
+        }
+    }
+
+    /// The next callback behind the last transition; `None`: there is none, and its end is announced.
+    fn turn_behind(&mut self) -> Option<Call> {
+        let goal = match &self.busy {
+            Some(Busy {
+                step: Step::Behind(end),
+                ..
+            }) if end.enabled => Goal::New,
+            _ => Goal::Old,
+        };
+        match self.turn(goal, false) {
+            Turn::Call(call) => Some(call),
+            Turn::Wait | Turn::Done => {
+                self.over();
+                None
+            }
+        }
+    }
+
+    fn done(&mut self, call: &Call, returned: i32) -> Result<(), Refusal> {
+        if let Some(busy) = self.busy.as_mut().filter(|busy| busy.patch == call.patch) {
+            busy.at = busy.at.filter(|at| *at != call.at);
+        }
+        let patch = (self.patches.iter_mut()).find(|patch| patch.id() == call.patch);
+        let done = patch.map_or(Ok(()), |patch| patch.callbacks_mut().done(call, returned));
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+        done
+    }
+}
+
+/// Calls a callback; the refusal is its own.
+pub(crate) fn called(call: Call) -> Result<(), Refusal> {
+    let returned = call.run();
+    with(|registry| registry.done(&call, returned))
+}
+
+/// Refuses to wait for a callback in a callback, which might be the same one.
+pub(super) fn may_wait() -> Result<(), Refusal> {
+    // SAFETY: No requirements.
+    if unsafe { ffi::lp_current_is_active() } == 0 {
+        return Ok(());
+    }
+    let pid = kernel::current!().pid().unsigned_abs();
+    Err(Refusal::new(Reason::InCallback).value(pid.into()))
+}
+
+/// Calls what is due before the transition that the caller has claimed.
+pub(super) fn before(goal: Goal) -> Result<(), Refusal> {
+    let mut end = None;
+    loop {
+        // SAFETY: No requirements.
+        let seen = unsafe { ffi::lp_event_count() };
+        match with(|registry| Ok(registry.turn(goal, true)))? {
+            Turn::Call(call) => {
+                called(call)?;
+                end = None;
+            }
+            Turn::Done => return Ok(()),
+            Turn::Wait => {
+                // A module that is coming or going is no event.
+                if now() >= *end.get_or_insert_with(|| now().saturating_add(GRACE_NS)) {
+                    return Err(Reason::NotReady.into());
+                }
+                // SAFETY: No requirements; we may sleep.
+                if unsafe { ffi::lp_event_wait(seen, 10) } == -(bindings::EINTR as i32) {
+                    return Err(Reason::Interrupted.into());
+                }
+            }
+        }
+    }
+}
+
+/// Takes back what was called before a transition that does not begin. Nobody can be refused here.
+pub(super) fn take_back(goal: Goal) {
+    let end = now().saturating_add(GRACE_NS);
+    loop {
+        match with(|registry| Ok(registry.turn(goal, now() < end))) {
+            // SAFETY: No requirements; we may sleep.
+            Ok(Turn::Wait) => unsafe { ffi::lp_wait_a_moment() },
+            // A pre-patch callback is not on the way back.
+            Ok(Turn::Call(call)) => called(call).unwrap_or_default(),
+            Ok(Turn::Done) | Err(_) => return,
+        }
+    }
+}
+
+/// Calls what is due behind the last transition, which the caller has taken over.
+pub(super) fn behind() {
+    while let Ok(Some(call)) = with(|registry| Ok(registry.turn_behind())) {
+        // Only pre-patch callbacks refuse.
+        called(call).unwrap_or_default();
+    }
+}
+
+/// The thread that calls what is due behind a transition whose end the driver has found.
+#[no_mangle]
+extern "C" fn lpatch_behind() {
+    behind();
+}
