@@ -56,6 +56,9 @@ kill_spawned() {
     # Who is asleep there would not hear it.
     [ ! -e /proc/witness ] || echo release >/proc/witness
     [ ! -e /proc/cost ] || echo leave >/proc/cost
+    for module in patch_any patch_other; do
+        [ ! -d /sys/module/$module ] || echo 1 >/sys/module/$module/parameters/wake
+    done
     for pid in $spawned_all; do
         kill -KILL "$pid" 2>/dev/null || :
         wait "$pid" 2>/dev/null || :

@@ -5,11 +5,21 @@
  *
  * Its callbacks, for the objects in "callbacks", say in the log that they were called; "refuse" is the object whose pre-patch
  * callback refuses. The data of its first state is the number of patches that handed it on.
+ *
+ * One of them does more: "does" is "KIND ACTION", as in "pre-patch sleep", and may be written at any time. Actions are
+ *	who	say which task it is
+ *	sleep	until "wake" is written
+ *	load	have the module cb_target loaded, as a file system or a cipher does
+ *	oops	use a pointer to nowhere
+ * Only for the kernel, unless "of" names another object.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/kmod.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/workqueue.h>
 
@@ -27,6 +37,7 @@ static unsigned int callback_count, id_count, version_count;
 static unsigned long sympos, ids[STATES];
 static unsigned int versions[STATES];
 static bool cumulative, no_promote, twice, wake, wrong_callback;
+static char does[32], of[32] = "vmlinux";
 
 module_param(name, charp, 0400);
 module_param(set, charp, 0400);
@@ -44,6 +55,8 @@ module_param(cumulative, bool, 0400);
 module_param(no_promote, bool, 0400);
 module_param(twice, bool, 0400);
 module_param(wake, bool, 0600);
+module_param_string(does, does, sizeof(does), 0600);
+module_param_string(of, of, sizeof(of), 0600);
 
 static int any_proc_show(struct seq_file *m, void *v)
 {
@@ -95,9 +108,34 @@ static const char *state_of(const struct lpatch_object *obj)
 	}
 }
 
+static noinline void act(const char *action)
+{
+	static int *volatile nowhere;
+
+	if (!strcmp(action, "who")) {
+		pr_info("pid %d uid %u policy %u nice %d, %s\n", task_tgid_nr(current), from_kuid(&init_user_ns, current_uid()),
+			current->policy, task_nice(current), current->comm);
+	} else if (!strcmp(action, "sleep")) {
+		while (!READ_ONCE(wake))
+			msleep(20);
+		WRITE_ONCE(wake, false);
+		pr_info("woken\n");
+	} else if (!strcmp(action, "load")) {
+		pr_info("cb_target: %d\n", request_module("cb_target"));
+	} else if (!strcmp(action, "oops")) {
+		*nowhere = 0;
+	}
+}
+
 static void say(const char *what, const struct lpatch_object *obj)
 {
+	size_t len = strlen(what);
+	/* A parameter that is written from a shell ends with a newline. */
+	const char *action = !strncmp(does, what, len) && does[len] == ' ' ? strim(does + len + 1) : "";
+
 	pr_info("%s %s%s\n", what, obj->name, state_of(obj));
+	if (!strcmp(obj->name, strim(of)))
+		act(action);
 }
 
 /* The first state, and what the patch before has left in it. */
