@@ -18,9 +18,13 @@ use crate::{
         symbol_text,
         verify::{Kernel, Symbol},
     },
+    probes::Probes,
     uapi::Reason,
 };
-use core::fmt::{self, Write};
+use core::{
+    cell::RefCell,
+    fmt::{self, Write},
+};
 use kernel::prelude::*;
 
 /// Longest text that the kernel makes of an address: name, offset, size and module.
@@ -33,6 +37,8 @@ const LOOKS: usize = 20;
 /// The running kernel.
 pub(crate) struct Running {
     own_text: core::ops::Range<u64>,
+    /// Those that were asked for what was there before them.
+    probes: RefCell<Option<Probes>>,
 }
 
 /// The CRC-32 that images carry, computed by the kernel's own code.
@@ -166,6 +172,7 @@ impl Running {
         let end = (&raw const ffi::lp_arena_text_end) as u64;
         Self {
             own_text: start..end,
+            probes: RefCell::new(None),
         }
     }
 }
@@ -177,6 +184,18 @@ impl Kernel for Running {
 
     fn read_text(&self, addr: u64, out: &mut [u8]) -> bool {
         read(addr, out)
+    }
+
+    fn original(&self, addr: u64) -> Result<Option<u8>, Refusal> {
+        let mut probes = self.probes.borrow_mut();
+        match &mut *probes {
+            Some(probes) => probes.join(addr),
+            none => none.insert(Probes::new()?).join(addr),
+        }
+    }
+
+    fn forget_originals(&self) {
+        *self.probes.borrow_mut() = None;
     }
 
     fn release(&self) -> &[u8] {

@@ -37,6 +37,7 @@ mod movers;
 mod moving;
 mod patch;
 mod patch_module;
+mod probes;
 mod redirect;
 mod registry;
 mod shadow;

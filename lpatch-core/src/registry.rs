@@ -5,7 +5,7 @@
 //! Lock order:
 //! 1. the lock of an open file (`device.rs`), which guards its reservation
 //! 2. [`REGISTRY`]
-//! 3. the kernel's own, taken by what is called here: `direct_mutex`, `ftrace_lock`, `cpu_hotplug_lock`
+//! 3. the kernel's own, taken by what is called here: `direct_mutex`, `kprobe_mutex`, `ftrace_lock`, `cpu_hotplug_lock`
 //!
 //! Callbacks of patches are called with none of them held (`registry/calling.rs`). Meanwhile the registry is *busy*.
 //!

@@ -99,6 +99,7 @@ fn kernel() -> FakeKernel {
         orc_hash: core::array::from_fn(|i| 0x40 | u8::try_from(i).expect("it is short")),
         ours: 0xffff_ffff_c000_0000..0xffff_ffff_c040_0000,
         exported: vec!["_printk".into()],
+        ..FakeKernel::default()
     }
 }
 

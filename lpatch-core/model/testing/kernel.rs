@@ -2,8 +2,10 @@
 
 //! A kernel that answers from tables.
 
+use crate::refusal::Refusal;
 use crate::uapi;
 use crate::verify::{Kernel, Symbol};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::string::String;
 use std::vec::Vec;
@@ -38,6 +40,15 @@ impl FakeSymbol {
     }
 }
 
+/// A kprobe in the text of a [`FakeKernel`].
+#[derive(Clone, Copy, Debug)]
+pub struct FakeProbe {
+    /// Where it is.
+    pub addr: u64,
+    /// Whether it is a jump, to no symbol, unless somebody has asked for what was there.
+    pub jump: bool,
+}
+
 /// A kernel that answers from tables.
 #[derive(Clone, Debug, Default)]
 pub struct FakeKernel {
@@ -61,6 +72,12 @@ pub struct FakeKernel {
     pub ours: Range<u64>,
     /// The names of exported symbols.
     pub exported: Vec<String>,
+    /// Probes in its text, which has the bytes of before.
+    pub probes: Vec<FakeProbe>,
+    /// For how many pieces of text that are read they stay.
+    pub probes_go: Option<RefCell<usize>>,
+    /// Where somebody has asked for the original byte.
+    pub asked: RefCell<Vec<u64>>,
 }
 
 impl FakeKernel {
@@ -68,6 +85,34 @@ impl FakeKernel {
     pub fn find(&self, name: &str) -> &FakeSymbol {
         let found = self.symbols.iter().find(|symbol| symbol.name == name);
         found.expect("the kernel has it")
+    }
+
+    /// Whether the probes are still there.
+    fn is_probed(&self) -> bool {
+        match &self.probes_go {
+            Some(left) => {
+                let mut left = left.borrow_mut();
+                *left = left.saturating_sub(1);
+                *left > 0
+            }
+            None => true,
+        }
+    }
+
+    /// Puts the probes into bytes that were read from `addr`.
+    fn put_probes(&self, addr: u64, out: &mut [u8]) {
+        for probe in &self.probes {
+            let written = match probe.jump && !self.asked.borrow().contains(&probe.addr) {
+                true => &[0xe9, 0x00, 0x00, 0x00, 0x70][..],
+                false => &[0xcc],
+            };
+            for (at, byte) in (probe.addr..).zip(written) {
+                let at = at.checked_sub(addr).and_then(|at| usize::try_from(at).ok());
+                if let Some(to) = at.and_then(|at| out.get_mut(at)) {
+                    *to = *byte;
+                }
+            }
+        }
     }
 }
 
@@ -95,8 +140,28 @@ impl Kernel for FakeKernel {
         });
         if let Some(bytes) = found {
             out.copy_from_slice(bytes);
+            if self.is_probed() {
+                self.put_probes(addr, out);
+            }
         }
         found.is_some()
+    }
+
+    fn original(&self, addr: u64) -> Result<Option<u8>, Refusal> {
+        if !self.probes.iter().any(|probe| probe.addr == addr) {
+            return Ok(None);
+        }
+        self.asked.borrow_mut().push(addr);
+        let mut byte = [0];
+        let clean = Self {
+            text: self.text.clone(),
+            ..Self::default()
+        };
+        Ok(clean.read_text(addr, &mut byte).then_some(byte[0]))
+    }
+
+    fn forget_originals(&self) {
+        self.asked.borrow_mut().clear();
     }
 
     fn release(&self) -> &[u8] {

@@ -15,7 +15,7 @@ mod example;
 mod kernel;
 
 pub use example::{dormant, example};
-pub use kernel::{FakeKernel, FakeSymbol};
+pub use kernel::{FakeKernel, FakeProbe, FakeSymbol};
 
 /// CRC-32 as zlib's, for [`crate::image::Image::parse`].
 pub fn crc32(crc: u32, bytes: &[u8]) -> u32 {

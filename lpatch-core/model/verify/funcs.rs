@@ -6,6 +6,7 @@ use super::super::fentry;
 use super::super::num::{index, wide};
 use super::super::offline;
 use super::super::refusal::{ensure, Refusal};
+use super::probes::Probes;
 use super::symbols::{is_name, is_objname, Answer, Claim};
 use super::{Checker, Kernel, VMLINUX};
 use crate::uapi::{Func, Reason};
@@ -13,6 +14,8 @@ use core::ops::Range;
 
 /// Bytes of a function that are read at once; they are on the stack.
 const CHUNK: usize = 256;
+/// How often a function that seems to differ is looked at.
+const ROUNDS: usize = 8;
 /// Bytes in which a fentry site is looked for.
 const START: usize = 16;
 
@@ -97,8 +100,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
     /// What is at the function's address is what the patch was made for.
     pub(super) fn old_func(&self, i: usize, func: &Func) -> Result<(), Refusal> {
         self.old_code(i, func)?;
-        self.pre_image(func)
-            .map_err(|found| Refusal::at(Reason::FuncPreimage, i).value(found.into()))
+        self.pre_image(i, func)
     }
 
     /// The replacement lies in the text, and the stack of a task that enters it can be unwound.
@@ -142,35 +144,60 @@ impl<K: Kernel> Checker<'_, '_, K> {
             })
     }
 
-    /// The function's bytes are those that the patch was made for.
-    ///
-    /// The error is the CRC-32 of what is there, or 0 if the claim itself makes no sense.
-    fn pre_image(&self, func: &Func) -> Result<(), u32> {
-        let mut masks = self.masks(func).ok_or(0_u32)?;
-        if func.pre_len > func.old_len {
-            return Err(0);
+    /// The function's bytes are those that the patch was made for. The value is the CRC-32 of what is there, or 0 if the claim itself
+    /// makes no sense.
+    fn pre_image(&self, i: usize, func: &Func) -> Result<(), Refusal> {
+        let differs = |found: u32| Refusal::at(Reason::FuncPreimage, i).value(found.into());
+        let masks = self.masks(func).filter(|_| func.pre_len <= func.old_len);
+        let masks = masks.ok_or_else(|| differs(0))?;
+        let mut probes = Probes::new();
+        let result = self.compare(func, &masks, &mut probes);
+        // Whatever it was: those who were asked for their bytes are let go.
+        self.kernel.forget_originals();
+        result?.map_err(differs)
+    }
+
+    /// The same; the inner error is the CRC-32 of what is there, or 0.
+    fn compare(
+        &self,
+        func: &Func,
+        masks: &Range<usize>,
+        probes: &mut Probes,
+    ) -> Result<Result<(), u32>, Refusal> {
+        let mut found = self.hash(func, masks.clone(), probes);
+        for _ in 0..ROUNDS {
+            match found {
+                Some(crc) if func.pre_len == 0 || crc == func.pre_crc => return Ok(Ok(())),
+                None => break,
+                // Probes come and go while we look.
+                Some(_) => self.find_probes(func, masks, probes)?,
+            }
+            found = self.hash(func, masks.clone(), probes);
         }
+        Ok(match found {
+            Some(crc) if crc == func.pre_crc => Ok(()),
+            other => Err(other.unwrap_or(0)),
+        })
+    }
+
+    /// The CRC-32 of a function's bytes without what is masked, and with these probes taken out.
+    fn hash(&self, func: &Func, mut masks: Range<usize>, probes: &Probes) -> Option<u32> {
         let len = index(func.pre_len);
         let mut buffer = [0; CHUNK];
         let mut crc = 0;
         let mut start = 0;
         while start < len {
-            let chunk = buffer
-                .get_mut(..len.saturating_sub(start).min(CHUNK))
-                .ok_or(0_u32)?;
+            let chunk = buffer.get_mut(..len.saturating_sub(start).min(CHUNK))?;
             let addr = func.old_addr.wrapping_add(wide(start));
             if !self.kernel.read_text(addr, chunk) {
-                return Err(0);
+                return None;
             }
+            probes.take_out(chunk, start);
             self.hide(chunk, start, &mut masks);
             crc = (self.image.crc32)(crc, chunk);
             start = start.saturating_add(CHUNK);
         }
-        if func.pre_len == 0 || crc == func.pre_crc {
-            Ok(())
-        } else {
-            Err(crc)
-        }
+        Some(crc)
     }
 
     /// The indices of a function's masks, if these are sorted, apart and inside of the pre-image.
@@ -192,7 +219,7 @@ impl<K: Kernel> Checker<'_, '_, K> {
 
     /// Zeros the masked bytes of a chunk that begins `start` bytes into a function, and advances
     /// the masks to the first one that goes on behind the chunk.
-    fn hide(&self, chunk: &mut [u8], start: usize, masks: &mut Range<usize>) {
+    pub(super) fn hide(&self, chunk: &mut [u8], start: usize, masks: &mut Range<usize>) {
         let end = start.saturating_add(chunk.len());
         while let Some(mask) = self.image.masks.get(masks.start) {
             let from = index(mask.offset);

@@ -15,6 +15,7 @@ mod dormant;
 mod funcs;
 #[cfg(test)]
 mod mutations;
+mod probes;
 mod relocs;
 mod states;
 mod symbols;
@@ -26,6 +27,8 @@ use super::image::Image;
 use super::num::wide;
 use super::refusal::{ensure, Refusal};
 use crate::uapi::{Func, Reason, ORC_HASH_LEN, SEC_DATA, SEC_RODATA, SEC_TEXT};
+
+pub use probes::PROBES_MAX;
 
 /// The objname of the kernel itself.
 pub const VMLINUX: &[u8] = b"vmlinux";
@@ -50,6 +53,17 @@ pub trait Kernel {
     fn symbol(&self, addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool;
     /// Copies kernel text; false if it cannot be read.
     fn read_text(&self, addr: u64, out: &mut [u8]) -> bool;
+    /// The byte that was at `addr` before a kprobe was put there; `None` if there can be none. From then until
+    /// [`Kernel::forget_originals`] no probe there changes more than that byte.
+    ///
+    /// # Errors
+    ///
+    /// Without memory.
+    fn original(&self, _addr: u64) -> Result<Option<u8>, Refusal> {
+        Ok(None)
+    }
+    /// Takes back what [`Kernel::original`] has done. It may be called without.
+    fn forget_originals(&self) {}
     /// The kernel's release, as in `uname -r`.
     fn release(&self) -> &[u8];
     /// The hash of the kernel's ORC format.

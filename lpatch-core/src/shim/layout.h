@@ -24,6 +24,9 @@
 /* Length of the call at a fentry site */
 #define LP_FENTRY_CALL		5
 
+/* Kprobes in one function that are taken out of its bytes (probes.c) */
+#define LP_PROBES		64
+
 /* Sizes of the kernel's structs; checked against its bindings at compile time. */
 #define LP_ORC_SIZE		6
 #define LP_EX_SIZE		12

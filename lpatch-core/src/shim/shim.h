@@ -207,6 +207,20 @@ struct lp_patch_module {
 /* Rust side. May sleep. */
 int lpatch_register_module(const struct lp_patch_module *patch);
 
+/* probes.c. May sleep. */
+struct lp_probes;
+struct lp_probes *lp_probes_new(void);
+
+/**
+ * lp_probes_join() - join the kprobes at an address, up to LP_PROBES times
+ * @first: out: the first byte of the instruction, without any probe
+ *
+ * Until lp_probes_free() no probe there changes more than that byte.
+ * Return: 0, or the errno for which no probe can be there.
+ */
+int lp_probes_join(struct lp_probes *probes, unsigned long addr, unsigned char *first);
+void lp_probes_free(struct lp_probes *probes);
+
 /* targets.c */
 int lp_targets_init(void);
 void lp_targets_exit(void);
