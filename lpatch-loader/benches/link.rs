@@ -71,6 +71,7 @@ fn target(kallsyms: Kallsyms) -> Target {
         kallsyms,
         memory: Some(Box::new(Same)),
         traceable: None,
+        kprobes: None,
     }
 }
 

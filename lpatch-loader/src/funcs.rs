@@ -4,6 +4,7 @@
 
 use crate::dormant;
 use crate::kallsyms::{Found, Kallsyms, Length};
+use crate::kprobes;
 use crate::limits::PREIMAGE_MAX;
 use crate::meta::{FuncEntry, Meta, CORE, VMLINUX};
 use crate::notes::Preimage;
@@ -14,9 +15,13 @@ use lpatch_model::{cold, fentry};
 
 /// Why bytes were not compared.
 const UNREADABLE: &str = "its bytes cannot be read";
+const PROBED: &str = "a kprobe has changed its bytes; the core compares those of before";
 const UNSEALED: &str = "the object is not sealed";
 const NOT_FOUND: &str = "the function was not found";
 const WAITS: &str = "its module is not loaded";
+
+/// How often bytes that differ, and the list of probes, are read.
+const LOOKS: usize = 3;
 
 /// Why a found symbol cannot be replaced, as far as its name and address tell.
 fn check_kind(found: &Found<'_>, kallsyms: &Kallsyms) -> Result<(), ResolveError> {
@@ -46,8 +51,33 @@ fn check_kind(found: &Found<'_>, kallsyms: &Kallsyms) -> Result<(), ResolveError
     }
 }
 
+/// Whether kprobes may have changed a function. They do not make it another one, but only the kernel knows what was there. They come
+/// and go: one that went since its byte was read is none that has changed it, but then the byte is right again.
+fn is_probed(target: &Target, addr: u64, preimage: &Preimage) -> bool {
+    let Some(kprobes) = &target.kprobes else {
+        return false;
+    };
+    let code = addr..addr.saturating_add(preimage.len.into());
+    (0..LOOKS).any(|_| match kprobes.list() {
+        Some(list) => {
+            kprobes::any_in(&list, &code)
+                || preimage_crc(target, addr, preimage) == Some(preimage.crc)
+        }
+        None => {
+            // An int3, or the jump of one that is optimized.
+            let bytes = preimage_bytes(target, addr, preimage).unwrap_or_default();
+            bytes.contains(&0xcc) || bytes.contains(&0xe9)
+        }
+    })
+}
+
 /// CRC-32 of a function's bytes with the masked ranges zero, or `None` if they cannot be read.
 fn preimage_crc(target: &Target, addr: u64, preimage: &Preimage) -> Option<u32> {
+    Some(crc32fast::hash(&preimage_bytes(target, addr, preimage)?))
+}
+
+/// These bytes.
+fn preimage_bytes(target: &Target, addr: u64, preimage: &Preimage) -> Option<Vec<u8>> {
     let memory = target.memory.as_ref()?;
     let mut bytes = vec![0; usize::try_from(preimage.len).ok()?];
     if !memory.read(addr, &mut bytes) {
@@ -58,7 +88,7 @@ fn preimage_crc(target: &Target, addr: u64, preimage: &Preimage) -> Option<u32> 
         let end = start.checked_add(usize::try_from(mask.len).ok()?)?;
         bytes.get_mut(start..end)?.fill(0);
     }
-    Some(crc32fast::hash(&bytes))
+    Some(bytes)
 }
 
 /// What the function's bytes in memory, or ftrace's list, say about it.
@@ -110,6 +140,9 @@ fn check_preimage(
     }
     match preimage_crc(target, found.addr, preimage) {
         Some(crc) if crc == preimage.crc => (PreimageState::Matches, Ok(())),
+        Some(_) if is_probed(target, found.addr, preimage) => {
+            (PreimageState::Unknown(PROBED), Ok(()))
+        }
         Some(crc) => {
             let error = ResolveError::Preimage {
                 name: found.name.into(),

@@ -88,6 +88,14 @@ pub enum Length {
     AtLeast(u64),
 }
 
+impl Length {
+    /// Bytes that are certainly its own.
+    pub fn at_least(self) -> u64 {
+        let (Self::Exact(len) | Self::AtLeast(len)) = self;
+        len
+    }
+}
+
 /// A parsed kallsyms.
 #[derive(Debug)]
 pub struct Kallsyms {

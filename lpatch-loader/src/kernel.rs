@@ -4,6 +4,7 @@
 //! `file.rs` and `device.rs` the only file of the library that does input or output.
 
 use crate::kallsyms::Kallsyms;
+use crate::kprobes::{self, Kprobe, Kprobes};
 use crate::target::{build_id, Memory, Target, TargetError, Traceable};
 use lpatch_model::uapi::Wire;
 use std::collections::HashSet;
@@ -55,6 +56,7 @@ pub fn running() -> Result<Target, TargetError> {
         kallsyms: kallsyms(KALLSYMS)?,
         memory,
         traceable: Some(Box::<Filter>::default()),
+        kprobes: Some(Box::new(Debugfs)),
     })
 }
 
@@ -66,6 +68,17 @@ impl Traceable for Filter {
     fn has(&self, name: &str) -> Option<bool> {
         let names = self.0.get_or_init(filter_functions);
         Some(names.as_ref()?.contains(name))
+    }
+}
+
+/// The list of kprobes, read each time that somebody asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Debugfs;
+
+impl Kprobes for Debugfs {
+    fn list(&self) -> Option<Vec<Kprobe>> {
+        let text = fs::read_to_string("/sys/kernel/debug/kprobes/list").ok()?;
+        Some(kprobes::parse(&text))
     }
 }
 

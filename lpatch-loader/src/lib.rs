@@ -31,6 +31,7 @@ pub mod kallsyms;
 pub mod kernel;
 pub mod keys;
 pub mod kmod;
+pub mod kprobes;
 pub mod ksyms;
 pub mod layout;
 pub mod limits;

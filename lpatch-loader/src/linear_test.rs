@@ -67,6 +67,7 @@ fn visits(functions: usize, symbols: usize) -> u64 {
         kallsyms: Kallsyms::parse(large::kallsyms(symbols)).expect("it is well-formed"),
         memory: Some(Box::new(Same)),
         traceable: None,
+        kprobes: None,
     };
     visit::taken();
     let linked = link(&file, &target).unwrap_or_else(|problems| panic!("{problems}"));

@@ -6,6 +6,7 @@ use crate::signals;
 use lpatch_loader::chardev::Core;
 use lpatch_loader::device::{Device, DeviceError};
 use lpatch_loader::kernel;
+use lpatch_loader::kprobes::{Kprobe, Kprobes};
 use lpatch_loader::target::{Target, TargetError};
 use std::io;
 
@@ -15,6 +16,8 @@ pub(crate) trait System {
     fn core(&mut self) -> Result<Box<dyn Device>, DeviceError>;
     /// Reads what the running kernel is.
     fn target(&mut self) -> Result<Target, TargetError>;
+    /// The probes in the running kernel; `None`: nobody may see them.
+    fn kprobes(&mut self) -> Option<Vec<Kprobe>>;
     /// Catches the signals that ask to end; gives a question for the one that came.
     fn signals(&mut self) -> io::Result<Box<dyn Fn() -> Option<i32>>>;
 }
@@ -29,6 +32,10 @@ impl System for Machine {
 
     fn target(&mut self) -> Result<Target, TargetError> {
         kernel::running()
+    }
+
+    fn kprobes(&mut self) -> Option<Vec<Kprobe>> {
+        kernel::Debugfs.list()
     }
 
     fn signals(&mut self) -> io::Result<Box<dyn Fn() -> Option<i32>>> {

@@ -3,6 +3,7 @@
 //! What is known of the kernel that a patch is linked for: the running one, or another one from files.
 
 use crate::kallsyms::{Kallsyms, KallsymsError};
+use crate::kprobes::Kprobes;
 use crate::notes::Seal;
 use crate::problem::Problems;
 use thiserror::Error;
@@ -68,6 +69,8 @@ pub struct Target {
     pub memory: Option<Box<dyn Memory>>,
     /// What ftrace can attach to.
     pub traceable: Option<Box<dyn Traceable>>,
+    /// The probes in its memory, if it runs.
+    pub kprobes: Option<Box<dyn Kprobes>>,
 }
 
 impl std::fmt::Debug for Target {

@@ -31,6 +31,7 @@ fn target() -> Target {
         kallsyms: Kallsyms::parse(KALLSYMS.into()).expect("it is well-formed"),
         memory: None,
         traceable: None,
+        kprobes: None,
     }
 }
 

@@ -5,6 +5,7 @@
 mod common;
 
 use common::*;
+use lpatch_loader::kprobes::{self, Kprobe, Kprobes};
 use lpatch_loader::link::{examine, link};
 use lpatch_loader::notes::NoteError;
 use lpatch_loader::problem::Problem;
@@ -446,6 +447,49 @@ fn a_site_that_is_written_at_this_moment() {
         &target,
         &["cmdline_proc_show in vmlinux has no fentry site"],
     );
+}
+
+/// A kprobe does not make another function of one. The loader cannot tell what was there; the core asks the kernel.
+#[test]
+fn a_function_with_a_kprobe() {
+    struct Probed;
+    impl Memory for Probed {
+        fn read(&self, addr: u64, out: &mut [u8]) -> bool {
+            let ok = FakeMemory { notrace: vec![] }.read(addr, out);
+            if let (true, Some(byte)) = (addr == TEXT + 0x1000, out.get_mut(17)) {
+                *byte = 0xcc;
+            }
+            ok
+        }
+    }
+    struct At(Option<&'static str>);
+    impl Kprobes for At {
+        fn list(&self) -> Option<Vec<Kprobe>> {
+            self.0.map(kprobes::parse)
+        }
+    }
+    let mut target = target();
+    target.memory = Some(Box::new(Probed));
+    let file = object(&[]);
+    let said = ["cmdline_proc_show in vmlinux is not the function that the patch was made for"];
+    refused_for(&file, &target, &said);
+    for list in [
+        Some("ffffffff81001011  k  cmdline_proc_show+0x11\n"),
+        // Nobody may see it.
+        None,
+    ] {
+        target.kprobes = Some(Box::new(At(list)));
+        let linked = link(&file, &target).expect("the core decides");
+        assert!(!linked.resolved.preimages_checked);
+    }
+    for list in [
+        "",
+        "ffffffff81001011  k  at+0x4  [FTRACE]\n",
+        "ffffffff81001020  k  behind+0x0\n",
+    ] {
+        target.kprobes = Some(Box::new(At(Some(list))));
+        refused_for(&file, &target, &said);
+    }
 }
 
 #[test]

@@ -420,6 +420,7 @@ fn functions_of_modules_are_compared_with_their_files() {
         kallsyms: kallsyms(0),
         memory: None,
         traceable: None,
+        kprobes: None,
     };
     let look = |modules: &[&[u8]]| {
         let mut examined = examine(&sealed, Some(&target)).unwrap();

@@ -100,6 +100,7 @@ impl World {
             kallsyms,
             memory: None,
             traceable: None,
+            kprobes: None,
         };
         Self {
             target,

@@ -109,5 +109,6 @@ pub(super) fn target(
         memory: offline.and_then(|offline| offline.memory(&kallsyms)),
         kallsyms,
         traceable: None,
+        kprobes: None,
     })
 }

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Report};
 use crate::system::System;
 use lpatch_loader::install::{install, Enable, Installed, Observe, Step};
+use lpatch_loader::kprobes::{self, Kprobe};
 use lpatch_loader::link::{self, Linked};
 use lpatch_loader::wait::{End, Outcome, Verb, Watch};
 use lpatch_model::uapi::{Transition, LOAD_NO_PROMOTE};
@@ -124,13 +125,18 @@ pub(crate) fn run(
     };
     let flags = if args.no_promote { LOAD_NO_PROMOTE } else { 0 };
     let done = install(core, &linked, flags, enable, &mut loading).map_err(installed(path))?;
-    report(args, &linked, &done, all.elapsed())
+    // Those of now, and only where the old functions are out of use.
+    let list = done.outcome.as_ref().and(target.kprobes.as_ref());
+    let list = list.and_then(|kprobes| kprobes.list()).unwrap_or_default();
+    let silent = kprobes::silent(list, &kprobes::unused(&linked.resolved));
+    report(args, &linked, &done, &silent, all.elapsed())
 }
 
 fn report(
     args: &cli::Load,
     linked: &Linked<'_>,
     done: &Installed,
+    silent: &[Kprobe],
     elapsed: Duration,
 ) -> Result<Report, Failure> {
     let name = &linked.info.name;
@@ -155,7 +161,8 @@ fn report(
             (result.text, result.state, result.transition)
         }
     };
-    let lines: Vec<String> = std::iter::once(text).chain(meta::waiting(linked)).collect();
+    let lines = std::iter::once(text).chain(meta::waiting(linked));
+    let lines: Vec<String> = lines.chain(meta::silent(silent)).collect();
     Ok(Report::new(
         lines.join("\n"),
         json!({
@@ -165,6 +172,7 @@ fn report(
             "functions": linked.resolved.funcs.len(),
             "preimages_checked_by_loader": linked.resolved.preimages_checked,
             "waiting": meta::waiting_json(linked),
+            "silent_probes": meta::silent_json(silent),
             "text_addr": done.room.text_addr,
             "transition": transition,
             "ms": ms,

@@ -3,6 +3,7 @@
 //! What several commands show of a patch: its set, callbacks, states, and the modules that it waits for.
 
 use crate::output::table;
+use lpatch_loader::kprobes::Kprobe;
 use lpatch_loader::link::Linked;
 use lpatch_loader::meta::Meta;
 use lpatch_loader::notes::Info;
@@ -36,6 +37,21 @@ pub(super) fn tables(meta: &Meta<'_>) -> Vec<String> {
         .filter(|rows| rows.len() > 1)
         .map(|rows| table(&rows))
         .collect()
+}
+
+/// What there is to say of the probes in the code that a patch has put out of use: a line for each.
+pub(super) fn silent(probes: &[Kprobe]) -> Vec<String> {
+    let line = |probe: &Kprobe| {
+        let Kprobe { place, addr, .. } = probe;
+        format!("warning: the kprobe at {place} ({addr:#x}) is not hit while the patch is enabled: nobody executes the old function")
+    };
+    probes.iter().map(line).collect()
+}
+
+/// The same for programs.
+pub(super) fn silent_json(probes: &[Kprobe]) -> Value {
+    let one = |probe: &Kprobe| json!({ "place": probe.place, "addr": probe.addr });
+    probes.iter().map(one).collect()
 }
 
 /// "2 functions wait for module foo": a line for each module that is not loaded.

@@ -4,15 +4,16 @@
 
 use super::list::state_word;
 use super::outcome::Told;
-use super::transition;
 use super::watch::Watcher;
+use super::{meta, transition};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
 use crate::progress::tasks;
 use crate::system::System;
-use lpatch_loader::device::name_of;
-use lpatch_loader::wait::{self, Request, Verb};
+use lpatch_loader::device::{name_of, Device};
+use lpatch_loader::kprobes::{self, Kprobe};
+use lpatch_loader::wait::{self, End, Outcome, Request, Side, Verb};
 use lpatch_model::uapi::CAUSE_FORCED;
 use serde_json::json;
 use std::time::Instant;
@@ -47,6 +48,7 @@ pub(crate) fn begin(
         Err(error) => return Err(Failure::about(core.as_mut(), name, error)),
     };
     let ms = start.elapsed().as_secs_f64() * 1000.0;
+    let silent = silent(system, core.as_mut(), name, &outcome);
     let told = Told {
         name,
         verb,
@@ -62,9 +64,38 @@ pub(crate) fn begin(
         "name": name,
         "state": result.state,
         "ms": ms,
+        "silent_probes": meta::silent_json(&silent),
         "transition": result.transition,
     });
-    Ok(Report::new(result.text, json))
+    let lines: Vec<String> = std::iter::once(result.text)
+        .chain(meta::silent(&silent))
+        .collect();
+    Ok(Report::new(lines.join("\n"), json))
+}
+
+/// The probes in the old functions of a patch that is coming into force. Nothing fails for want of them.
+fn silent(
+    system: &mut dyn System,
+    core: &mut dyn Device,
+    name: &str,
+    outcome: &Outcome,
+) -> Vec<Kprobe> {
+    let comes = outcome.goal == Side::Enabled;
+    let comes = comes && matches!(outcome.end, End::Complete | End::UnderWay);
+    let Some(list) = comes.then(|| system.kprobes()).flatten() else {
+        return Vec::new();
+    };
+    if list.is_empty() {
+        return list;
+    }
+    let Ok((_, funcs)) = core.status(name) else {
+        return Vec::new();
+    };
+    let there = funcs.iter().filter(|func| func.old_addr != 0);
+    let unused: Vec<_> = there
+        .map(|func| func.old_addr..func.old_addr.saturating_add(func.old_len.into()))
+        .collect();
+    kprobes::silent(list, &unused)
 }
 
 /// Frees a patch.

@@ -37,7 +37,7 @@ fn preimages(linked: &Linked<'_>, target: &Target) -> &'static str {
         _ if linked.resolved.funcs.iter().all(|func| func.addr == 0) => {
             "the core compares pre-images when the module is loaded"
         }
-        (false, true) => "pre-images could not all be read; the core compares them",
+        (false, true) => "pre-images could not all be compared; the core does that",
         (false, false) => {
             "pre-images not compared: no kernel memory to read; the core compares them"
         }

@@ -296,6 +296,37 @@ fn a_load_tells_which_modules_it_waits_for() {
     assert_eq!(json["waiting"].as_array().map(Vec::len), Some(0));
 }
 
+/// One in each of the old functions and in a cold part, at an entry, and elsewhere.
+const PROBES: &str = "\
+ffffffff81001011  k  cmdline_proc_show+0x11    [OPTIMIZED]
+ffffffff81001004  k  cmdline_proc_show+0x4    [FTRACE]
+ffffffff81001344  k  cmdline_proc_show.cold+0x4  [DISABLED]
+ffffffff81000104  k  seq_printf+0x4
+";
+
+#[test]
+fn probes_that_go_silent_are_named() {
+    let probed = || State {
+        kprobes: Some(PROBES),
+        ..State::default()
+    };
+    let ran = load(probed(), &[]);
+    ran.succeeds(&[
+        "good enabled in ",
+        "\nwarning: the kprobe at cmdline_proc_show+0x11 (0xffffffff81001011) is not hit while the patch is enabled",
+        "\nwarning: the kprobe at cmdline_proc_show.cold+0x4 (0xffffffff81001344) is not hit",
+    ]);
+    assert_eq!(ran.out.matches("warning").count(), 2);
+    let json = load(probed(), &["--json"]).json();
+    assert_eq!(json["silent_probes"][0]["place"], "cmdline_proc_show+0x11");
+    assert_eq!(json["silent_probes"][1]["addr"], 0xffff_ffff_8100_1344_u64);
+    // While it is not enabled they are hit.
+    let ran = load(probed(), &["--no-enable"]);
+    assert!(!ran.out.contains("warning"), "{}", ran.out);
+    let json = load(State::default(), &["--json"]).json();
+    assert_eq!(json["silent_probes"].as_array().map(Vec::len), Some(0));
+}
+
 /// Nobody can be in a function that is not there, nor does another patch's take its place.
 #[test]
 fn a_dry_run_does_not_ask_about_modules_that_are_not_loaded() {

@@ -38,6 +38,7 @@ use common::fake::Fake;
 use common::script::State;
 use common::target_without;
 use lpatch_loader::device::{Device, DeviceError};
+use lpatch_loader::kprobes::{self, Kprobe, Kprobes};
 use lpatch_loader::target::{Target, TargetError, Traceable};
 use output::{Output, Streams};
 use serde_json::Value;
@@ -77,7 +78,12 @@ impl System for Scripted {
     fn target(&mut self) -> Result<Target, TargetError> {
         let mut target = target_without(self.0.borrow().gone);
         target.traceable = Some(Box::new(Asked(Rc::clone(&self.0))));
+        target.kprobes = Some(Box::new(Asked(Rc::clone(&self.0))));
         Ok(target)
+    }
+
+    fn kprobes(&mut self) -> Option<Vec<Kprobe>> {
+        Asked(Rc::clone(&self.0)).list()
     }
 
     fn signals(&mut self) -> io::Result<Box<dyn Fn() -> Option<i32>>> {
@@ -93,6 +99,12 @@ impl Traceable for Asked {
     fn has(&self, _: &str) -> Option<bool> {
         self.0.borrow_mut().list_asked = true;
         Some(true)
+    }
+}
+
+impl Kprobes for Asked {
+    fn list(&self) -> Option<Vec<Kprobe>> {
+        self.0.borrow().kprobes.map(kprobes::parse)
     }
 }
 

@@ -30,6 +30,31 @@ fn a_transition_that_ends_at_once() {
 }
 
 #[test]
+fn probes_that_go_silent_are_named() {
+    let func = FuncInfo {
+        old_addr: 0xffff_ffff_8100_1000,
+        old_len: 0x200,
+        ..FuncInfo::default()
+    };
+    let good = PatchInfo {
+        name: name_field("good").expect("it is one"),
+        ..PatchInfo::default()
+    };
+    let probed = |state: State| State {
+        others: vec![(good, vec![func, FuncInfo::default()])],
+        kprobes: Some("ffffffff81001011  k  cmdline_proc_show+0x11\nffffffff81001200  k  next+0x0"),
+        ..state
+    };
+    let ran = run(probed(State::script(&[End])), &["enable", "good"]);
+    ran.succeeds(&[
+        "\nwarning: the kprobe at cmdline_proc_show+0x11 (0xffffffff81001011) is not hit",
+    ]);
+    assert_eq!(ran.out.matches("warning").count(), 1);
+    let ran = run(probed(State::enabled(&[End])), &["disable", "good"]);
+    assert!(!ran.out.contains("warning"), "{}", ran.out);
+}
+
+#[test]
 fn a_transition_that_takes_some_looks() {
     let script = [Pending(3), Pending(3), Pending(2), Pending(1), End];
     let ran = run(State::script(&script), &["enable", "good"]);

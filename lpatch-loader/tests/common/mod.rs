@@ -117,6 +117,7 @@ pub(crate) fn target() -> Target {
             notrace: vec![TEXT + 0x1300],
         })),
         traceable: None,
+        kprobes: None,
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub(crate) signal_at: Option<(&'static str, i32)>,
     /// LPATCH_F_*.
     pub(crate) features: u32,
+    /// The kernel's list of kprobes.
+    pub(crate) kprobes: Option<&'static str>,
     /// A module that is not loaded.
     pub(crate) gone: &'static str,
     /// Whether somebody wanted ftrace's list of all functions.
@@ -98,6 +100,7 @@ impl Default for State {
             signal: None,
             signal_at: None,
             features: F_CONSISTENCY,
+            kprobes: None,
             gone: "",
             list_asked: false,
         }
