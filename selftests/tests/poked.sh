@@ -27,9 +27,87 @@ turns() { cat /sys/module/poked/parameters/turns; }
 test_sites() {
     need_core
     poke version_proc_show filesystems_proc_show execdomains_proc_show fscaps_show
-    for _ in $(seq "${LOADS:-12}"); do
+    for _ in $(seq "${LOADS:-8}"); do
         load multi
         off multi
     done
     no_poke
+}
+
+# probe FUNCTION [MODULE]: a kprobe, as "body", at the first place behind the function's site where one can be, armed, $probe_place.
+EVENTS=/sys/kernel/tracing/kprobe_events
+probe() {
+    at_exit no_probe
+    probe_place=''
+    for offset in $(seq 9 60); do
+        if echo "p:body ${2:+$2:}$1+$offset" >$EVENTS 2>/dev/null; then
+            # As a regular expression.
+            probe_place=$1'\+'$(printf 0x%x "$offset")
+            break
+        fi
+    done
+    [ -n "$probe_place" ] || fail "no place for a probe in $1"
+    echo 1 >/sys/kernel/tracing/events/kprobes/body/enable
+}
+no_probe() {
+    [ ! -e /sys/kernel/tracing/events/kprobes/body ] || {
+        echo 0 >/sys/kernel/tracing/events/kprobes/body/enable
+        echo >$EVENTS
+    }
+}
+probe_hits() { sed -nE 's/^ *body +([0-9]+) .*/\1/p' /sys/kernel/tracing/kprobe_profile; }
+probe_is() { grep -qE "$probe_place .*$1" /sys/kernel/debug/kprobes/list; }
+
+# In the body of a function that is replaced: an int3 first, a jump once it is optimized. It is none of the function's bytes. Those who
+# use it are told that it is not hit while the patch is in force.
+test_kprobe_in_the_body() {
+    need_core
+    probe cmdline_proc_show
+    note "the probe is at $probe_place"
+    for form in int3 jump; do
+        [ $form = int3 ] || wait_for "optimized probe" probe_is OPTIMIZED
+        fast lpatch load "$PATCHES/cmdline.lpo" >"$KTAP_TEST/said" 2>&1 || fail "load beside an $form: $(cat "$KTAP_TEST/said")"
+        like "what load says" "$(cat "$KTAP_TEST/said")" "^warning: the kprobe at $probe_place \(0x[0-9a-f]+\) is not hit while"
+        like "/proc/cmdline" "$(cat /proc/cmdline)" ' lpatch=1$'
+        off cmdline
+        # An upgrade, while the old body is not executed.
+        load lifecycle
+        load cumulative
+        quiet lpatch unload lifecycle
+        quiet lpatch disable cumulative
+        like "what enable says" "$(lpatch enable cumulative)" "^warning: the kprobe at $probe_place "
+        before=$(probe_hits)
+        quiet cat /proc/cmdline
+        is "hits while the patch is in force" "$(probe_hits)" "$before"
+        off cumulative
+        # It was left as it is.
+        quiet cat /proc/cmdline
+        is "hits without a patch" "$(probe_hits)" $((before + 1))
+    done
+    wait_for "optimized probe" probe_is OPTIMIZED
+    like "what verify says" "$(fast lpatch verify "$PATCHES/cmdline.lpo")" 'pre-images could not all be compared; the core does that$'
+    no_probe
+}
+
+# In a function of a module that comes after the patch: the probe is written before lpatch_core hears of the module.
+test_kprobe_in_a_module_that_comes() {
+    need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    quiet modprobe binfmt_misc
+    probe bm_status_read binfmt_misc
+    quiet rmmod binfmt_misc
+    load_really module
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    quiet modprobe binfmt_misc
+    probe_is . || fail "the probe has not come with the module"
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    is "the status" "$(cat /proc/sys/fs/binfmt_misc/status)" patched
+    is "hits while the patch is in force" "$(probe_hits)" 0
+    quiet lpatch disable module
+    is "the status" "$(cat /proc/sys/fs/binfmt_misc/status)" enabled
+    [ "$(probe_hits)" -gt 0 ] || fail "the probe is not hit"
+    umount /proc/sys/fs/binfmt_misc
+    quiet lpatch unload module
+    no_probe
+    quiet rmmod binfmt_misc
 }
