@@ -43,7 +43,8 @@ impl Request for Reserve {
 impl Request for Load {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
-        zero(self.flags & !uapi::LOAD_NO_PROMOTE, offset_of!(Self, flags))
+        let known = uapi::LOAD_NO_PROMOTE | uapi::LOAD_REFUSE_MODULES;
+        zero(self.flags & !known, offset_of!(Self, flags))
     }
 }
 

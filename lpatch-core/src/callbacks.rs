@@ -36,11 +36,18 @@ struct Object {
     /// What is being called, unless the patch was replaced meanwhile.
     calling: Option<Kind>,
     running: Running,
+    /// Whether it is a module that is there and that the patch is left out of: none of them is called.
+    left_out: bool,
 }
 
 impl Object {
     fn name(&self) -> &[u8] {
         self.name.strip_suffix(b"\0").unwrap_or_default()
+    }
+
+    /// The callback that comes next on the way to a goal.
+    fn due(&self, goal: Goal) -> Option<Kind> {
+        self.stage.due(goal).filter(|_| !self.left_out)
     }
 }
 
@@ -217,6 +224,7 @@ impl Callbacks {
                     stage: Stage::Old,
                     calling: None,
                     running: Running::new()?,
+                    left_out: false,
                 };
                 self.objects.push(object, GFP_KERNEL)?;
                 self.objects.len() - 1
@@ -290,7 +298,7 @@ impl Callbacks {
     /// catches up.
     pub(crate) fn turn(&mut self, patch: u64, goal: Goal, others: &Others, patient: bool) -> Turn {
         for at in 0..self.objects.len() {
-            while let Some(kind) = self.objects[at].stage.due(goal) {
+            while let Some(kind) = self.objects[at].due(goal) {
                 match self.objects[at].running.task() {
                     Some(task) if patient && !task.dead => return Turn::Wait,
                     Some(_) => break,
@@ -315,7 +323,7 @@ impl Callbacks {
     pub(crate) fn is_due(&self, goal: Goal) -> bool {
         let due = |object: &Object| {
             let dead = object.running.task().is_some_and(|task| task.dead);
-            object.stage.due(goal).is_some() && !dead
+            object.due(goal).is_some() && !dead
         };
         let there = |object: &Object| object.name() == VMLINUX || modules::exists(object.name());
         self.objects
@@ -334,7 +342,7 @@ impl Callbacks {
         let Some(at) = self.object(target.name) else {
             return Turn::Done;
         };
-        while let Some(kind) = self.objects[at].stage.due(goal) {
+        while let Some(kind) = self.objects[at].due(goal) {
             match self.objects[at].running.task() {
                 Some(task) if task.dead => break,
                 Some(_) => return Turn::Wait,
@@ -403,6 +411,13 @@ impl Callbacks {
         Ok(())
     }
 
+    /// The patch is left out of a module, of which nothing is heard then; or no longer.
+    pub(crate) fn leave_out(&mut self, name: &[u8], left_out: bool) {
+        if let Some(at) = self.object(name) {
+            self.objects[at].left_out = left_out;
+        }
+    }
+
     fn object(&self, name: &[u8]) -> Option<usize> {
         self.objects.iter().position(|object| object.name() == name)
     }
@@ -416,7 +431,7 @@ impl Callbacks {
     }
 }
 
-/// The module of an object, kept from going away; `None` if it is not loaded. The kernel has none.
+/// The module of an object, kept from going away; `None` if it is not loaded, or left out. The kernel has none.
 fn module_of(object: &Object) -> Option<Option<Pinned>> {
     match object.name() {
         VMLINUX => Some(None),

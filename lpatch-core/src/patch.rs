@@ -13,7 +13,7 @@ use crate::{
     model::{refusal::Refusal, routes, sort, transition::stack::Span},
     modules::{Modules, OwnModule},
     patch_module::Home,
-    uapi::{self, NAME_LEN, VERSION_LEN},
+    uapi::{self, Reason, NAME_LEN, VERSION_LEN},
 };
 use core::ops::{Deref, DerefMut};
 use kernel::prelude::*;
@@ -22,6 +22,7 @@ mod arrival;
 mod body;
 mod exits;
 mod loaded;
+mod misfit;
 mod sites;
 mod staged;
 
@@ -110,6 +111,8 @@ pub(crate) struct Title {
     pub(crate) cumulative: bool,
     /// Whether its functions may be entered by a jump.
     pub(crate) promoted: bool,
+    /// Whether a module that it does not fit is refused.
+    pub(crate) refuses_modules: bool,
 }
 
 /// The functions that a patch replaces: those of [`uapi::Image`], with their strings.
@@ -184,6 +187,10 @@ pub(crate) struct Parts {
     names: Strings,
     /// The modules that functions or callbacks are about.
     pub(crate) about: KVec<KVVec<u8>>,
+    /// Those of them that are there and that it is left out of, and why.
+    left_out: KVec<(usize, Refusal)>,
+    /// Whether such a module is refused instead.
+    refuses_modules: bool,
     funcs: KVVec<uapi::Func>,
     /// Sorted by function.
     colds: KVVec<uapi::Cold>,
@@ -247,6 +254,8 @@ impl Patch {
                 ksyms: KVVec::new(),
             },
             about,
+            left_out: KVec::new(),
+            refuses_modules: title.refuses_modules,
             funcs: replaced.funcs,
             colds: replaced.colds,
             callbacks,
@@ -400,6 +409,16 @@ impl Patch {
         self.promoted
     }
 
+    /// Whether a module that comes and that it does not fit is refused, instead of it being left out.
+    pub(crate) fn set_refuses_modules(&mut self, refuses: bool) {
+        self.refuses_modules = refuses;
+    }
+
+    /// Whether a module that comes and that it does not fit is refused.
+    pub(crate) fn refuses_modules(&self) -> bool {
+        self.refuses_modules
+    }
+
     /// Whether it stays for ever.
     pub(crate) fn is_pinned(&self) -> bool {
         self.pinned
@@ -435,6 +454,12 @@ impl Patch {
         flag(self.is_cumulative(), uapi::PATCH_REPLACE)
             | flag(self.pinned, uapi::PATCH_PINNED)
             | flag(self.stuck.is_some(), uapi::PATCH_STUCK)
+            | flag(!self.left_out.is_empty(), uapi::PATCH_LEFT_OUT)
+    }
+
+    /// Why a function of it is not replaced although its module is there.
+    pub(crate) fn left_out_of(&self, func: &uapi::Func) -> Option<Reason> {
+        self.why_left_out(self.names.get(func.objname))
     }
 
     /// Fills in `to`, which is zero, from a function of this patch.

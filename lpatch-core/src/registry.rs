@@ -223,7 +223,10 @@ impl Registry {
         for (func, site) in patch.funcs()[..len].iter().zip(patch.sites()) {
             if let Some(info) = add(&mut funcs) {
                 patch.func_info(func, info);
-                (info.path, info.path_errno) = self.engine.path(patch, *site);
+                (info.path, info.path_errno) = match patch.left_out_of(func) {
+                    Some(reason) => (uapi::PATH_LEFT_OUT, reason.code()),
+                    None => self.engine.path(patch, *site),
+                };
             }
         }
         Ok((self.info(patch), funcs))

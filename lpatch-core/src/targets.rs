@@ -4,8 +4,9 @@
 //!
 //! A patch keeps its image for them. When such a module comes, before its init function runs, its symbols are found,
 //! the fields of the patch that depend on them are written, its functions are checked like those that are there
-//! when a patch is loaded, and calls of them are redirected. Whatever fails refuses the module. When it goes, after its exit
-//! function, its functions are forgotten.
+//! when a patch is loaded, and calls of them are redirected. A patch that does not fit is left out of the module, which the log and
+//! the status say, or has the module refused if it was loaded so; so do its pre-patch callback and a lack of memory. When the module
+//! goes, after its exit function, its functions are forgotten.
 
 use crate::{
     callbacks::{Others, Turn},
@@ -204,9 +205,10 @@ fn come(coming: &Target<'_>) -> Result<(), Refusal> {
                     false => Ok(()),
                 });
                 if let Err(refusal) = result {
-                    refused(id, coming, refusal);
-                    leave(coming);
-                    return Err(refusal);
+                    if let Err(refusal) = misfit(id, coming, refusal) {
+                        leave(coming);
+                        return Err(refusal);
+                    }
                 }
             }
         }
@@ -218,11 +220,18 @@ fn come(coming: &Target<'_>) -> Result<(), Refusal> {
     if_about(coming, |registry| {
         result = registry.engine.refresh(&registry.patches);
     });
-    match result {
-        Ok(()) => catch_up(coming, None),
-        Err(_) => leave(coming),
+    let Err(refusal) = result else {
+        catch_up(coming, None);
+        return Ok(());
+    };
+    // Somebody else has one of the functions, and which patch is to do without is not for us to say.
+    leave(coming);
+    let mut last = None;
+    while let Some(id) = registry::with(|registry| Ok(registry.next_about(coming, last)))? {
+        last = Some(id);
+        misfit(id, coming, refusal)?;
     }
-    result
+    Ok(())
 }
 
 /// Calls the pre-patch callback of a patch for a module that comes.
@@ -279,13 +288,40 @@ fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
     }
 }
 
-fn refused(id: u64, coming: &Target<'_>, refusal: Refusal) {
-    let _ = registry::with(|registry| {
-        if let Some(at) = registry.patches.iter().position(|patch| patch.id() == id) {
-            registry.refused(at, coming, refusal);
-        }
-        Ok(())
-    });
+/// A patch does not fit a module that is coming. A module that the patch's own callback does not want, or for which there is no
+/// memory, is refused, and so it is if the patch asks for that. Else the patch is left out: a driver that does not come
+/// is worse than one that is not fixed.
+fn misfit(id: u64, coming: &Target<'_>, refusal: Refusal) -> Result<(), Refusal> {
+    registry::with(|registry| {
+        let patch = registry.patches.iter_mut().find(|patch| patch.id() == id);
+        patch.map_or(Ok(()), |patch| not_for(patch, coming, refusal))
+    })
+}
+
+fn not_for(patch: &mut Patch, coming: &Target<'_>, refusal: Refusal) -> Result<(), Refusal> {
+    let name = registry::Name(coming.name);
+    if refusal.reason == Reason::Callback {
+        pr_warn!(
+            "patch '{}' refuses module '{name}': its pre-patch callback returned -{}\n",
+            registry::Name(patch.name()),
+            refusal.value
+        );
+        return Err(refusal);
+    }
+    let why = patch.misfit(refusal);
+    let why = registry::Name(&why);
+    if refusal.reason == Reason::Nomem || patch.refuses_modules() {
+        pr_warn!(
+            "patch '{}' refuses module '{name}': {why}\n",
+            registry::Name(patch.name())
+        );
+        return Err(refusal);
+    }
+    pr_warn!(
+        "patch '{}' is left out of module '{name}': {why}\n",
+        registry::Name(patch.name())
+    );
+    patch.leave_out(coming.name, refusal)
 }
 
 /// What a module that comes is to a patch.
@@ -351,31 +387,10 @@ impl Registry {
         }
     }
 
-    fn refused(&self, at: usize, coming: &Target<'_>, refusal: Refusal) {
-        let patch = self.patches[at].name();
-        if refusal.reason == Reason::Callback {
-            pr_warn!(
-                "patch '{}' refuses module '{}': its pre-patch callback returned -{}\n",
-                registry::Name(patch),
-                registry::Name(coming.name),
-                refusal.value
-            );
-            return;
-        }
-        pr_warn!(
-            "patch '{}' cannot be applied to module '{}' (reason {}, at {}, value {:#x})\n",
-            registry::Name(patch),
-            registry::Name(coming.name),
-            refusal.reason.code(),
-            refusal.at,
-            refusal.value
-        );
-    }
-
     fn module_going(&mut self, going: &Target<'_>) {
         for patch in self.patches.iter() {
-            if patch.is_about(going.name) && self.engine.state_of(patch.id()) != uapi::STATE_LOADED
-            {
+            let has_it = patch.is_about(going.name) && !patch.is_left_out(going.name);
+            if has_it && self.engine.state_of(patch.id()) != uapi::STATE_LOADED {
                 self.say(patch.id(), "taking", "back from", going);
             }
         }

@@ -222,6 +222,8 @@ struct lpatch_reserve {
 
 /* lpatch_load.flags: calls of its functions always come through the ftrace handler, so that others can have their jumps there */
 #define LPATCH_LOAD_NO_PROMOTE	1
+/* a module that comes later and that the patch does not fit is refused; else the patch is left out of it */
+#define LPATCH_LOAD_REFUSE_MODULES	2
 
 /**
  * struct lpatch_load - verify and install a linked image into this file's reservation
@@ -277,6 +279,7 @@ struct lpatch_op {
 #define LPATCH_PATCH_REPLACE	(1U << 0)	/* cumulative: replaces all others of its set */
 #define LPATCH_PATCH_PINNED	(1U << 1)	/* forced: can never be unloaded */
 #define LPATCH_PATCH_MODULE	(1U << 2)	/* a kernel module registered it */
+#define LPATCH_PATCH_LEFT_OUT	(1U << 3)	/* it is left out of a module that is loaded, because it does not fit it */
 #define LPATCH_PATCH_IN_CALLBACK (1U << 4)	/* a callback of it is running, or about to */
 #define LPATCH_PATCH_STUCK	(1U << 5)	/* a task has died in a callback of it: it stays as it is */
 
@@ -346,20 +349,22 @@ enum lpatch_path {
 	LPATCH_PATH_JUMP	= 3,
 	/* by a jump, and behind what somebody else who uses ftrace has there */
 	LPATCH_PATH_TRACED	= 4,
+	/* they do not: the function's module is loaded, but the patch does not fit it and is left out of it */
+	LPATCH_PATH_LEFT_OUT	= 5,
 };
 
 /**
  * struct lpatch_func_info - one function of a patch
  * @name: name of the replaced function
  * @objname: "vmlinux" or the module that has it
- * @old_addr: its address, or 0 while its module is not loaded
+ * @old_addr: its address, or 0 while its module is not loaded, or with LPATCH_PATH_LEFT_OUT
  * @new_addr: address of its replacement
  * @old_len: bytes, or 0 while its module is not loaded
  * @new_len: bytes
  * @path: enum lpatch_path
  * @path_errno: with LPATCH_PATH_HANDLER, why the function is not promoted: EBUSY: somebody else has direct calls there, such as a
  *	BPF program; ENOSPC: as many functions are promoted as can be; ECANCELED: it was loaded with LPATCH_LOAD_NO_PROMOTE, or
- *	the parameter promote of the module is 0; or another errno; 0: it is about to be
+ *	the parameter promote of the module is 0; or another errno; 0: it is about to be. With LPATCH_PATH_LEFT_OUT, the reason, LPATCH_R_*
  */
 struct lpatch_func_info {
 	__u8 name[LPATCH_SYM_LEN];

@@ -45,6 +45,8 @@ pub const PATCH_REPLACE: u32 = 1 << 0;
 pub const PATCH_PINNED: u32 = 1 << 1;
 /// `LPATCH_PATCH_MODULE`: a kernel module registered it.
 pub const PATCH_MODULE: u32 = 1 << 2;
+/// `LPATCH_PATCH_LEFT_OUT`: it is left out of a module that is loaded, because it does not fit it.
+pub const PATCH_LEFT_OUT: u32 = 1 << 3;
 /// `LPATCH_PATCH_IN_CALLBACK`: a callback of it is running, or about to.
 pub const PATCH_IN_CALLBACK: u32 = 1 << 4;
 /// `LPATCH_PATCH_STUCK`: a task has died in a callback of it.
@@ -327,6 +329,8 @@ wire! {
 
 /// `lpatch_load.flags`: calls of its functions always come through the ftrace handler.
 pub const LOAD_NO_PROMOTE: u64 = 1;
+/// `lpatch_load.flags`: a module that comes later and that the patch does not fit is refused; else the patch is left out of it.
+pub const LOAD_REFUSE_MODULES: u64 = 2;
 
 wire! {
     /// `struct lpatch_load`: verify and install a linked image into this file's reservation.
@@ -445,6 +449,8 @@ pub const PATH_ASK: u32 = 2;
 pub const PATH_JUMP: u32 = 3;
 /// By a jump, and behind what somebody else who uses ftrace has there.
 pub const PATH_TRACED: u32 = 4;
+/// They do not: the function's module is loaded, but the patch does not fit it and is left out of it.
+pub const PATH_LEFT_OUT: u32 = 5;
 
 wire! {
     /// `struct lpatch_status`: one patch with its functions.

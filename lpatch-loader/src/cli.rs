@@ -129,6 +129,10 @@ pub(crate) struct Load {
     /// their own jumps there, such as BPF programs.
     #[arg(long)]
     pub(crate) no_promote: bool,
+    /// Refuse a module that comes later and that the patch does not fit. Without this the patch is left out of the module, which the
+    /// kernel's log and `lpatch status` say.
+    #[arg(long)]
+    pub(crate) refuse_modules: bool,
     /// How to wait.
     #[command(flatten)]
     pub(crate) waiting: Waiting,

@@ -26,6 +26,21 @@ pub fn sentence_for(refused: &Refused, linked: &Linked<'_>, other: Option<&str>)
     })
 }
 
+/// Why a patch is left out of a module that has come, by the number of the reason; the log names the function or the symbol.
+pub fn misfit(code: u32) -> String {
+    let text = match Reason::from_code(code) {
+        Some(Reason::FuncPreimage) => "the module has another function than the patch was made for",
+        Some(Reason::FuncSymbol) => "the module lacks a function of that name, or has several",
+        Some(Reason::Symbol) => "the module lacks a symbol that the patch uses, or has several",
+        Some(Reason::FuncFentry) => "a function of the module has no fentry site",
+        Some(Reason::FuncOwned) => {
+            "a function of the module is held by another IPMODIFY user of ftrace"
+        }
+        _ => return format!("reason {code}"),
+    };
+    text.into()
+}
+
 /// Who is in the way: the name of the patch whose id is in a refusal, or what else holds `function`; `None` if the refusal is
 /// not about that, or it is gone.
 pub fn other(core: &mut dyn Device, refused: &Refused, function: Option<&str>) -> Option<String> {

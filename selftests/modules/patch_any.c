@@ -36,7 +36,7 @@ static char *callbacks[OBJECTS], *refuse = "";
 static unsigned int callback_count, id_count, version_count;
 static unsigned long sympos, ids[STATES];
 static unsigned int versions[STATES];
-static bool cumulative, no_promote, twice, wake, wrong_callback;
+static bool cumulative, no_promote, refuse_modules, twice, wake, wrong_callback;
 static char does[32], of[32] = "vmlinux";
 
 module_param(name, charp, 0400);
@@ -53,6 +53,7 @@ module_param_array(versions, uint, &version_count, 0400);
 module_param(sympos, ulong, 0400);
 module_param(cumulative, bool, 0400);
 module_param(no_promote, bool, 0400);
+module_param(refuse_modules, bool, 0400);
 module_param(twice, bool, 0400);
 module_param(wake, bool, 0600);
 module_param_string(does, does, sizeof(does), 0600);
@@ -226,6 +227,7 @@ static int __init patch_any_init(void)
 		.set = set,
 		.cumulative = cumulative,
 		.no_promote = no_promote,
+		.refuse_modules = refuse_modules,
 	};
 
 	unsigned int i;

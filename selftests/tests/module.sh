@@ -59,11 +59,60 @@ test_target_not_loaded() {
     quiet rmmod binfmt_misc
 }
 
-# What a field of the patch refers to is not in the module: it must not be loaded unpatched.
+# What a field of the patch refers to is not in the module: the patch is left out of it, and another one is not.
 test_target_lacks_a_symbol() {
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     is "what load says at the end" "$(lpatch load "$PATCHES/bad/lacks.lpo" | tail -n 1)" "1 function waits for module binfmt_misc"
+    load_really module
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    for _ in 1 2; do
+        quiet modprobe binfmt_misc
+        mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+        is "the status of the module" "$(cat /proc/sys/fs/binfmt_misc/status)" patched
+        like "the status" "$(lpatch status lacks)" '^bm_status_read +binfmt_misc +left out .* to the old function \(the module lacks a symbol'
+        like "the status" "$(lpatch --json status lacks)" '"path":"left_out"'
+        # What is left of it goes and comes as ever.
+        quiet lpatch disable module
+        is "the status of the module" "$(cat /proc/sys/fs/binfmt_misc/status)" enabled
+        quiet lpatch disable lacks
+        quiet lpatch enable lacks
+        quiet lpatch enable module
+        umount /proc/sys/fs/binfmt_misc
+        quiet rmmod binfmt_misc
+        like "the status" "$(lpatch status lacks)" 'waits for its module'
+    done
+    quiet lpatch disable module
+    quiet lpatch unload module
+    off lacks
+    said=$(ktap_log "$KTAP_NAME" | grep -c "patch 'lacks' is left out of module 'binfmt_misc': it has no symbol lpatch_no_such_symbol, or several\$")
+    is "lines in the log" "$said" 2
+}
+
+# One whose function is another: the log names it.
+test_target_has_another_function() {
+    need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    # A bit of the CRC-32 that the seal has.
+    forge "$PATCHES/module.lpo" "$KTAP_TEST/other.lpo" note 4 8 || fail "forge"
+    quiet lpatch load "$KTAP_TEST/other.lpo"
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    quiet modprobe binfmt_misc
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    is "the status of the module" "$(cat /proc/sys/fs/binfmt_misc/status)" enabled
+    like "the status" "$(lpatch status module)" '^bm_status_read .* \(the module has another function than the patch was made for;'
+    like "the log" "$(ktap_log "$KTAP_NAME")" \
+        "patch 'module' is left out of module 'binfmt_misc': its function bm_status_read is not the one .* CRC-32 0x[0-9a-f]{8}\)$"
+    off module
+    umount /proc/sys/fs/binfmt_misc
+    quiet rmmod binfmt_misc
+}
+
+# The same where the patch was loaded so that it refuses the module.
+test_target_lacks_a_symbol_and_is_refused() {
+    need_core
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    quiet lpatch load --refuse-modules "$PATCHES/bad/lacks.lpo"
     # modprobe of busybox tries twice, by both system calls.
     ! modprobe binfmt_misc 2>/dev/null || fail "a module that a patch cannot be applied to"
     ! grep -q '^binfmt_misc ' /proc/modules || fail "it is there"
@@ -74,8 +123,8 @@ test_target_lacks_a_symbol() {
 	lpatch_core: loaded patch 'lacks': 1 functions
 	lpatch_core: enabling patch 'lacks'
 	lpatch_core: enabled patch 'lacks'
-	lpatch_core: patch 'lacks' cannot be applied to module 'binfmt_misc' (reason 72, at 1, value 0x0)
-	lpatch_core: patch 'lacks' cannot be applied to module 'binfmt_misc' (reason 72, at 1, value 0x0)
+	lpatch_core: patch 'lacks' refuses module 'binfmt_misc': it has no symbol lpatch_no_such_symbol, or several
+	lpatch_core: patch 'lacks' refuses module 'binfmt_misc': it has no symbol lpatch_no_such_symbol, or several
 	lpatch_core: disabling patch 'lacks'
 	lpatch_core: disabled patch 'lacks'
 	lpatch_core: unloaded patch 'lacks'

@@ -145,18 +145,38 @@ test_target_module() {
 	E
 }
 
-# Functions that cannot be replaced when their module comes: it is refused, and the patch stays.
+# Functions that cannot be replaced when their module comes: the patch is left out of it.
+test_target_module_left_out() {
+    need_core
+    insert patch_any object=cb_target func=no_such_function
+    quiet insmod $MODULES/cb_target.ko
+    like "the status" "$(lpatch status patch_any)" '^no_such_function +cb_target +left out .* to the old function \(the module lacks a function'
+    quiet rmmod cb_target
+    off patch_any
+    quiet rmmod patch_any
+    core_log <<-E
+	lpatch_core: loaded patch 'patch_any': 1 functions, from a module
+	lpatch_core: enabling patch 'patch_any'
+	lpatch_core: enabled patch 'patch_any'
+	lpatch_core: patch 'patch_any' is left out of module 'cb_target': it has no function no_such_function, or several
+	lpatch_core: disabling patch 'patch_any'
+	lpatch_core: disabled patch 'patch_any'
+	lpatch_core: unloaded patch 'patch_any'
+	E
+}
+
+# The same if the patch asks for that the module is refused; the patch stays.
 test_target_module_refused() {
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
-    insert patch_any object=cb_target func=no_such_function
+    insert patch_any object=cb_target func=no_such_function refuse_modules=1
     refused $EINVAL cb_target finit $MODULES/cb_target.ko
     [ ! -d /sys/module/cb_target ] || fail "the module is left"
     off patch_any
     quiet rmmod patch_any
     quiet insmod $MODULES/cb_target.ko
     quiet rmmod cb_target
-    insert patch_any object=binfmt_misc func=bm_status_read twice=1 sympos=1
+    insert patch_any object=binfmt_misc func=bm_status_read twice=1 sympos=1 refuse_modules=1
     # modprobe of busybox tries twice, by both system calls.
     ! modprobe binfmt_misc 2>/dev/null || fail "a module of which a function is replaced twice"
     off patch_any
@@ -165,15 +185,15 @@ test_target_module_refused() {
 	lpatch_core: loaded patch 'patch_any': 1 functions, from a module
 	lpatch_core: enabling patch 'patch_any'
 	lpatch_core: enabled patch 'patch_any'
-	lpatch_core: patch 'patch_any' cannot be applied to module 'cb_target' (reason 98, at 0, value 0x0)
+	lpatch_core: patch 'patch_any' refuses module 'cb_target': it has no function no_such_function, or several
 	lpatch_core: disabling patch 'patch_any'
 	lpatch_core: disabled patch 'patch_any'
 	lpatch_core: unloaded patch 'patch_any'
 	lpatch_core: loaded patch 'patch_any': 2 functions, from a module
 	lpatch_core: enabling patch 'patch_any'
 	lpatch_core: enabled patch 'patch_any'
-	lpatch_core: patch 'patch_any' cannot be applied to module 'binfmt_misc' (reason 103, at 1, value 0x0)
-	lpatch_core: patch 'patch_any' cannot be applied to module 'binfmt_misc' (reason 103, at 1, value 0x0)
+	lpatch_core: patch 'patch_any' refuses module 'binfmt_misc': its function bm_status_read is replaced twice
+	lpatch_core: patch 'patch_any' refuses module 'binfmt_misc': its function bm_status_read is replaced twice
 	lpatch_core: disabling patch 'patch_any'
 	lpatch_core: disabled patch 'patch_any'
 	lpatch_core: unloaded patch 'patch_any'

@@ -72,6 +72,8 @@ struct lpatch_module_state {
  * @cumulative: it replaces all others of its set
  * @no_promote: calls of its functions always come through the ftrace handler, so that others can have their jumps there, such as BPF
  *	programs
+ * @refuse_modules: a module of its functions or callbacks that comes later and that it does not fit is refused; else the patch is left
+ *	out of it
  * @timeout_ms: the first transition reverses by itself if it takes longer; 0: it does not
  */
 struct lpatch_module {
@@ -84,6 +86,7 @@ struct lpatch_module {
 	const char *set;
 	bool cumulative;
 	bool no_promote;
+	bool refuse_modules;
 	unsigned int timeout_ms;
 };
 

@@ -101,6 +101,8 @@ pub(crate) struct About<'a> {
     pub(crate) cumulative: bool,
     /// Calls of its functions always come through the ftrace handler, so that others can have their jumps there.
     pub(crate) no_promote: bool,
+    /// A module that comes later and that it does not fit is refused; else the patch is left out of it.
+    pub(crate) refuse_modules: bool,
     /// The first transition reverses by itself if it takes longer; 0: it does not.
     pub(crate) timeout_ms: c_uint,
 }
@@ -115,6 +117,7 @@ impl About<'_> {
         set: null(),
         cumulative: false,
         no_promote: false,
+        refuse_modules: false,
         timeout_ms: 0,
     };
 }
@@ -131,6 +134,7 @@ struct Description {
     set: *const c_char,
     cumulative: bool,
     no_promote: bool,
+    refuse_modules: bool,
     timeout_ms: c_uint,
 }
 
@@ -163,6 +167,7 @@ pub(crate) unsafe fn register(
         set: about.set,
         cumulative: about.cumulative,
         no_promote: about.no_promote,
+        refuse_modules: about.refuse_modules,
         timeout_ms: about.timeout_ms,
     };
     // SAFETY: The lists have ends; the rest is as this function's. Nothing of it is used after the call.

@@ -44,14 +44,17 @@ impl Parts {
                 let check = |i, found| arrive::func(&image, i, found, &running);
                 let arrived = self.look_for(coming, check)?;
 
+                // What can fail comes before anything is written.
+                let reservation = reserved.reservation();
+                let addr_of = |i: usize| addrs.get(i).copied().flatten();
+                arrive::fields(&image, &reservation, addr_of, |_, _, _| ())?;
                 let mut mapped = Mapped::new(&reserved.runs)?;
                 let loaded = &mut self.loaded;
-                let addr_of = |i: usize| addrs.get(i).copied().flatten();
                 let put = |section: u8, offset: u32, field: &[u8]| {
                     mapped.put(&reserved.runs, section, offset as usize, field);
                     loaded.put(section, offset as usize, field);
                 };
-                arrive::fields(&image, &reserved.reservation(), addr_of, put)?;
+                arrive::fields(&image, &reservation, addr_of, put)?;
                 mapped.sync();
                 arrived
             }
@@ -130,8 +133,35 @@ impl Parts {
         }
     }
 
+    /// It does not fit a module that is coming, and is as if that were not there.
+    pub(crate) fn leave_out(&mut self, module: &[u8], why: Refusal) -> Result<(), Refusal> {
+        self.left_out.reserve(1, GFP_KERNEL)?;
+        self.depart(module);
+        let at = self.about.iter().position(|name| &name[..] == module);
+        if let Some(at) = at {
+            self.left_out.push((at, why), GFP_KERNEL)?;
+        }
+        self.callbacks.leave_out(module, true);
+        Ok(())
+    }
+
+    /// Why it is left out of a module.
+    pub(super) fn why_left_out(&self, module: &[u8]) -> Option<Reason> {
+        let mut all = self.left_out.iter();
+        let is_it = |at: usize| self.about.get(at).is_some_and(|name| &name[..] == module);
+        all.find(|(at, _)| is_it(*at)).map(|(_, why)| why.reason)
+    }
+
+    /// Whether it is left out of a module.
+    pub(crate) fn is_left_out(&self, module: &[u8]) -> bool {
+        self.why_left_out(module).is_some()
+    }
+
     /// A module is going: its functions are not replaced any more.
     pub(crate) fn depart(&mut self, module: &[u8]) {
+        let about = &self.about;
+        (self.left_out).retain(|(at, _)| about.get(*at).is_some_and(|name| &name[..] != module));
+        self.callbacks.leave_out(module, false);
         for i in 0..self.funcs.len() {
             if self.names.get(self.funcs[i].objname) != module {
                 continue;

@@ -165,6 +165,8 @@ impl Staged {
             loaded: Loaded::new(text),
             names,
             about,
+            left_out: KVec::new(),
+            refuses_modules: false,
             funcs,
             colds,
             callbacks,

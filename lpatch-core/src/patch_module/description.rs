@@ -162,6 +162,7 @@ pub(super) unsafe fn title<'a>(
         set: field(choose(patch.set, main)).ok_or(Trouble::Name("set"))?,
         cumulative: patch.cumulative,
         promoted: !patch.no_promote,
+        refuses_modules: patch.refuse_modules,
     };
     request::name(&title.name, 0).map_err(|_| Trouble::Name("name"))?;
     request::version(&title.version, 0).map_err(|_| Trouble::Name("version"))?;

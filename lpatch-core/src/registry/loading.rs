@@ -93,6 +93,7 @@ impl Registry {
         };
         let mut patch = staged.install(&image, reserved, self.next_id, now());
         patch.set_promoted(flags & uapi::LOAD_NO_PROMOTE == 0);
+        patch.set_refuses_modules(flags & uapi::LOAD_REFUSE_MODULES != 0);
         self.next_id += 1;
         if let Some(runs) = patch.runs() {
             self.fill_tables(&image, runs);

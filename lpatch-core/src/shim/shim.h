@@ -201,6 +201,7 @@ struct lp_patch_module {
 	const char *set;
 	_Bool cumulative;
 	_Bool no_promote;
+	_Bool refuse_modules;
 	unsigned int timeout_ms;
 };
 

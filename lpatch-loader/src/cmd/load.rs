@@ -13,7 +13,7 @@ use lpatch_loader::install::{install, Enable, Installed, Observe, Step};
 use lpatch_loader::kprobes::{self, Kprobe};
 use lpatch_loader::link::{self, Linked};
 use lpatch_loader::wait::{End, Outcome, Verb, Watch};
-use lpatch_model::uapi::{Transition, LOAD_NO_PROMOTE};
+use lpatch_model::uapi::{Transition, LOAD_NO_PROMOTE, LOAD_REFUSE_MODULES};
 use serde_json::{json, Value};
 use std::time::{Duration, Instant};
 
@@ -123,7 +123,9 @@ pub(crate) fn run(
         start: Instant::now(),
         relocations: linked.fields.list.len(),
     };
-    let flags = if args.no_promote { LOAD_NO_PROMOTE } else { 0 };
+    let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+    let flags =
+        flag(args.no_promote, LOAD_NO_PROMOTE) | flag(args.refuse_modules, LOAD_REFUSE_MODULES);
     let done = install(core, &linked, flags, enable, &mut loading).map_err(installed(path))?;
     // Those of now, and only where the old functions are out of use.
     let list = done.outcome.as_ref().and(target.kprobes.as_ref());

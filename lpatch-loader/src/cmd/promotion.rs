@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use lpatch_loader::device::{name_of, Device};
-use lpatch_model::uapi::{FuncInfo, Reason, PATH_JUMP, PATH_NONE, PATH_TRACED};
+use lpatch_model::uapi::{FuncInfo, Reason, PATH_JUMP, PATH_LEFT_OUT, PATH_NONE, PATH_TRACED};
 use serde_json::{json, Value};
 
 /// Functions of one patch, or of all.
@@ -21,7 +21,9 @@ impl Promotion {
     pub(super) fn of(funcs: &[FuncInfo]) -> Self {
         let count = |paths: &[u32]| funcs.iter().filter(|f| paths.contains(&f.path)).count();
         Self {
-            in_force: funcs.len().saturating_sub(count(&[PATH_NONE])),
+            in_force: funcs
+                .len()
+                .saturating_sub(count(&[PATH_NONE, PATH_LEFT_OUT])),
             by_jump: count(&[PATH_JUMP, PATH_TRACED]),
         }
     }

@@ -9,11 +9,12 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::output::{table, Report};
 use lpatch_loader::device::{name_of, Ask, Blocking, Device};
+use lpatch_loader::reason;
 use lpatch_loader::wait::ended;
 use lpatch_model::uapi::{
-    FuncInfo, PatchInfo, Reason, F_CONSISTENCY, PATCH_IN_CALLBACK, PATCH_MODULE, PATCH_PINNED,
-    PATCH_REPLACE, PATCH_STUCK, PATH_ASK, PATH_HANDLER, PATH_JUMP, PATH_NONE, PATH_TRACED,
-    PHASE_NONE,
+    FuncInfo, PatchInfo, Reason, F_CONSISTENCY, PATCH_IN_CALLBACK, PATCH_LEFT_OUT, PATCH_MODULE,
+    PATCH_PINNED, PATCH_REPLACE, PATCH_STUCK, PATH_ASK, PATH_HANDLER, PATH_JUMP, PATH_LEFT_OUT,
+    PATH_NONE, PATH_TRACED, PHASE_NONE,
 };
 use serde_json::{json, Value};
 
@@ -44,6 +45,7 @@ fn flags(info: &PatchInfo) -> String {
             PATCH_STUCK,
             "stuck (a task has died in a callback of it; it stays as it is until the next boot)",
         ),
+        (PATCH_LEFT_OUT, "left out of a module that it does not fit"),
     ];
     let set = all.iter().filter(|(flag, _)| info.flags & flag != 0);
     set.map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
@@ -57,6 +59,7 @@ pub(super) fn path_word(func: &FuncInfo) -> &'static str {
         PATH_ASK => "ask",
         PATH_JUMP => "jump",
         PATH_TRACED => "traced",
+        PATH_LEFT_OUT => "left_out",
         _ => "unknown",
     }
 }
@@ -80,8 +83,17 @@ pub(super) fn path_text(func: &FuncInfo) -> String {
         PATH_ASK => "by a jump that asks".into(),
         PATH_JUMP => "by a jump".into(),
         PATH_TRACED => "by a jump, behind a tracer".into(),
+        PATH_LEFT_OUT => {
+            let why = reason::misfit(func.path_errno);
+            format!("to the old function ({why}; see the kernel's log)")
+        }
         other => format!("unknown ({other})"),
     }
+}
+
+/// Why the patch is left out of a function's module, as the number of a reason; null: it is not.
+fn left_out(func: &FuncInfo) -> Option<u32> {
+    (func.path == PATH_LEFT_OUT).then_some(func.path_errno)
 }
 
 fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
@@ -90,6 +102,7 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(funcs.iter().map(|f| {
         let (old, len) = match f.old_addr {
+            0 if f.path == PATH_LEFT_OUT => ("left out".into(), "-".into()),
             0 => ("waits for its module".into(), "-".into()),
             addr => (format!("{addr:#x}"), f.old_len.to_string()),
         };
@@ -110,13 +123,14 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
             json!({
                 "name": name_of(&f.name),
                 "objname": name_of(&f.objname),
-                "waiting": f.old_addr == 0,
+                "waiting": f.old_addr == 0 && f.path != PATH_LEFT_OUT,
                 "old_addr": f.old_addr,
                 "old_len": f.old_len,
                 "new_addr": f.new_addr,
                 "new_len": f.new_len,
                 "path": path_word(f),
-                "path_errno": f.path_errno,
+                "path_errno": if f.path == PATH_LEFT_OUT { 0 } else { f.path_errno },
+                "left_out": left_out(f),
             })
         })
         .collect();
@@ -164,6 +178,16 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
         ),
     ];
     let mut rows: Vec<Vec<String>> = rows.map(|(key, value)| vec![key.into(), value]).into();
+    let left_out = core.list()?;
+    let left_out = left_out
+        .iter()
+        .filter(|info| info.flags & PATCH_LEFT_OUT != 0);
+    let left_out: Vec<String> = left_out.map(|info| name_of(&info.name)).collect();
+    if !left_out.is_empty() {
+        let names = left_out.join(", ");
+        let text = format!("{names}, of a module; `lpatch status NAME` tells more");
+        rows.push(vec!["left out".into(), text]);
+    }
     if let Some(last) = &last {
         let key = if ended(last) {
             "last transition"
@@ -186,6 +210,7 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
         "bugs_total": query.bugs_total,
         "bugs_free": query.bugs_free,
         "image_max": query.image_max,
+        "left_out": left_out,
         "transition": transition::json(last.as_ref(), now_ns),
     });
     promotion.insert(&mut json);

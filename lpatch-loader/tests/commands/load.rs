@@ -7,7 +7,9 @@ use super::common::{object, MODULE, TEXT};
 use super::{run, Ran};
 use lpatch_loader::device::name_field;
 use lpatch_model::refusal::Refusal;
-use lpatch_model::uapi::{FuncInfo, PatchInfo, Range, Reason, LOAD_NO_PROMOTE};
+use lpatch_model::uapi::{
+    FuncInfo, PatchInfo, Range, Reason, LOAD_NO_PROMOTE, LOAD_REFUSE_MODULES,
+};
 use std::path::PathBuf;
 use Look::*;
 
@@ -52,6 +54,8 @@ fn load_waits() {
     let ran = load(empty(&[]), &["--no-enable", "--no-promote"]);
     ran.succeeds(&["good loaded in "]);
     assert_eq!(ran.state.load_flags, LOAD_NO_PROMOTE);
+    let ran = load(empty(&[]), &["--no-enable", "--refuse-modules"]);
+    assert_eq!(ran.state.load_flags, LOAD_REFUSE_MODULES);
 }
 
 /// The kernel takes longer to print that than for all the rest; the core asks about the functions that matter.

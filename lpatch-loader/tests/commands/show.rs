@@ -127,6 +127,49 @@ fn the_status_of_functions_that_wait() {
     assert_eq!(is_there["waiting"], false);
 }
 
+#[test]
+fn the_status_of_functions_that_a_patch_is_left_out_of() {
+    let mut func = FuncInfo {
+        path: PATH_LEFT_OUT,
+        path_errno: Reason::FuncPreimage.code(),
+        new_addr: 0x2000,
+        new_len: 7,
+        ..FuncInfo::default()
+    };
+    func.name[..4].copy_from_slice(b"read");
+    func.objname[..6].copy_from_slice(b"tinyfs");
+    let state = || {
+        let (info, _) = patch("one", STATE_ENABLED, PATCH_LEFT_OUT);
+        State {
+            others: vec![(info, vec![func])],
+            ..State::default()
+        }
+    };
+    let ran = run(state(), &["status", "one"]);
+    ran.succeeds(&[
+        "flags  left out of a module that it does not fit\n",
+        "jumps  -\n",
+        "read      tinyfs  left out  -    0x2000  7    to the old function (the module has another function than the patch was made for; see",
+    ]);
+    run(state(), &["status"]).succeeds(&["left out     one, of a module;"]);
+    assert_eq!(
+        run(state(), &["status", "--json"]).json()["left_out"][0],
+        "one"
+    );
+    let ran = run(patches(), &["status"]);
+    assert!(!ran.out.contains("left out"), "{}", ran.out);
+    let json = run(state(), &["status", "one", "--json"]).json();
+    let one = &json["function_list"][0];
+    assert_eq!(
+        (&one["path"], &one["left_out"]),
+        (&"left_out".into(), &102.into())
+    );
+    assert_eq!(
+        (&one["waiting"], &json["left_out"]),
+        (&false.into(), &true.into())
+    );
+}
+
 fn after(looks: &[Look], args: &[&str]) -> State {
     let mut state = run(State::script(looks), args).state;
     state.clock_ns += 1_200_000_000;
