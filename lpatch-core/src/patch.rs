@@ -11,7 +11,7 @@ use crate::{
     kallsyms::Names,
     memory::Runs,
     model::{refusal::Refusal, routes, sort, transition::stack::Span},
-    modules::{Modules, OwnModule},
+    modules::{Modules, OwnModule, VMLINUX},
     patch_module::Home,
     uapi::{self, Reason, NAME_LEN, VERSION_LEN},
 };
@@ -89,7 +89,8 @@ impl Strings {
     }
 }
 
-/// What makes a function the same for two patches: its address or, where its module is not loaded, its name.
+/// What makes a function the same for two patches: its address or, if it is of a module, which one of them may wait for or be left
+/// out of, its name.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Identity<'a> {
     addr: u64,
@@ -301,24 +302,30 @@ impl Patch {
 
     /// Whether both replace the same function, and which of `self` is the first.
     pub(crate) fn shares(&self, other: &Self) -> Result<Option<usize>, Refusal> {
-        let mut theirs = collect(other.identities(), other.funcs.len())?;
+        let theirs = other.identities().map(|(_, identity)| identity);
+        let mut theirs = collect(theirs, 2 * other.funcs.len())?;
         sort::sort_by_key(&mut theirs, |identity| *identity);
-        let shared = |own| theirs.binary_search(&own).is_ok();
-        Ok(self.identities().position(shared))
+        let mut all = self.identities();
+        let shared = all.find(|(_, own)| theirs.binary_search(own).is_ok());
+        Ok(shared.map(|(i, _)| i))
     }
 
-    fn identities(&self) -> impl Iterator<Item = Identity<'_>> {
-        self.funcs.iter().map(|func| match func.old_addr {
-            0 => Identity {
-                addr: 0,
-                objname: self.names.get(func.objname),
-                name: self.names.get(func.name),
-                sympos: func.sympos,
-            },
-            addr => Identity {
-                addr,
+    /// The index of each function, with each of its identities.
+    fn identities(&self) -> impl Iterator<Item = (usize, Identity<'_>)> {
+        let names = &self.names;
+        self.funcs.iter().enumerate().flat_map(move |(i, func)| {
+            let by_addr = (func.old_addr != 0).then(|| Identity {
+                addr: func.old_addr,
                 ..Identity::default()
-            },
+            });
+            let objname = names.get(func.objname);
+            let by_name = (objname != VMLINUX).then(|| Identity {
+                addr: 0,
+                objname,
+                name: names.get(func.name),
+                sympos: func.sympos,
+            });
+            Iterator::chain(by_addr.into_iter(), by_name).map(move |identity| (i, identity))
         })
     }
 
