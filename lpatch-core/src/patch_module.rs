@@ -8,11 +8,11 @@
 
 use crate::{
     callbacks::Callbacks,
-    facts, ffi,
+    engine, facts, ffi,
     model::refusal::Refusal,
-    modules::{Pinned, VMLINUX},
+    modules::{OwnModule, Pinned, VMLINUX},
     patch::{Patch, Title},
-    registry::{self, Name, Until},
+    registry::{self, Name, Registry, Until},
     uapi::{self, Reason},
 };
 use core::{ops::Range, ptr::NonNull};
@@ -86,26 +86,98 @@ fn register<'a>(
     description: &'a Description<'a>,
     timeout_ms: u32,
 ) -> Result<(), Trouble<'a>> {
+    let wanted = take_in(home, title, description, timeout_ms)?;
+    begin(wanted, description)
+}
+
+/// Has it enabled.
+#[inline(never)]
+fn begin<'a>(
+    wanted: KBox<engine::Wanted>,
+    description: &'a Description<'a>,
+) -> Result<(), Trouble<'a>> {
+    registry::transition(KBox::into_inner(wanted), true)
+        .map_err(|refusal| place(refusal, description, None))
+}
+
+/// What a patch is made of.
+struct Parts<'a> {
+    home: Home,
+    title: Title,
+    callbacks: Callbacks,
+    about: KVec<KVVec<u8>>,
+    found: Found<'a>,
+    own: OwnModule,
+}
+
+/// Makes a patch of it, which is to be enabled. These are functions of their own, so that each has its own frame.
+#[inline(never)]
+fn take_in<'a>(
+    home: Home,
+    title: Title,
+    description: &'a Description<'a>,
+    timeout_ms: u32,
+) -> Result<KBox<engine::Wanted>, Trouble<'a>> {
+    let mut parts = gather(home, title, description)?;
+    parts.found.in_kernel()?;
+    registry::with_until(Until::Free, |registry| {
+        // As long as the registry is locked: then we hear when they come and go.
+        let held = parts.found.in_modules();
+        Ok(held.and_then(|_held| {
+            make(parts)
+                .and_then(|patch| registered(registry, patch, timeout_ms))
+                .map_err(|refusal| place(refusal, description, registry.name_of(refusal.value)))
+        }))
+    })?
+}
+
+#[inline(never)]
+fn gather<'a>(
+    home: Home,
+    title: Title,
+    description: &'a Description<'a>,
+) -> Result<KBox<Parts<'a>>, Trouble<'a>> {
     // What costs nothing comes first.
     let own = registry::with(|registry| registry.prepare(&title.name))?;
     let callbacks = callbacks(&home, description)?;
     let about = description.modules()?;
-    let mut found = Found::new(&home, &description.funcs)?;
-    found.in_kernel()?;
-    let wanted = registry::with_until(Until::Free, |registry| {
-        // As long as the registry is locked: then we hear when they come and go.
-        let held = found.in_modules();
-        Ok(held.and_then(|_held| {
-            let patch = Patch::of_module(home, title, found.replaced, callbacks, about, own);
-            patch
-                .and_then(|patch| registry.register(patch, timeout_ms))
-                .map_err(|refusal| place(refusal, description, registry.name_of(refusal.value)))
-        }))
-    })??;
-    registry::transition(wanted, true).map_err(|refusal| place(refusal, description, None))
+    let found = Found::new(&home, &description.funcs)?;
+    let parts = Parts {
+        home,
+        title,
+        callbacks,
+        about,
+        found,
+        own,
+    };
+    Ok(KBox::new(parts, GFP_KERNEL).map_err(Refusal::from)?)
+}
+
+#[inline(never)]
+fn make(parts: KBox<Parts<'_>>) -> Result<Patch, Refusal> {
+    let Parts {
+        home,
+        title,
+        callbacks,
+        about,
+        found,
+        own,
+    } = KBox::into_inner(parts);
+    Patch::of_module(home, title, found.replaced, callbacks, about, own)
+}
+
+#[inline(never)]
+fn registered(
+    registry: &mut Registry,
+    patch: Patch,
+    timeout_ms: u32,
+) -> Result<KBox<engine::Wanted>, Refusal> {
+    let room = KBox::<engine::Wanted>::new_uninit(GFP_KERNEL)?;
+    Ok(room.write(registry.register(patch, timeout_ms)?))
 }
 
 /// Its callbacks and states.
+#[inline(never)]
 fn callbacks<'a>(home: &Home, description: &'a Description<'a>) -> Result<Callbacks, Trouble<'a>> {
     let mut all = Callbacks::new();
     let about_kernel = |callback: &Callback<'_>| callback.objname == VMLINUX;

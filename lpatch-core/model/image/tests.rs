@@ -209,13 +209,12 @@ fn too_big() {
 
 #[test]
 fn more_entries_than_are_searched_for() {
+    type Grow = fn(&mut Draft, usize);
     let (mut draft, _, _) = example();
-    for (field, max, grow) in [
-        (
-            offset_of!(uapi::Image, funcs),
-            FUNCS_MAX,
-            (|draft, len| draft.funcs.resize(len, draft.funcs[0])) as fn(&mut Draft, usize),
-        ),
+    let rows: [(usize, usize, Grow); 5] = [
+        (offset_of!(uapi::Image, funcs), FUNCS_MAX, |draft, len| {
+            draft.funcs.resize(len, draft.funcs[0])
+        }),
         (
             offset_of!(uapi::Image, symbols),
             SYMBOLS_MAX,
@@ -234,7 +233,8 @@ fn more_entries_than_are_searched_for() {
             CALLBACKS_MAX,
             |draft, len| draft.callbacks.resize(len, draft.callbacks[0]),
         ),
-    ] {
+    ];
+    for (field, max, grow) in rows {
         grow(&mut draft, max);
         assert_eq!(parse(&draft.build()), Ok(()), "{max} at {field}");
         grow(&mut draft, max + 1);

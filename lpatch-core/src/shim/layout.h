@@ -25,7 +25,7 @@
 #define LP_FENTRY_CALL		5
 
 /* Kprobes in one function that are taken out of its bytes (probes.c) */
-#define LP_PROBES		64
+#define LP_PROBES	24
 
 /* Sizes of the kernel's structs; checked against its bindings at compile time. */
 #define LP_ORC_SIZE		6
