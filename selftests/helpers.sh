@@ -191,7 +191,7 @@ clean_witness() {
     [ -e /proc/witness ] && [ ! -e "$KTAP_TEST/leaves_patches" ] || return 0
     echo stop >/proc/witness
     for patch in witness-2 witness-3 witness-jump; do
-        lpatch disable $patch --timeout 10
+        lpatch disable $patch --timeout 10 --interrupt-after 0.1
         lpatch unload $patch
     done >/dev/null 2>&1 || :
     rmmod witness 2>/dev/null || :

@@ -52,7 +52,6 @@ impl Request for Op {
     fn check(&self) -> Result<(), Refusal> {
         size::<Self>(&self.hdr)?;
         zero(self.flags, offset_of!(Self, flags))?;
-        zero(self.reserved.into(), offset_of!(Self, reserved))?;
         name(&self.name, offset_of!(Self, name)).map(drop)
     }
 }
@@ -169,11 +168,7 @@ mod tests {
     fn flags_and_reserved_fields_and_names_are_checked_and_nothing_else() {
         let reserved = [("reserved", Reason::Reserved)];
         let flags = [("flags", Reason::Reserved)];
-        let op = [
-            ("flags", Reason::Reserved),
-            ("name", Reason::Name),
-            ("reserved", Reason::Reserved),
-        ];
+        let op = [("flags", Reason::Reserved), ("name", Reason::Name)];
         only_checked::<Query>(false, &reserved, Query::FIELDS);
         only_checked::<Reserve>(false, &flags, Reserve::FIELDS);
         only_checked::<Load>(false, &flags, Load::FIELDS);

@@ -29,9 +29,19 @@ use kernel::{bindings, prelude::*};
 
 mod driver;
 
-/// After how long a task is sent to user mode, or woken, and after how long again.
-const KICK_AFTER_NS: u64 = 100_000_000;
+/// After how long tasks are interrupted again.
 const KICK_AGAIN_NS: u64 = 1_000_000_000;
+/// That they never are, as a time.
+const NEVER: u64 = u64::MAX;
+
+/// When tasks are interrupted, which programs can notice, and which kernel threads may not expect: later than all that costs nobody
+/// anything. `ms` is as in a request.
+fn grace_over(began_ns: u64, ms: u32) -> u64 {
+    match ms {
+        uapi::NO_INTERRUPT => NEVER,
+        ms => began_ns.saturating_add(u64::from(ms) * 1_000_000),
+    }
+}
 
 /// What a transition does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +59,16 @@ pub(crate) struct Wanted {
     /// The stack of enabled patches afterwards.
     pub(crate) after: KVec<u64>,
     pub(crate) timeout_ms: u32,
+    /// After how long tasks are interrupted, or `NO_INTERRUPT`.
+    pub(crate) interrupt_ms: u32,
+}
+
+/// What a request says about that; `usual` is what it leaves out.
+pub(crate) fn interrupt_ms(asked: u32, usual: u32) -> u32 {
+    match asked {
+        0 => usual,
+        ms => ms,
+    }
 }
 
 struct Under {
@@ -56,6 +76,19 @@ struct Under {
     wanted: Wanted,
     /// When tasks are to be interrupted next.
     interrupt_ns: u64,
+    /// How long the last look at the tasks took.
+    look_ns: u64,
+}
+
+impl Under {
+    /// The time until tasks are interrupted begins. Returns its end as a report has it.
+    fn give_grace(&mut self, began_ns: u64) -> u64 {
+        self.interrupt_ns = grace_over(began_ns, self.wanted.interrupt_ms);
+        match self.interrupt_ns {
+            NEVER => 0,
+            ns => ns,
+        }
+    }
 }
 
 /// A place in the lists of functions of the enabled patches.
@@ -271,11 +304,14 @@ impl Engine {
             },
             ..Default::default()
         };
-        self.state = State::Moving(under.write(Under {
+        let mut under = under.write(Under {
             moving,
             wanted,
-            interrupt_ns: started.saturating_add(KICK_AFTER_NS),
-        }));
+            interrupt_ns: NEVER,
+            look_ns: 0,
+        });
+        self.report.interrupt_ns = under.give_grace(started);
+        self.state = State::Moving(under);
         Ok(())
     }
 
@@ -375,6 +411,7 @@ impl Engine {
             // Who did not make it is told before things change.
             self.last_blockers = blockers::pending(&mut under.moving, KEPT).unwrap_or_default();
             if under.moving.reverse().is_ok() {
+                self.report.interrupt_ns = under.give_grace(time);
                 self.report.phase = uapi::PHASE_REVERSING;
                 self.report.flags |= uapi::TRANSITION_DEADLINE;
                 blockers::log(&self.last_blockers.list);
@@ -392,7 +429,13 @@ impl Engine {
                 under.interrupt_ns = time.saturating_add(KICK_AGAIN_NS);
                 Kick::Interrupt
             };
-            under.moving.look(kick);
+            let began = now();
+            let interrupted = under.moving.look(kick);
+            under.look_ns = now().saturating_sub(began);
+            if interrupted > 0 {
+                self.report.interrupted = self.report.interrupted.saturating_add(interrupted);
+                pr_info!("interrupted {interrupted} tasks that were asleep in functions of the transition\n");
+            }
             ended = under.moving.try_complete();
             turned_back(under, &mut self.report);
         }
@@ -463,11 +506,12 @@ impl Engine {
     }
 
     /// Turns the transition of this patch around.
-    pub(crate) fn reverse(&mut self, patch: u64) -> Result<(), Refusal> {
+    pub(crate) fn reverse(&mut self, patch: u64, asked_ms: u32) -> Result<(), Refusal> {
         let under = self.moving(patch)?;
         under.moving.reverse()?;
         let reversing = under.moving.reversing;
-        under.interrupt_ns = now().saturating_add(KICK_AFTER_NS);
+        under.wanted.interrupt_ms = interrupt_ms(asked_ms, under.wanted.interrupt_ms);
+        self.report.interrupt_ns = under.give_grace(now());
         self.report.phase = if reversing {
             uapi::PHASE_REVERSING
         } else {

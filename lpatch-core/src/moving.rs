@@ -149,20 +149,20 @@ impl Moving {
         self.afterwards.remembers(text)
     }
 
-    /// Tries to move every task that has not moved. With `Kick::None`, tasks are only looked at.
+    /// Tries to move every task that has not moved. With `Kick::None`, tasks are only looked at. Returns how many were interrupted.
     ///
     /// Those that wait for a CPU are watched first, all of them; then all CPUs are interrupted, as they are anyway for those that run; and
     /// then the former are looked at. The order is what makes that sound: see [`Interrupted`].
     ///
     /// [`Interrupted`]: crate::model::transition::evidence::Interrupted
-    pub(crate) fn look(&mut self, kick: Kick) {
+    pub(crate) fn look(&mut self, kick: Kick) -> u32 {
         self.looks = self.looks.saturating_add(1);
         if self.reversing {
             self.bury();
         }
         // SAFETY: The caller holds the registry's lock, and books are replaced under that only.
         let Some(book) = (unsafe { book::current() }) else {
-            return;
+            return 0;
         };
         let motion = self.motion.clone();
         let mut ask = self.collect();
@@ -187,12 +187,14 @@ impl Moving {
                 movers::stopped(book, &motion, held.task(), &since);
             }
         }
+        let mut interrupted = 0;
         for held in self.pending.iter() {
-            if motion.transition.pending(held.task()).is_some() {
-                kick.give(&motion, held);
+            if motion.transition.pending(held.task()).is_some() && kick.give(&motion, held) {
+                interrupted += 1;
             }
         }
         self.pending.clear();
+        interrupted
     }
 
     /// Takes out members that have ended. In reverse all tasks that are born become members, and nobody else looks at members. One
@@ -485,11 +487,12 @@ pub(crate) enum Kick {
 }
 
 impl Kick {
-    fn give(self, motion: &Motion, held: &Held) {
+    /// `true`: it ended the sleep of a process.
+    fn give(self, motion: &Motion, held: &Held) -> bool {
         let key = held.task().addr();
         let kthread = held.describe().kthread != 0;
         match (self, kthread) {
-            (Self::None, _) | (Self::Leave, true) => {}
+            (Self::None, _) | (Self::Leave, true) => false,
             (Self::Interrupt, true) => {
                 let before = motion.was_woken(held.task());
                 // Now, since it may move at once.
@@ -498,12 +501,13 @@ impl Kick {
                 if unsafe { ffi::lp_wake_kthread(key) } == 0 && !before {
                     motion.clear_woken(held.task());
                 }
+                false
             }
             (Self::Leave | Self::Interrupt, false) => {
                 let interrupt = i32::from(self == Self::Interrupt);
                 // It may be queued already, or the task too far gone. Without memory another trigger has to do.
                 // SAFETY: We hold a reference; we may sleep.
-                let _ = unsafe { ffi::lp_work_queue(key, interrupt) };
+                unsafe { ffi::lp_work_queue(key, interrupt) == 1 }
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     model::refusal::Refusal,
     modules::{OwnModule, Pinned, VMLINUX},
     patch::{Patch, Title},
-    registry::{self, Name, Registry, Until},
+    registry::{self, Name, Registry, Times, Until},
     uapi::{self, Reason},
 };
 use core::{ops::Range, ptr::NonNull};
@@ -71,7 +71,11 @@ extern "C" fn lpatch_register_module(patch: *const ffi::lp_patch_module) -> i32 
     };
     // SAFETY: As above, and the module is held in `home`.
     let title = unsafe { description::title(patch, &about) };
-    match title.and_then(|title| register(home, title, &description, patch.timeout_ms)) {
+    let times = Times {
+        timeout_ms: patch.timeout_ms,
+        interrupt_ms: patch.interrupt_ms,
+    };
+    match title.and_then(|title| register(home, title, &description, times)) {
         Ok(()) => 0,
         Err(trouble) => {
             pr_err!("module {} has no patch: {trouble}\n", Name(own_name));
@@ -84,9 +88,9 @@ fn register<'a>(
     home: Home,
     title: Title,
     description: &'a Description<'a>,
-    timeout_ms: u32,
+    times: Times,
 ) -> Result<(), Trouble<'a>> {
-    let wanted = take_in(home, title, description, timeout_ms)?;
+    let wanted = take_in(home, title, description, times)?;
     begin(wanted, description)
 }
 
@@ -116,7 +120,7 @@ fn take_in<'a>(
     home: Home,
     title: Title,
     description: &'a Description<'a>,
-    timeout_ms: u32,
+    times: Times,
 ) -> Result<KBox<engine::Wanted>, Trouble<'a>> {
     let mut parts = gather(home, title, description)?;
     parts.found.in_kernel()?;
@@ -125,7 +129,7 @@ fn take_in<'a>(
         let held = parts.found.in_modules();
         Ok(held.and_then(|_held| {
             make(parts)
-                .and_then(|patch| registered(registry, patch, timeout_ms))
+                .and_then(|patch| registered(registry, patch, times))
                 .map_err(|refusal| place(refusal, description, registry.name_of(refusal.value)))
         }))
     })?
@@ -170,10 +174,10 @@ fn make(parts: KBox<Parts<'_>>) -> Result<Patch, Refusal> {
 fn registered(
     registry: &mut Registry,
     patch: Patch,
-    timeout_ms: u32,
+    times: Times,
 ) -> Result<KBox<engine::Wanted>, Refusal> {
     let room = KBox::<engine::Wanted>::new_uninit(GFP_KERNEL)?;
-    Ok(room.write(registry.register(patch, timeout_ms)?))
+    Ok(room.write(registry.register(patch, times)?))
 }
 
 /// Its callbacks and states.

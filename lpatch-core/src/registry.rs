@@ -32,6 +32,7 @@ mod register;
 
 pub(crate) use calling::called;
 pub(crate) use lifecycle::{disable, enable, force, reverse, transition};
+pub(crate) use register::Times;
 
 kernel::sync::global_lock! {
     // SAFETY: Initialized by the module's initialization before the device exists.

@@ -241,6 +241,10 @@ struct lpatch_load {
 	__u64 flags;
 };
 
+/* lpatch_op.interrupt_ms */
+#define LPATCH_INTERRUPT_MS	15000U		/* what 0 stands for where a transition begins */
+#define LPATCH_NO_INTERRUPT	0xffffffffU	/* never */
+
 /**
  * struct lpatch_op - a request about one patch: enable, disable, reverse, force, unload
  * @hdr: head
@@ -248,7 +252,9 @@ struct lpatch_load {
  * @flags: in: zero
  * @timeout_ms: in: enable and disable: the transition reverses by itself when it has not completed after
  *	so many milliseconds; 0: never. Else it means nothing
- * @reserved: in: zero
+ * @interrupt_ms: in: enable, disable and reverse: tasks that are asleep in functions that they have to leave are interrupted after
+ *	so many milliseconds, as if a signal had come; 0: LPATCH_INTERRUPT_MS, and for reverse as the transition was begun;
+ *	LPATCH_NO_INTERRUPT: never. Else it means nothing
  *
  * Enable and disable begin a transition and do not wait for its end; LPATCH_IOC_WAIT does. Often it has
  * ended all the same when they return. While the kernel tidies up after the transition before, or a callback before or behind another one
@@ -266,7 +272,7 @@ struct lpatch_op {
 	__u8 name[LPATCH_NAME_LEN];
 	__u64 flags;
 	__u32 timeout_ms;
-	__u32 reserved;
+	__u32 interrupt_ms;
 };
 
 /* lpatch_patch_info.state */
@@ -440,6 +446,9 @@ enum lpatch_cause {
  * @started_ns: out: CLOCK_MONOTONIC when its first task could move
  * @ended_ns: out: CLOCK_MONOTONIC when its last task had moved, or 0
  * @deadline_ns: out: CLOCK_MONOTONIC when it reverses by itself, or 0
+ * @interrupt_ns: out: CLOCK_MONOTONIC from when on tasks that are asleep are interrupted, in this direction; or 0: never
+ * @interrupted: out: how many sleeps in system calls were ended for it, in both directions
+ * @reserved: out: zero
  * @moved: out: tasks moved, by enum lpatch_cause
  *
  * A transition has ended when the callbacks behind it have returned. Until then @phase is what it was; @ended_ns and @pending tell
@@ -461,6 +470,9 @@ struct lpatch_transition {
 	__u64 started_ns;
 	__u64 ended_ns;
 	__u64 deadline_ns;
+	__u64 interrupt_ns;
+	__u32 interrupted;
+	__u32 reserved;
 	__u64 moved[LPATCH_CAUSES];
 };
 

@@ -346,6 +346,11 @@ wire! {
     }
 }
 
+/// `LPATCH_INTERRUPT_MS`: what 0 in [`Op::interrupt_ms`] stands for where a transition begins.
+pub const INTERRUPT_MS: u32 = 15_000;
+/// `LPATCH_NO_INTERRUPT`: never.
+pub const NO_INTERRUPT: u32 = u32::MAX;
+
 wire! {
     /// `struct lpatch_op`: a request about one patch: enable, disable, reverse, force, unload.
     pub struct Op {
@@ -358,8 +363,9 @@ wire! {
         /// in: enable and disable: the transition reverses by itself when it has not completed after so many
         /// milliseconds; 0: never. Else it means nothing
         pub timeout_ms: u32,
-        /// in: zero
-        pub reserved: u32,
+        /// in: enable, disable and reverse: tasks that are asleep in functions that they have to leave are interrupted after
+        /// so many milliseconds; 0: [`INTERRUPT_MS`], and for reverse as the transition was begun; [`NO_INTERRUPT`]: never
+        pub interrupt_ms: u32,
     }
 }
 

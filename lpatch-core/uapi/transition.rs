@@ -97,6 +97,12 @@ wire! {
         pub ended_ns: u64,
         /// out: CLOCK_MONOTONIC when it reverses by itself, or 0
         pub deadline_ns: u64,
+        /// out: CLOCK_MONOTONIC from when on tasks that are asleep are interrupted, in this direction; or 0: never
+        pub interrupt_ns: u64,
+        /// out: how many sleeps in system calls were ended for it, in both directions
+        pub interrupted: u32,
+        /// out: zero
+        pub reserved: u32,
         /// out: tasks moved, by enum lpatch_cause
         pub moved: [u64; CAUSES],
     }

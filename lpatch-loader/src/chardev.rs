@@ -4,6 +4,7 @@
 
 use crate::device::{name_field, Ask, Blocking, Comparison, Device, DeviceError, Refused, PATH};
 use crate::kernel;
+use crate::wait::{Limits, NO_LIMITS};
 use lpatch_model::uapi::{
     self, Blocker, Blockers, Compare, Difference, FuncInfo, Hdr, List, Load, Op, PatchInfo, Query,
     Reserve, Status, Transition, Wire,
@@ -119,11 +120,12 @@ impl Core {
         op: &'static str,
         code: u32,
         name: &str,
-        timeout_ms: u32,
+        limits: Limits,
     ) -> Result<(), DeviceError> {
         let mut request = Op {
             name: name_field(name)?,
-            timeout_ms,
+            timeout_ms: limits.timeout_ms,
+            interrupt_ms: limits.interrupt_ms,
             ..Op::default()
         };
         self.call(op, code, &mut request)
@@ -174,24 +176,28 @@ impl Device for Core {
         self.call("load", uapi::IOC_LOAD, &mut request)
     }
 
-    fn enable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError> {
-        self.op("enable", uapi::IOC_ENABLE, name, timeout_ms)
+    fn enable(&mut self, name: &str, limits: Limits) -> Result<(), DeviceError> {
+        self.op("enable", uapi::IOC_ENABLE, name, limits)
     }
 
-    fn disable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError> {
-        self.op("disable", uapi::IOC_DISABLE, name, timeout_ms)
+    fn disable(&mut self, name: &str, limits: Limits) -> Result<(), DeviceError> {
+        self.op("disable", uapi::IOC_DISABLE, name, limits)
     }
 
-    fn reverse(&mut self, name: &str) -> Result<(), DeviceError> {
-        self.op("reverse", uapi::IOC_REVERSE, name, 0)
+    fn reverse(&mut self, name: &str, interrupt_ms: u32) -> Result<(), DeviceError> {
+        let limits = Limits {
+            interrupt_ms,
+            ..NO_LIMITS
+        };
+        self.op("reverse", uapi::IOC_REVERSE, name, limits)
     }
 
     fn force(&mut self, name: &str) -> Result<(), DeviceError> {
-        self.op("force", uapi::IOC_FORCE, name, 0)
+        self.op("force", uapi::IOC_FORCE, name, NO_LIMITS)
     }
 
     fn unload(&mut self, name: &str) -> Result<(), DeviceError> {
-        self.op("unload", uapi::IOC_UNLOAD, name, 0)
+        self.op("unload", uapi::IOC_UNLOAD, name, NO_LIMITS)
     }
 
     fn list(&mut self) -> Result<Vec<PatchInfo>, DeviceError> {

@@ -5,6 +5,8 @@
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use lpatch_loader::device::name_field;
+use lpatch_loader::wait::Limits;
+use lpatch_model::uapi::NO_INTERRUPT;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +22,8 @@ Exit codes:
   130  interrupted (SIGINT); 143 if by SIGTERM
 
 A transition moves each task when it is outside of the functions that are replaced. enable and disable wait until all
-have moved. Interrupted while it waits, lpatch ends and the transition goes on; interrupted before, it leaves nothing
+have moved. Those that sleep in such a function are left alone for 15 seconds (--interrupt-after), then interrupted: few system
+calls fail for that, which ones docs/transitions.md says. Interrupted while it waits, lpatch ends and the transition goes on; interrupted before, it leaves nothing
 behind.";
 
 /// A number of seconds, in milliseconds as the core takes it.
@@ -34,6 +37,16 @@ fn timeout(text: &str) -> Result<u32, String> {
         return Err(format!("not {what}"));
     }
     Ok(ms)
+}
+
+/// The same, where a time without end has an option of its own.
+fn grace(text: &str) -> Result<u32, String> {
+    match timeout(text) {
+        Ok(0) => Err("not a number of seconds, at least 0.001; --no-interrupt is for never".into()),
+        Ok(ms) if ms < NO_INTERRUPT => Ok(ms),
+        Ok(_) => Err(format!("more than {} seconds", NO_INTERRUPT / 1000)),
+        Err(why) => Err(why.replace(", or 0 for no limit", "")),
+    }
 }
 
 /// A name that a patch can have.
@@ -103,15 +116,51 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
+/// When those are interrupted who are asleep.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Interrupting {
+    /// Processes that are still asleep in a function that they have to leave are interrupted after so many seconds, as if they had
+    /// been stopped and continued, and kernel threads are woken. By default 15, or as the transition was begun if it is turned around.
+    #[arg(long, value_name = "SECONDS", value_parser = grace, conflicts_with = "no_interrupt")]
+    pub(crate) interrupt_after: Option<u32>,
+    /// Interrupt nobody, and wake nobody.
+    #[arg(long)]
+    pub(crate) no_interrupt: bool,
+}
+
+impl Interrupting {
+    /// As the core takes it.
+    pub(crate) fn ms(self) -> u32 {
+        match self.interrupt_after {
+            _ if self.no_interrupt => NO_INTERRUPT,
+            Some(ms) => ms,
+            None => 0,
+        }
+    }
+}
+
 /// How long a transition may take, and whether to wait.
 #[derive(Debug, Args)]
 pub(crate) struct Waiting {
     /// The transition is reversed if it is not complete after so many seconds; 0: never.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = timeout)]
     pub(crate) timeout: u32,
+    /// When to interrupt.
+    #[command(flatten)]
+    pub(crate) interrupting: Interrupting,
     /// Begin the transition only; `lpatch status` tells how it goes.
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+impl Waiting {
+    /// As the core takes them.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            timeout_ms: self.timeout,
+            interrupt_ms: self.interrupting.ms(),
+        }
+    }
 }
 
 /// Arguments of `load`.
@@ -120,10 +169,10 @@ pub(crate) struct Load {
     /// Patch object (.lpo), sealed for the running kernel.
     pub(crate) file: PathBuf,
     /// Load it only; `lpatch enable` later.
-    #[arg(long, conflicts_with_all = ["timeout", "no_wait", "keep"])]
+    #[arg(long, conflicts_with_all = ["timeout", "interrupt_after", "no_interrupt", "no_wait", "keep"])]
     pub(crate) no_enable: bool,
     /// Load nothing; tell whether it could be loaded, and which tasks would block its transition now.
-    #[arg(long, conflicts_with_all = ["timeout", "no_wait", "keep", "no_enable"])]
+    #[arg(long, conflicts_with_all = ["timeout", "interrupt_after", "no_interrupt", "no_wait", "keep", "no_enable"])]
     pub(crate) dry_run: bool,
     /// Never enter its functions by one jump, but through ftrace's handler: slower, and it leaves room for others who want
     /// their own jumps there, such as BPF programs.
@@ -166,6 +215,9 @@ pub(crate) struct Reverse {
     /// The patch.
     #[command(flatten)]
     pub(crate) patch: Name,
+    /// When to interrupt.
+    #[command(flatten)]
+    pub(crate) interrupting: Interrupting,
     /// Turn it around only; `lpatch status` tells how it goes.
     #[arg(long)]
     pub(crate) no_wait: bool,

@@ -2,6 +2,7 @@
 
 //! The requests to lpatch_core, behind one trait: room for the real device, and for a fake in tests.
 
+use crate::wait::Limits;
 use lpatch_model::request;
 use lpatch_model::uapi::{
     self, Blocker, Difference, FuncInfo, PatchInfo, Query, Range, Reason, Reserve, Transition,
@@ -127,12 +128,12 @@ pub trait Device {
     fn reserve(&mut self, request: &mut Reserve) -> Result<(), DeviceError>;
     /// Verifies and installs an image; consumes the reservation.
     fn load(&mut self, image: &[u8], flags: u64) -> Result<(), DeviceError>;
-    /// Begins to redirect the functions of a patch; reversed if not complete after `timeout_ms`, unless that is 0.
-    fn enable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError>;
-    /// Begins to take the redirection back; `timeout_ms` as for enable.
-    fn disable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError>;
-    /// Turns the transition of a patch around.
-    fn reverse(&mut self, name: &str) -> Result<(), DeviceError>;
+    /// Begins to redirect the functions of a patch.
+    fn enable(&mut self, name: &str, limits: Limits) -> Result<(), DeviceError>;
+    /// Begins to take the redirection back.
+    fn disable(&mut self, name: &str, limits: Limits) -> Result<(), DeviceError>;
+    /// Turns the transition of a patch around; `interrupt_ms` as in [`Limits`], and 0: as it was begun.
+    fn reverse(&mut self, name: &str, interrupt_ms: u32) -> Result<(), DeviceError>;
     /// Ends the transition of a patch, whatever its tasks do.
     fn force(&mut self, name: &str) -> Result<(), DeviceError>;
     /// Frees a patch.

@@ -11,7 +11,7 @@ use crate::link::Linked;
 use crate::problem::Problems;
 use crate::reason;
 use crate::relocate::Bases;
-use crate::wait::{self, End, Outcome, Request, Verb, Watch};
+use crate::wait::{self, End, Limits, Outcome, Request, Verb, Watch};
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::{Reason, Reserve};
 use thiserror::Error;
@@ -53,8 +53,8 @@ pub enum InstallError {
 /// How a patch is enabled once it is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Enable {
-    /// The core reverses the transition after so many milliseconds; 0: never.
-    pub timeout_ms: u32,
+    /// How long its transition may take, and what it may do.
+    pub limits: Limits,
     /// Whether to wait for its end.
     pub wait: bool,
     /// Whether a patch that is not enabled in the end stays loaded.
@@ -251,7 +251,7 @@ pub fn install(
     let request = Request {
         verb: Verb::Enable,
         name,
-        timeout_ms: enable.timeout_ms,
+        limits: enable.limits,
         wait: enable.wait,
     };
     let outcome = match wait::run(core, request, watch) {

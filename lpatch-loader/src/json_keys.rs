@@ -191,6 +191,8 @@ pub(crate) const KEYS: &[Keys] = &[
             ("started_ns", "CLOCK_MONOTONIC when its first task could move"),
             ("ended_ns", "when its last task had moved, or 0"),
             ("deadline_ns", "when it reverses by itself, or 0"),
+            ("interrupt_ns", "from when on processes that are asleep are interrupted, in this direction; or 0: never"),
+            ("interrupted", "how many sleeps in system calls were ended for it"),
             ("elapsed_ms", "from its start to its end, or until now"),
             ("moved", "tasks by what moved them: asleep, running, scheduled_out, entered, user_mode, woken, birth, exit, forced"),
             ("asleep", "they were asleep"),

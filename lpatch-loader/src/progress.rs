@@ -59,12 +59,27 @@ pub(crate) fn tasks(count: impl Into<u64>) -> String {
     }
 }
 
+/// How long it is until sleeping tasks are interrupted: ", interrupts in 12.3 s"; nothing if that is over, or never comes.
+pub(crate) fn interrupts(transition: &Transition, now_ns: u64) -> String {
+    match transition.interrupt_ns.saturating_sub(now_ns) {
+        0 => String::new(),
+        left => format!(
+            ", interrupts in {:.1} s",
+            Duration::from_nanos(left).as_secs_f64()
+        ),
+    }
+}
+
 /// The line, at most `width` characters if its numbers leave room for that.
-fn line(transition: &Transition, elapsed: Duration, width: usize) -> String {
+fn line(transition: &Transition, elapsed: Duration, now_ns: u64, width: usize) -> String {
     let mut name = name_of(&transition.name);
     let doing = doing(transition);
     let left = tasks(transition.pending);
-    let rest = format!(": {left} left, {:.1} s", elapsed.as_secs_f64());
+    let rest = format!(
+        ": {left} left, {:.1} s{}",
+        elapsed.as_secs_f64(),
+        interrupts(transition, now_ns)
+    );
     let room = width.saturating_sub(doing.len() + 1 + rest.len());
     // Names are ASCII.
     if name.len() > room {
@@ -104,24 +119,35 @@ impl Progress {
         &mut self,
         transition: &Transition,
         elapsed: Duration,
+        now_ns: u64,
     ) -> (Option<String>, u32) {
         match self.style {
             Style::Silent => (None, LINES_MS),
-            Style::Terminal => self.terminal(transition, elapsed),
-            Style::Lines => self.lines(transition, elapsed),
+            Style::Terminal => self.terminal(transition, elapsed, now_ns),
+            Style::Lines => self.lines(transition, elapsed, now_ns),
         }
     }
 
-    fn terminal(&mut self, transition: &Transition, elapsed: Duration) -> (Option<String>, u32) {
+    fn terminal(
+        &mut self,
+        transition: &Transition,
+        elapsed: Duration,
+        now_ns: u64,
+    ) -> (Option<String>, u32) {
         if let Some(left) = QUIET.checked_sub(elapsed).filter(|left| !left.is_zero()) {
             return (None, u32::try_from(left.as_millis()).unwrap_or(0) + 1);
         }
         self.shown = Some((transition.pending, turned(transition)));
-        let line = line(transition, elapsed, WIDTH);
+        let line = line(transition, elapsed, now_ns, WIDTH);
         (Some(format!("{CLEAR}{line}")), TERMINAL_MS)
     }
 
-    fn lines(&mut self, transition: &Transition, elapsed: Duration) -> (Option<String>, u32) {
+    fn lines(
+        &mut self,
+        transition: &Transition,
+        elapsed: Duration,
+        now_ns: u64,
+    ) -> (Option<String>, u32) {
         let turned = turned(transition);
         let now = (transition.pending, turned);
         // That it turns is news at any time.
@@ -129,7 +155,7 @@ impl Progress {
         let text = if turns || (elapsed >= self.next && self.shown != Some(now)) {
             self.shown = Some(now);
             self.next = step_after(elapsed);
-            Some(line(transition, elapsed, usize::MAX) + "\n")
+            Some(line(transition, elapsed, now_ns, usize::MAX) + "\n")
         } else {
             None
         };
@@ -172,19 +198,33 @@ mod tests {
     fn a_line_says_what_who_how_many_and_how_long() {
         let mut now = transition(PHASE_LIVE, 3);
         assert_eq!(
-            line(&now, ms(1234), WIDTH),
+            line(&now, ms(1234), 0, WIDTH),
             "enabling fix-1: 3 tasks left, 1.2 s"
         );
         now.kind = KIND_DISABLE;
         now.pending = 1;
         assert_eq!(
-            line(&now, ms(0), WIDTH),
+            line(&now, ms(0), 0, WIDTH),
             "disabling fix-1: 1 task left, 0.0 s"
         );
         now.phase = PHASE_REVERSING;
         assert_eq!(
-            line(&now, ms(60_049), WIDTH),
+            line(&now, ms(60_049), 0, WIDTH),
             "reversing fix-1: 1 task left, 60.0 s"
+        );
+    }
+
+    #[test]
+    fn a_line_says_when_it_interrupts() {
+        let mut now = transition(PHASE_LIVE, 3);
+        now.interrupt_ns = 20_000_000_000;
+        assert_eq!(
+            line(&now, ms(1200), 6_200_000_000, WIDTH),
+            "enabling fix-1: 3 tasks left, 1.2 s, interrupts in 13.8 s"
+        );
+        assert_eq!(
+            line(&now, ms(15_000), 20_000_000_000, WIDTH),
+            "enabling fix-1: 3 tasks left, 15.0 s"
         );
     }
 
@@ -192,28 +232,28 @@ mod tests {
     fn a_line_does_not_wrap() {
         let mut now = transition(PHASE_LIVE, 1_000_000);
         now.name = name_field(&"x".repeat(63)).expect("it is one");
-        let short = line(&now, ms(99_999_900), WIDTH);
+        let short = line(&now, ms(99_999_900), 0, WIDTH);
         assert_eq!(short.len(), WIDTH, "{short}");
         assert!(
             short.contains("xx~: 1000000 tasks left, 99999.9 s"),
             "{short}"
         );
-        assert!(line(&now, ms(0), usize::MAX).contains(&"x".repeat(63)));
+        assert!(line(&now, ms(0), 0, usize::MAX).contains(&"x".repeat(63)));
     }
 
     #[test]
     fn a_terminal_has_one_line_that_is_cleared_at_the_end() {
         let mut progress = Progress::new(Style::Terminal);
         let now = transition(PHASE_LIVE, 2);
-        let (text, wait) = progress.look(&now, ms(0));
+        let (text, wait) = progress.look(&now, ms(0), 0);
         assert_eq!((text, wait), (None, 201));
-        let (text, wait) = progress.look(&now, ms(201));
+        let (text, wait) = progress.look(&now, ms(201), 0);
         assert_eq!(
             text.as_deref(),
             Some("\r\x1b[Kenabling fix-1: 2 tasks left, 0.2 s")
         );
         assert_eq!(wait, 100);
-        let (text, _) = progress.look(&now, ms(301));
+        let (text, _) = progress.look(&now, ms(301), 0);
         assert_eq!(
             text.as_deref(),
             Some("\r\x1b[Kenabling fix-1: 2 tasks left, 0.3 s")
@@ -226,7 +266,7 @@ mod tests {
     fn nothing_is_shown_of_what_ends_at_the_first_look() {
         for style in [Style::Terminal, Style::Lines, Style::Silent] {
             let mut progress = Progress::new(style);
-            assert_eq!(progress.look(&transition(PHASE_LIVE, 9), ms(0)).0, None);
+            assert_eq!(progress.look(&transition(PHASE_LIVE, 9), ms(0), 0).0, None);
             assert_eq!(progress.over(), None);
         }
     }
@@ -237,7 +277,7 @@ mod tests {
         let (mut now, mut seen) = (0, Vec::new());
         while now <= seconds * 1000 {
             let (phase, count) = pending(now);
-            let (text, wait) = progress.look(&transition(phase, count), ms(now));
+            let (text, wait) = progress.look(&transition(phase, count), ms(now), 0);
             seen.extend(text.map(|text| (now, text)));
             assert!((1..=1000).contains(&wait), "{wait}");
             now += u64::from(wait);

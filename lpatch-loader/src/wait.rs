@@ -7,9 +7,9 @@
 
 use crate::device::{name_of, Ask, Blocking, Device, DeviceError};
 use lpatch_model::uapi::{
-    Reason, Transition, F_CONSISTENCY, KIND_DISABLE, KIND_ENABLE, PHASE_DONE, PHASE_FORCED,
-    PHASE_LIVE, PHASE_REVERSED, PHASE_REVERSING, STATE_ENABLED, STATE_LOADED, TRANSITION_DEADLINE,
-    TRANSITION_SETTLING,
+    Reason, Transition, F_CONSISTENCY, INTERRUPT_MS, KIND_DISABLE, KIND_ENABLE, NO_INTERRUPT,
+    PHASE_DONE, PHASE_FORCED, PHASE_LIVE, PHASE_REVERSED, PHASE_REVERSING, STATE_ENABLED,
+    STATE_LOADED, TRANSITION_DEADLINE, TRANSITION_SETTLING,
 };
 use std::io;
 use std::thread::sleep;
@@ -29,6 +29,33 @@ pub enum Verb {
     Reverse,
 }
 
+/// How long a transition may take, and from when on it may disturb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The core reverses it after so many milliseconds; 0: never.
+    pub timeout_ms: u32,
+    /// It interrupts tasks that are asleep after so many; 0: as is usual; [`NO_INTERRUPT`]: never.
+    pub interrupt_ms: u32,
+}
+
+/// None but the usual ones.
+pub const NO_LIMITS: Limits = Limits {
+    timeout_ms: 0,
+    interrupt_ms: 0,
+};
+
+impl Limits {
+    /// Whether nobody is interrupted before the transition is reversed.
+    pub fn never_interrupts(self) -> bool {
+        match (self.interrupt_ms, self.timeout_ms) {
+            (NO_INTERRUPT, _) => true,
+            (_, 0) => false,
+            (0, timeout) => timeout <= INTERRUPT_MS,
+            (ms, timeout) => timeout <= ms,
+        }
+    }
+}
+
 /// A request that begins a transition, or turns one.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'n> {
@@ -36,8 +63,8 @@ pub struct Request<'n> {
     pub verb: Verb,
     /// The patch.
     pub name: &'n str,
-    /// The core reverses it after so many milliseconds; 0: never. Means nothing for reverse.
-    pub timeout_ms: u32,
+    /// How long it may take, and what it may do. Of reverse, only the interruption means something.
+    pub limits: Limits,
     /// Whether to wait for its end.
     pub wait: bool,
 }
@@ -113,8 +140,8 @@ pub struct Outcome {
 
 /// Whoever waits.
 pub trait Watch {
-    /// Sees the transition, so long after the request; says after how many milliseconds to look again.
-    fn look(&mut self, transition: &Transition, elapsed: Duration) -> u32;
+    /// Sees the transition, so long after the request, at this time; says after how many milliseconds to look again.
+    fn look(&mut self, transition: &Transition, elapsed: Duration, now_ns: u64) -> u32;
     /// There are no more looks.
     fn over(&mut self) {}
     /// The signal that asks to end, if one came.
@@ -141,9 +168,9 @@ fn is_interruption(error: &DeviceError) -> bool {
 
 fn send(core: &mut dyn Device, request: &Request<'_>) -> Result<(), DeviceError> {
     match request.verb {
-        Verb::Enable => core.enable(request.name, request.timeout_ms),
-        Verb::Disable => core.disable(request.name, request.timeout_ms),
-        Verb::Reverse => core.reverse(request.name),
+        Verb::Enable => core.enable(request.name, request.limits),
+        Verb::Disable => core.disable(request.name, request.limits),
+        Verb::Reverse => core.reverse(request.name, request.limits.interrupt_ms),
     }
 }
 
@@ -205,7 +232,10 @@ pub fn run(
     }
     if core.query()?.features & F_CONSISTENCY == 0 {
         let immediate = Request {
-            timeout_ms: 0,
+            limits: Limits {
+                timeout_ms: 0,
+                ..request.limits
+            },
             ..request
         };
         send(core, &immediate)?;
@@ -273,8 +303,9 @@ fn follow(
                     outcome.end = End::Interrupted(signal);
                     return Ok(());
                 }
-                let elapsed = Duration::from_nanos(core.now_ns().saturating_sub(start));
-                let wait_ms = watch.look(&now, elapsed);
+                let now_ns = core.now_ns();
+                let elapsed = Duration::from_nanos(now_ns.saturating_sub(start));
+                let wait_ms = watch.look(&now, elapsed, now_ns);
                 now = match core.wait(id, wait_ms) {
                     // Also for signals that ask for nothing, such as the one that continues a stopped process.
                     Err(error) if is_interruption(&error) => core.transition()?,

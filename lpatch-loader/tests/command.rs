@@ -516,10 +516,26 @@ fn names_and_timeouts_are_checked_first() {
         assert_eq!(output.status.code(), Some(2), "{time}");
         assert!(text(&output.stderr).contains("seconds"), "{time}");
     }
+    for time in ["0", "-1", "x", "0.0001", "4294967.295"] {
+        let time = format!("--interrupt-after={time}");
+        let output = lpatch(&["reverse", "good", &time]);
+        assert_eq!(output.status.code(), Some(2), "{time}");
+        assert!(text(&output.stderr).contains("seconds"), "{time}");
+    }
     // Options that contradict each other.
     for args in [
         &["load", "x.lpo", "--no-enable", "--keep"][..],
         &["load", "x.lpo", "--dry-run", "--timeout", "3"],
+        &["load", "x.lpo", "--no-enable", "--no-interrupt"],
+        &["load", "x.lpo", "--dry-run", "--interrupt-after", "3"],
+        &["enable", "good", "--no-interrupt", "--interrupt-after", "3"],
+        &[
+            "reverse",
+            "good",
+            "--no-interrupt",
+            "--interrupt-after",
+            "3",
+        ],
         &["status", "good", "--blockers"],
     ] {
         assert_eq!(lpatch(args).status.code(), Some(2), "{args:?}");

@@ -12,7 +12,7 @@ use lpatch_loader::install::{install, Enable, InstallError, Observe, Step};
 use lpatch_loader::link::link;
 use lpatch_loader::reason::sentence;
 use lpatch_loader::target::Target;
-use lpatch_loader::wait::Watch;
+use lpatch_loader::wait::{Limits, Watch};
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::{Reason, Transition};
 use std::cell::RefCell;
@@ -24,7 +24,7 @@ use std::time::Duration;
 struct Steps(usize);
 
 impl Watch for Steps {
-    fn look(&mut self, _: &Transition, _: Duration) -> u32 {
+    fn look(&mut self, _: &Transition, _: Duration, _: u64) -> u32 {
         1
     }
 
@@ -55,7 +55,10 @@ fn run_for(
     let core = Box::new(Fake::open(&state));
     let mut steps = Steps::default();
     let enable = enable.then_some(Enable {
-        timeout_ms: 60_000,
+        limits: Limits {
+            timeout_ms: 60_000,
+            interrupt_ms: 0,
+        },
         wait: true,
         keep: false,
     });

@@ -35,7 +35,7 @@ static char *name, *set, *version, *object, *func = "cmdline_proc_show", *with =
 static char *callbacks[OBJECTS], *refuse = "";
 static unsigned int callback_count, id_count, version_count;
 static unsigned long sympos, ids[STATES];
-static unsigned int versions[STATES];
+static unsigned int versions[STATES], timeout_ms, interrupt_ms;
 static bool cumulative, no_promote, refuse_modules, twice, wake, wrong_callback;
 static char does[32], of[32] = "vmlinux";
 
@@ -54,6 +54,8 @@ module_param(sympos, ulong, 0400);
 module_param(cumulative, bool, 0400);
 module_param(no_promote, bool, 0400);
 module_param(refuse_modules, bool, 0400);
+module_param(timeout_ms, uint, 0400);
+module_param(interrupt_ms, uint, 0400);
 module_param(twice, bool, 0400);
 module_param(wake, bool, 0600);
 module_param_string(does, does, sizeof(does), 0600);
@@ -228,6 +230,8 @@ static int __init patch_any_init(void)
 		.cumulative = cumulative,
 		.no_promote = no_promote,
 		.refuse_modules = refuse_modules,
+		.timeout_ms = timeout_ms,
+		.interrupt_ms = interrupt_ms,
 	};
 
 	unsigned int i;

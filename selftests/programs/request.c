@@ -4,7 +4,8 @@
  *
  *	request open | query | list | transition | wait | blockers | last
  *	request compare NAME
- *	request enable NAME [TIMEOUT_MS] | disable NAME [TIMEOUT_MS] | reverse NAME | force NAME | unload NAME | status NAME
+ *	request enable NAME [TIMEOUT_MS] [INTERRUPT_MS] | disable NAME [TIMEOUT_MS] [INTERRUPT_MS] | reverse NAME | force NAME |
+ *		unload NAME | status NAME
  *	request inside START END	which tasks have an address from START to END on their stacks
  *	request insmod FILE	loads a module; insmod tries a second time if it is refused
  *
@@ -113,6 +114,7 @@ static void fill(int argc, char **argv, const struct verb *verb)
 	case LPATCH_IOC_UNLOAD:
 		snprintf((char *)u.op.name, LPATCH_NAME_LEN, "%s", argument(argc, argv, 2));
 		u.op.timeout_ms = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
+		u.op.interrupt_ms = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 0;
 		break;
 	}
 }

@@ -380,7 +380,7 @@ test_sleeper() {
     start_witness
     spawn sh -c 'echo sleep 400000 >/proc/witness'
     wait_for "sleeper" sh -c 'grep -q "^sleep [1-9]" /proc/witness'
-    exhaust "enable, with a task to be interrupted" "lp_work_queue|$TIDYING" 'request enable witness-2' 'lpatch disable witness-2' N
+    exhaust "enable, with a task to be interrupted" "lp_work_queue|$TIDYING" 'request enable witness-2 0 100' 'lpatch disable witness-2 --interrupt-after 0.1' N
     kill_spawned
     finish_witness
 }

@@ -71,6 +71,29 @@ test_no_promote() {
     quiet rmmod patch_any
 }
 
+# How long its first transition may take, and when that begins to interrupt.
+test_times() {
+    need_core
+    while read -r deadline interrupt parameters; do
+        # shellcheck disable=SC2086 # words
+        insert patch_any $parameters
+        lpatch --json status >"$KTAP_TEST/status"
+        for time in started deadline interrupt; do
+            eval "${time}_ns=$(sed -n "s/.*\"transition\":.*\"${time}_ns\":\([0-9]*\).*/\1/p" "$KTAP_TEST/status")"
+        done
+        # shellcheck disable=SC2154 # set by eval
+        is "the deadline of '$parameters'" $((deadline_ns ? (deadline_ns - started_ns) / 1000000 : 0)) "$deadline"
+        # shellcheck disable=SC2154
+        is "the interruption of '$parameters'" $((interrupt_ns ? (interrupt_ns - started_ns) / 1000000 : 0)) "$interrupt"
+        off patch_any
+        quiet rmmod patch_any
+    done <<-E
+	0 15000
+	5000 200 timeout_ms=5000 interrupt_ms=200
+	0 0 interrupt_ms=4294967295
+	E
+}
+
 test_rust() {
     need_core
     before=$(cat /proc/cmdline)

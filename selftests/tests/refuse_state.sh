@@ -133,7 +133,8 @@ test_sleeper_is_interrupted() {
     # cat would have sendfile() started again.
     spawn dd if=/proc/execdomains of="$KTAP_TEST/slept" 2>/dev/null
     wait_for "sleeper" grep -q msleep_interruptible "/proc/$spawned/stack"
-    off sleep
+    quiet lpatch disable sleep --interrupt-after 0.1
+    quiet lpatch unload sleep
     wait "$spawned"
     is "what the sleeper read" "$(cat "$KTAP_TEST/slept")" "lpatch slept, interrupted"
 }

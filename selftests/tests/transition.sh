@@ -120,7 +120,7 @@ END
 test_interruptible_sleeper() {
     begin
     hold sleep
-    quiet lpatch enable witness-2 --timeout 20
+    quiet lpatch enable witness-2 --timeout 20 --interrupt-after 0.1
     [ "$(of_transition user_mode)" -ge 1 ] || fail "nobody moved on the way to user mode"
     wait_for "second sleep" in_witness "$held"
     like "its stack" "$(cat "/proc/$held/stack")" '^\[<0>\] new_witness_outer\+'
@@ -139,11 +139,11 @@ test_sleeping_kthread_is_woken() {
     begin
     echo 'kthread sleep 600000' >/proc/witness
     wait_for "sleep" sh -c 'grep -q "^sleep 1$" /proc/witness'
-    quiet lpatch enable witness-2 --timeout 20
+    quiet lpatch enable witness-2 --timeout 20 --interrupt-after 0.1
     is "kernel threads that were woken" "$(of_transition woken)" 1
     is "old chains" "$(witness calls_1)" 1
     wait_for "second sleep" sh -c 'grep -q "^sleep 2$" /proc/witness'
-    quiet lpatch disable witness-2 --timeout 20
+    quiet lpatch disable witness-2 --timeout 20 --interrupt-after 0.1
     is "kernel threads that were woken" "$(of_transition woken)" 1
     is "new chains" "$(witness calls_2)" 1
     echo stop >/proc/witness
@@ -444,7 +444,7 @@ test_vfork() {
     wait_for "child" grep -q . "/proc/$parent/task/$parent/children"
     child=$(tr -d ' ' <"/proc/$parent/task/$parent/children")
     wait_for "sleeper" in_witness "$child"
-    quiet lpatch disable witness-2 --timeout 10
+    quiet lpatch disable witness-2 --timeout 10 --interrupt-after 0.1
     wait_for "second sleep" in_witness "$child"
     echo release >/proc/witness
     wait "$parent"
@@ -472,7 +472,7 @@ test_uring_worker() {
     spawn chain uring 'sleep 60000' >"$KTAP_TEST/said"
     owner=$spawned
     wait_for "sleep" sh -c 'grep -q "^sleep 1$" /proc/witness'
-    quiet lpatch disable witness-2 --timeout 10
+    quiet lpatch disable witness-2 --timeout 10 --interrupt-after 0.1
     rc=0
     wait "$owner" || rc=$?
     is "the exit status" "$rc" 1

@@ -75,6 +75,7 @@ struct lpatch_module_state {
  * @refuse_modules: a module of its functions or callbacks that comes later and that it does not fit is refused; else the patch is left
  *	out of it
  * @timeout_ms: the first transition reverses by itself if it takes longer; 0: it does not
+ * @interrupt_ms: after how long the first transition interrupts tasks that are asleep in the old functions; 0: 15 seconds; UINT_MAX: never
  */
 struct lpatch_module {
 	struct module *mod;
@@ -88,6 +89,7 @@ struct lpatch_module {
 	bool no_promote;
 	bool refuse_modules;
 	unsigned int timeout_ms;
+	unsigned int interrupt_ms;
 };
 
 /**

@@ -105,6 +105,8 @@ pub(crate) struct About<'a> {
     pub(crate) refuse_modules: bool,
     /// The first transition reverses by itself if it takes longer; 0: it does not.
     pub(crate) timeout_ms: c_uint,
+    /// After how long the first transition interrupts tasks that are asleep in the old functions; 0: 15 seconds; `c_uint::MAX`: never.
+    pub(crate) interrupt_ms: c_uint,
 }
 
 impl About<'_> {
@@ -119,6 +121,7 @@ impl About<'_> {
         no_promote: false,
         refuse_modules: false,
         timeout_ms: 0,
+        interrupt_ms: 0,
     };
 }
 
@@ -136,6 +139,7 @@ struct Description {
     no_promote: bool,
     refuse_modules: bool,
     timeout_ms: c_uint,
+    interrupt_ms: c_uint,
 }
 
 extern "C" {
@@ -169,6 +173,7 @@ pub(crate) unsafe fn register(
         no_promote: about.no_promote,
         refuse_modules: about.refuse_modules,
         timeout_ms: about.timeout_ms,
+        interrupt_ms: about.interrupt_ms,
     };
     // SAFETY: The lists have ends; the rest is as this function's. Nothing of it is used after the call.
     to_result(unsafe { lpatch_register(&patch) })

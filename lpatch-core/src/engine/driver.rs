@@ -23,6 +23,10 @@ const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
 const LOOK_MS: u32 = 50;
 /// After how many milliseconds is tried again what there was no memory for.
 const AGAIN_MS: u32 = 500;
+/// Behind each of those that follow, the driver rests for so many times as long as it took, up to a second: there may be thousands of
+/// sleepers to look at, for as long as they are left alone.
+const LOOK_REST: u64 = 10;
+const LOOK_REST_MAX_MS: u64 = 1000;
 /// Doors are opened when they are one of so many of all. All are looked at then, so each is looked at so often on the average.
 const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
@@ -53,9 +57,11 @@ impl Engine {
         match core::mem::replace(&mut self.state, State::Settling) {
             State::Ended(remains) => Next::Settle(remains),
             State::Moving(under) => {
+                let rest_ms = under.look_ns.saturating_mul(LOOK_REST) / 1_000_000;
+                let later_ms = LOOK_MS.max(rest_ms.min(LOOK_REST_MAX_MS) as u32);
                 let ms = LOOKS_MS.get(under.moving.looks as usize);
                 self.state = State::Moving(under);
-                Next::Wait(Some(*ms.unwrap_or(&LOOK_MS)))
+                Next::Wait(Some(*ms.unwrap_or(&later_ms)))
             }
             State::Idle if self.untidy && over => {
                 let left = self.tidy_ns.saturating_sub(now());

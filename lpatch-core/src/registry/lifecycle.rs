@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     callbacks::Others,
-    engine::{Kind, Outcome, Wanted},
+    engine::{interrupt_ms, Kind, Outcome, Wanted},
     ffi,
     model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
     patch::Patch,
@@ -151,6 +151,7 @@ impl Registry {
             name: op.name,
             after,
             timeout_ms: op.timeout_ms,
+            interrupt_ms: interrupt_ms(op.interrupt_ms, uapi::INTERRUPT_MS),
         };
         // SAFETY: No requirements.
         unsafe {
@@ -194,6 +195,7 @@ impl Registry {
             name: op.name,
             after,
             timeout_ms: op.timeout_ms,
+            interrupt_ms: interrupt_ms(op.interrupt_ms, uapi::INTERRUPT_MS),
         };
         self.claimed(wanted)
     }
@@ -254,7 +256,7 @@ impl Registry {
         let at = self.position(&op.name)?;
         let id = self.patches[at].id();
         self.not_before(at)?;
-        self.engine.reverse(id)?;
+        self.engine.reverse(id, op.interrupt_ms)?;
         pr_info!("reversing the transition of patch '{}'\n", Name(&op.name));
         let ours = self.step(true);
         // SAFETY: No requirements.

@@ -12,6 +12,13 @@ use crate::{
 };
 use kernel::prelude::*;
 
+/// What a description says about the time that a transition takes, as in a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) timeout_ms: u32,
+    pub(crate) interrupt_ms: u32,
+}
+
 impl Registry {
     /// What a new patch of a module needs of us, if its name is free.
     pub(crate) fn prepare(&self, name: &[u8; uapi::NAME_LEN]) -> Result<OwnModule, Refusal> {
@@ -22,11 +29,7 @@ impl Registry {
     }
 
     /// Takes a patch in that is to be enabled: see [`super::transition`]. On failure it is not there.
-    pub(crate) fn register(
-        &mut self,
-        mut patch: Patch,
-        timeout_ms: u32,
-    ) -> Result<Wanted, Refusal> {
+    pub(crate) fn register(&mut self, mut patch: Patch, times: Times) -> Result<Wanted, Refusal> {
         let name = *patch.name();
         if self.position(&name).is_ok() {
             return Err(Reason::Exists.into());
@@ -44,7 +47,8 @@ impl Registry {
         }
         let wanted = self.claim_enable(&uapi::Op {
             name,
-            timeout_ms,
+            timeout_ms: times.timeout_ms,
+            interrupt_ms: times.interrupt_ms,
             ..Default::default()
         });
         if wanted.is_err() {

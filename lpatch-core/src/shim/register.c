@@ -41,6 +41,7 @@ LP_SAME(lp_patch_module, lpatch_module, cumulative);
 LP_SAME(lp_patch_module, lpatch_module, no_promote);
 LP_SAME(lp_patch_module, lpatch_module, refuse_modules);
 LP_SAME(lp_patch_module, lpatch_module, timeout_ms);
+LP_SAME(lp_patch_module, lpatch_module, interrupt_ms);
 
 int lpatch_register(const struct lpatch_module *patch)
 {

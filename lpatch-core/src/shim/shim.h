@@ -203,6 +203,7 @@ struct lp_patch_module {
 	_Bool no_promote;
 	_Bool refuse_modules;
 	unsigned int timeout_ms;
+	unsigned int interrupt_ms;
 };
 
 /* Rust side. May sleep. */
@@ -593,9 +594,11 @@ void lp_task_describe(unsigned long key, struct lp_task *d);
 /**
  * lp_work_queue() - have a task call lpatch_user_mode() on its way to user mode
  * @key: of a task to which the caller holds a reference
- * @interrupt: as if a signal had come: a sleeping system call is restarted
+ * @interrupt: as if a signal had come: a sleeping system call is restarted, or ends
  *
- * Return: 0, -EEXIST if it will do so anyway, or another errno. May sleep.
+ * One call at a time. May sleep.
+ *
+ * Return: 0; 1 if it ended the task's sleep; -EEXIST if the task will do so anyway; or another errno.
  */
 int lp_work_queue(unsigned long key, int interrupt);
 

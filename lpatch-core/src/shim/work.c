@@ -46,14 +46,31 @@ asmlinkage void lp_work_done(struct callback_head *head)
 	preempt_enable();
 }
 
+/* One with a signal reaches the task where one without does not. */
+static bool lp_work_is_queued(unsigned long key, int interrupt)
+{
+	struct lp_work *work;
+
+	guard(spinlock)(&lp_works_lock);
+	hash_for_each_possible(lp_works, work, node, key) {
+		if (work->key == key && work->interrupt >= interrupt)
+			return true;
+	}
+	return false;
+}
+
 int lp_work_queue(unsigned long key, int interrupt)
 {
 	struct task_struct *task = (struct task_struct *)key;
-	struct lp_work *work, *other;
+	struct lp_work *work;
+	unsigned int state;
 	int err;
 
 	if (task->flags & PF_KTHREAD)
 		return -EINVAL;
+	/* Who asks holds the registry's lock, so nobody else adds one meanwhile. */
+	if (lp_work_is_queued(key, interrupt))
+		return -EEXIST;
 	work = kzalloc(sizeof(*work), GFP_KERNEL);
 	if (!work)
 		return -ENOMEM;
@@ -62,27 +79,17 @@ int lp_work_queue(unsigned long key, int interrupt)
 	work->key = key;
 	work->interrupt = interrupt;
 
-	spin_lock(&lp_works_lock);
-	err = 0;
-	hash_for_each_possible(lp_works, other, node, key) {
-		/* One with a signal reaches the task where one without does not. */
-		if (other->key == key && other->interrupt >= interrupt)
-			err = -EEXIST;
-	}
-	if (!err)
+	scoped_guard(spinlock, &lp_works_lock)
 		hash_add(lp_works, &work->node, key);
-	spin_unlock(&lp_works_lock);
-	if (!err) {
-		err = task_work_add(task, &work->head, interrupt ? TWA_SIGNAL : TWA_RESUME);
-		if (err) {
-			spin_lock(&lp_works_lock);
-			hash_del(&work->node);
-			spin_unlock(&lp_works_lock);
-		}
-	}
+	state = READ_ONCE(task->__state);
+	err = task_work_add(task, &work->head, interrupt ? TWA_SIGNAL : TWA_RESUME);
 	if (err) {
+		scoped_guard(spinlock, &lp_works_lock)
+			hash_del(&work->node);
 		kfree(work);
 		module_put(THIS_MODULE);
+		return err;
 	}
-	return err;
+	/* A number for people: it may have woken up, or fallen asleep, just then. */
+	return interrupt && (state & TASK_INTERRUPTIBLE);
 }

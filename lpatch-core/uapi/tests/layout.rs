@@ -111,6 +111,8 @@ fn values(c: &mut Comparison) {
     c.value("LPATCH_IMAGE_MAX", IMAGE_MAX);
     c.value("LPATCH_ORC_HASH_LEN", len(ORC_HASH_LEN));
     c.value("LPATCH_F_CONSISTENCY", F_CONSISTENCY);
+    c.value("LPATCH_INTERRUPT_MS", INTERRUPT_MS);
+    c.value("LPATCH_NO_INTERRUPT", NO_INTERRUPT);
     c.value("LPATCH_STATE_LOADED", STATE_LOADED);
     c.value("LPATCH_STATE_ENABLED", STATE_ENABLED);
     c.value("LPATCH_SEC_TEXT", SEC_TEXT);

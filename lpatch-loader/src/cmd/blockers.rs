@@ -142,6 +142,11 @@ pub(crate) fn overview(blocking: &Blocking) -> String {
     text
 }
 
+/// Whether one of them would hear a signal.
+pub(crate) fn any_asleep(blocking: &Blocking) -> bool {
+    blocking.list.iter().any(|task| task.state == b'S')
+}
+
 /// "2 tasks were pending": how many, with the right verb.
 pub(crate) fn count(blocking: &Blocking, one: &str, many: &str) -> String {
     let verb = if blocking.count == 1 { one } else { many };

@@ -25,8 +25,8 @@ struct Loading<'o> {
 }
 
 impl Watch for Loading<'_> {
-    fn look(&mut self, transition: &Transition, elapsed: Duration) -> u32 {
-        self.watcher.look(transition, elapsed)
+    fn look(&mut self, transition: &Transition, elapsed: Duration, now_ns: u64) -> u32 {
+        self.watcher.look(transition, elapsed, now_ns)
     }
 
     fn over(&mut self) {
@@ -113,7 +113,7 @@ pub(crate) fn run(
         return dry_run::run(path, core, &linked);
     }
     let enable = (!args.no_enable).then_some(Enable {
-        timeout_ms: args.waiting.timeout,
+        limits: args.waiting.limits(),
         wait: !args.waiting.no_wait,
         keep: args.keep,
     });
@@ -152,7 +152,7 @@ fn report(
             let told = Told {
                 name,
                 verb: Verb::Enable,
-                timeout_ms: args.waiting.timeout,
+                limits: args.waiting.limits(),
                 outcome,
                 after: done.after.as_deref(),
                 loaded: done.loaded,

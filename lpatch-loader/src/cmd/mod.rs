@@ -50,6 +50,7 @@ pub(crate) fn run(
         Command::Reverse(args) => {
             let waiting = Waiting {
                 timeout: 0,
+                interrupting: args.interrupting,
                 no_wait: args.no_wait,
             };
             op::begin(system, output, Verb::Reverse, &args.patch.name, &waiting)

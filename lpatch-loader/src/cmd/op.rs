@@ -39,7 +39,7 @@ pub(crate) fn begin(
     let request = Request {
         verb,
         name,
-        timeout_ms: waiting.timeout,
+        limits: waiting.limits(),
         wait: !waiting.no_wait,
     };
     let mut watcher = Watcher::new(system, output)?;
@@ -52,7 +52,7 @@ pub(crate) fn begin(
     let told = Told {
         name,
         verb,
-        timeout_ms: waiting.timeout,
+        limits: waiting.limits(),
         outcome: &outcome,
         after: None,
         loaded: true,

@@ -7,7 +7,7 @@ use super::list::state_word;
 use super::transition::{self, time, timed_out};
 use crate::failure::{signal_code, Failure, INCOMPLETE};
 use crate::progress::{doing, tasks};
-use lpatch_loader::wait::{turned, End, Outcome, Side, Verb};
+use lpatch_loader::wait::{turned, End, Limits, Outcome, Side, Verb};
 use lpatch_model::uapi::Transition;
 use serde_json::{json, Value};
 
@@ -17,8 +17,8 @@ pub(crate) struct Told<'o> {
     pub(crate) name: &'o str,
     /// What was asked for.
     pub(crate) verb: Verb,
-    /// In how many milliseconds it had to be complete.
-    pub(crate) timeout_ms: u32,
+    /// In what time it had to be complete, and when it was to interrupt.
+    pub(crate) limits: Limits,
     /// What became of it.
     pub(crate) outcome: &'o Outcome,
     /// If it was reversed: what was done then.
@@ -122,7 +122,11 @@ impl Told<'_> {
             Some(now) if self.verb == Verb::Reverse && turned(now) => " again",
             Some(_) => "",
         };
-        self.result(format!("{name} {state}{how} in {}", time(self.ms)), state)
+        let interrupted = transition.map(transition::interrupted).unwrap_or_default();
+        self.result(
+            format!("{name} {state}{how} in {}{interrupted}", time(self.ms)),
+            state,
+        )
     }
 
     /// An end that others brought about; what counts is the state that the patch is in.
@@ -146,7 +150,7 @@ impl Told<'_> {
             (_, Side::Disabled) => "disabling",
         };
         let how = if late && self.verb != Verb::Reverse {
-            let limit = time(f64::from(self.timeout_ms));
+            let limit = time(f64::from(self.limits.timeout_ms));
             format!("was not complete after {limit} and was reversed")
         } else {
             "was turned around by somebody before it was complete".to_owned()
@@ -169,6 +173,9 @@ impl Told<'_> {
                 message += &format!("\n{were} pending when the time was over:");
                 message += &blockers::paragraphs(blocking);
                 message += "\nnext: end these tasks, or let them go on, and try again; or give them more time (--timeout SECONDS, 0: no limit)";
+                if self.limits.never_interrupts() && blockers::any_asleep(blocking) {
+                    message += "\nnobody was interrupted: those that are asleep (S) leave if they are (--interrupt-after SECONDS, less than the timeout)";
+                }
             }
         }
         let state = if self.loaded { state } else { "unloaded" };

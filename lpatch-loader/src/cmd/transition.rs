@@ -2,7 +2,7 @@
 
 //! A transition in words and as JSON.
 
-use crate::progress::{doing, tasks};
+use crate::progress::{doing, interrupts, tasks};
 use lpatch_loader::device::name_of;
 use lpatch_loader::wait::{ended, turned};
 use lpatch_model::uapi::{
@@ -97,9 +97,19 @@ pub(crate) fn json(transition: Option<&Transition>, now_ns: u64) -> Value {
         "started_ns": t.started_ns,
         "ended_ns": t.ended_ns,
         "deadline_ns": t.deadline_ns,
+        "interrupt_ns": t.interrupt_ns,
+        "interrupted": t.interrupted,
         "elapsed_ms": elapsed_ms(t, now_ns),
         "moved": moved,
     })
+}
+
+/// "; 3 tasks interrupted", or nothing.
+pub(crate) fn interrupted(transition: &Transition) -> String {
+    match transition.interrupted {
+        0 => String::new(),
+        count => format!("; {} interrupted", tasks(count)),
+    }
 }
 
 /// How many tasks moved, and by what: "365 tasks moved: 359 asleep, 6 running".
@@ -116,7 +126,12 @@ pub(crate) fn moved(transition: &Transition) -> String {
         }
     }
     let colon = if parts.is_empty() { "" } else { ": " };
-    format!("{} moved{colon}{}", tasks(total), parts.join(", "))
+    let parts = parts.join(", ");
+    format!(
+        "{} moved{colon}{parts}{}",
+        tasks(total),
+        interrupted(transition)
+    )
 }
 
 /// One line about it, for `lpatch status`.
@@ -136,7 +151,8 @@ pub(crate) fn line(transition: &Transition, now_ns: u64) -> String {
             }
             _ => String::new(),
         };
-        return format!("{doing} {name}: {left} left, {elapsed}{until}");
+        let interrupts = interrupts(transition, now_ns);
+        return format!("{doing} {name}: {left} left, {elapsed}{interrupts}{until}");
     }
     let what = kind(transition);
     let how = match transition.phase {

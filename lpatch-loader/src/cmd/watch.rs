@@ -34,8 +34,8 @@ impl<'o> Watcher<'o> {
 }
 
 impl Watch for Watcher<'_> {
-    fn look(&mut self, transition: &Transition, elapsed: Duration) -> u32 {
-        let (text, wait_ms) = self.progress.look(transition, elapsed);
+    fn look(&mut self, transition: &Transition, elapsed: Duration, now_ns: u64) -> u32 {
+        let (text, wait_ms) = self.progress.look(transition, elapsed, now_ns);
         if let Some(text) = text {
             self.output.progress(&text);
         }

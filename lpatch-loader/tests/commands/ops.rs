@@ -20,7 +20,7 @@ fn a_transition_that_ends_at_once() {
         ran.succeeds(&["good enabled in "]);
         assert_eq!(ran.out.lines().count(), 1);
         assert_eq!(ran.state.enabled, ["good"]);
-        assert_eq!(ran.state.timeout_ms, 60_000);
+        assert_eq!(ran.state.limits.timeout_ms, 60_000);
         let ran = run_on_terminal(State::script(&[End]), args);
         ran.succeeds(&["good enabled"]);
     }
@@ -64,14 +64,14 @@ fn a_transition_that_takes_some_looks() {
     assert_eq!(
         lines,
         [
-            "enabling good: 3 tasks left, 1.0 s",
-            "enabling good: 2 tasks left, 2.0 s"
+            "enabling good: 3 tasks left, 1.0 s, interrupts in 14.0 s",
+            "enabling good: 2 tasks left, 2.0 s, interrupts in 13.0 s"
         ]
     );
     let ran = run_on_terminal(State::script(&script), &["enable", "good"]);
     assert!(
         ran.err
-            .contains("\r\x1b[Kenabling good: 2 tasks left, 0.3 s"),
+            .contains("\r\x1b[Kenabling good: 2 tasks left, 0.3 s, interrupts in 14."),
         "{:?}",
         ran.err
     );
@@ -97,8 +97,74 @@ fn progress_is_no_part_of_json() {
 fn timeouts_go_to_the_core() {
     for (text, ms) in [("0", 0), ("0.25", 250), ("7200", 7_200_000)] {
         let args = ["enable", "good", "--timeout", text];
-        assert_eq!(run(State::script(&[End]), &args).state.timeout_ms, ms);
+        assert_eq!(
+            run(State::script(&[End]), &args).state.limits.timeout_ms,
+            ms
+        );
     }
+}
+
+#[test]
+fn when_to_interrupt_goes_to_the_core() {
+    let never = u32::MAX;
+    let cases: [(&[&str], u32); 4] = [
+        (&[], 0),
+        (&["--interrupt-after", "0.2"], 200),
+        (&["--interrupt-after", "3600"], 3_600_000),
+        (&["--no-interrupt"], never),
+    ];
+    for (options, ms) in cases {
+        for verb in ["enable", "disable"] {
+            let state = if verb == "enable" {
+                State::script(&[End])
+            } else {
+                State::enabled(&[End])
+            };
+            let ran = run(state, &[&[verb, "good"], options].concat());
+            assert_eq!((ran.code, ran.state.limits.interrupt_ms), (0, ms));
+        }
+        let ran = run(under_way(&[End]), &[&["reverse", "good"], options].concat());
+        assert_eq!((ran.code, ran.state.limits.interrupt_ms), (0, ms));
+    }
+}
+
+#[test]
+fn a_result_says_who_was_interrupted() {
+    let mut state = State::script(&[Pending(2), End]);
+    state.interrupted = 2;
+    let ran = run(state, &["enable", "good"]);
+    ran.succeeds(&["good enabled in ", "; 2 tasks interrupted"]);
+    let mut state = State::script(&[Pending(2), End]);
+    state.interrupted = 1;
+    let ran = run(state, &["enable", "good", "--json"]);
+    assert_eq!(ran.json()["transition"]["interrupted"], 1);
+}
+
+#[test]
+fn a_deadline_before_the_interruption_is_told() {
+    let script = [Pending(2), Late(1), End];
+    let hint = "nobody was interrupted";
+    let cases: [(&[&str], bool); 6] = [
+        (&["--timeout", "2"], true),
+        (&["--timeout", "15"], true),
+        (&["--timeout", "16"], false),
+        (&["--timeout", "2", "--interrupt-after", "1"], false),
+        (&["--timeout", "2", "--interrupt-after", "2"], true),
+        (&["--timeout", "20", "--no-interrupt"], true),
+    ];
+    for (options, told) in cases {
+        let ran = run(
+            late(&script, false),
+            &[&["enable", "good"], options].concat(),
+        );
+        assert_eq!(ran.code, 1);
+        assert_eq!(ran.err.contains(hint), told, "{options:?}: {}", ran.err);
+    }
+    // Nobody who could hear it.
+    let mut state = late(&script, false);
+    state.blockers.truncate(1);
+    let ran = run(state, &["enable", "good", "--timeout", "2"]);
+    assert!(!ran.err.contains(hint), "{}", ran.err);
 }
 
 #[test]
@@ -293,7 +359,10 @@ fn under_way(looks: &[Look]) -> State {
 #[test]
 fn reverse_waits_for_the_way_back() {
     let ran = run(under_way(&[Pending(1), End]), &["reverse", "good"]);
-    assert_eq!(ran.err, "reversing good: 1 task left, 1.0 s\n");
+    assert_eq!(
+        ran.err,
+        "reversing good: 1 task left, 1.0 s, interrupts in 14.0 s\n"
+    );
     says(&ran.out, &["good disabled again in "]);
     assert_eq!(ran.state.enabled, [""; 0]);
     let args = ["reverse", "good", "--no-wait", "--json"];
@@ -403,5 +472,5 @@ fn a_core_that_moves_all_at_once() {
     state.refuse = vec![("transition", Refusal::new(Reason::NotReady))];
     let ran = run(state, &["enable", "good"]);
     ran.succeeds(&["good enabled (all tasks at once)"]);
-    assert_eq!(ran.state.timeout_ms, 0);
+    assert_eq!(ran.state.limits.timeout_ms, 0);
 }

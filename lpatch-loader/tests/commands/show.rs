@@ -183,7 +183,7 @@ fn the_status_of_a_transition_under_way() {
     let ran = run(after(&[Pending(3)], &BEGIN), &["status"]);
     ran.succeeds(&[
         "transitions  task by task",
-        "transition   enabling good: 3 tasks left, 1.2 s, reverses by itself in 8.8 s",
+        "transition   enabling good: 3 tasks left, 1.2 s, interrupts in 13.8 s, reverses by itself in 8.8 s",
         "359 tasks moved: 359 asleep",
     ]);
     let json = run(after(&[Pending(3)], &BEGIN), &["status", "--json"]).json();
@@ -203,7 +203,10 @@ fn the_status_of_a_transition_under_way() {
         &["reverse", "good", "--no-wait"],
     );
     let ran = run(ran.state, &["status"]);
-    says(&ran.out, &["reversing good: 3 tasks left, 1.2 s\n"]);
+    says(
+        &ran.out,
+        &["reversing good: 3 tasks left, 1.2 s, interrupts in 13.8 s\n"],
+    );
 }
 
 #[test]

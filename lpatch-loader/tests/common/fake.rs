@@ -8,7 +8,7 @@ use lpatch_loader::device::{
     name_field, name_of, Ask, Blocking, Comparison, Device, DeviceError, Refused,
 };
 use lpatch_loader::image::CRC;
-use lpatch_loader::wait::ended;
+use lpatch_loader::wait::{ended, Limits};
 use lpatch_model::image::Image;
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::*;
@@ -120,23 +120,23 @@ impl Device for Fake {
         Ok(())
     }
 
-    fn enable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError> {
+    fn enable(&mut self, name: &str, limits: Limits) -> Result<(), DeviceError> {
         self.call("enable")?;
         self.named("enable", name)?;
         let mut state = self.state.borrow_mut();
-        state.begin(KIND_ENABLE, name, timeout_ms);
+        state.begin(KIND_ENABLE, name, limits);
         Ok(())
     }
 
-    fn disable(&mut self, name: &str, timeout_ms: u32) -> Result<(), DeviceError> {
+    fn disable(&mut self, name: &str, limits: Limits) -> Result<(), DeviceError> {
         self.call("disable")?;
         self.named("disable", name)?;
         let mut state = self.state.borrow_mut();
-        state.begin(KIND_DISABLE, name, timeout_ms);
+        state.begin(KIND_DISABLE, name, limits);
         Ok(())
     }
 
-    fn reverse(&mut self, name: &str) -> Result<(), DeviceError> {
+    fn reverse(&mut self, name: &str, interrupt_ms: u32) -> Result<(), DeviceError> {
         self.call("reverse")?;
         self.named("reverse", name)?;
         let mut state = self.state.borrow_mut();
@@ -144,6 +144,7 @@ impl Device for Fake {
             return Err(error("reverse", Refusal::new(Reason::NoTransition)));
         }
         state.turn();
+        state.limits.interrupt_ms = interrupt_ms;
         // What happens before anybody looks.
         if state.looks.front() == Some(&Look::Other) {
             state.looks.pop_front();

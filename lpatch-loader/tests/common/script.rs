@@ -3,7 +3,7 @@
 //! What the fake core has, and the script that its transitions follow.
 
 use lpatch_loader::device::{name_field, name_of, Comparison};
-use lpatch_loader::wait::{ended, turned};
+use lpatch_loader::wait::{ended, turned, Limits, NO_LIMITS};
 use lpatch_model::refusal::Refusal;
 use lpatch_model::uapi::*;
 use std::collections::VecDeque;
@@ -55,8 +55,10 @@ pub(crate) struct State {
     pub(crate) others: Vec<(PatchInfo, Vec<FuncInfo>)>,
     /// The flags of a load that came.
     pub(crate) load_flags: u64,
-    /// The timeout that came.
-    pub(crate) timeout_ms: u32,
+    /// How many tasks are interrupted in the next transition.
+    pub(crate) interrupted: u32,
+    /// The limits that came.
+    pub(crate) limits: Limits,
     /// What ftrace lists.
     pub(crate) enabled_functions: &'static str,
     /// What the text of all patches has become.
@@ -95,7 +97,8 @@ impl Default for State {
             ranges: Vec::new(),
             others: Vec::new(),
             load_flags: 0,
-            timeout_ms: 0,
+            interrupted: 0,
+            limits: NO_LIMITS,
             clock_ns: 5_000_000_000,
             signal: None,
             signal_at: None,
@@ -133,11 +136,17 @@ impl State {
         }
     }
 
-    pub(crate) fn begin(&mut self, kind: u32, name: &str, timeout_ms: u32) {
+    pub(crate) fn begin(&mut self, kind: u32, name: &str, limits: Limits) {
         self.clock_ns += 1_000_000;
-        let deadline_ns = match timeout_ms {
+        let after = |ms: u32| self.clock_ns + u64::from(ms) * 1_000_000;
+        let deadline_ns = match limits.timeout_ms {
             0 => 0,
-            ms => self.clock_ns + u64::from(ms) * 1_000_000,
+            ms => after(ms),
+        };
+        let interrupt_ns = match limits.interrupt_ms {
+            0 => after(INTERRUPT_MS),
+            NO_INTERRUPT => 0,
+            ms => after(ms),
         };
         self.now = Transition {
             id: self.now.id + 1,
@@ -146,10 +155,12 @@ impl State {
             name: name_field(name).expect("the request was checked"),
             started_ns: self.clock_ns,
             deadline_ns,
+            interrupt_ns,
+            interrupted: self.interrupted,
             ..Transition::default()
         };
         self.now.moved[CAUSE_ASLEEP] = 359;
-        self.timeout_ms = timeout_ms;
+        self.limits = limits;
         let look = self.looks.pop_front().unwrap_or(Look::End);
         self.apply(look);
     }
@@ -186,7 +197,7 @@ impl State {
                 self.settle(PHASE_DONE);
                 let name = name_of(&self.now.name);
                 self.looks.push_front(Look::End);
-                self.begin(KIND_DISABLE, &name, 0);
+                self.begin(KIND_DISABLE, &name, NO_LIMITS);
             }
             Look::Signal(signal) => {
                 self.signal = Some(signal);

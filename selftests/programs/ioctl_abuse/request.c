@@ -114,7 +114,7 @@ void abuse_fields(void)
 	MAX_OF(7, lpatch_status, count, ENOENT, LPATCH_R_NO_SUCH_PATCH);
 
 	MAX_OF(CALL_OP, lpatch_op, timeout_ms, ENOENT, LPATCH_R_NO_SUCH_PATCH);
-	MAX_OF(CALL_OP, lpatch_op, reserved, EINVAL, LPATCH_R_RESERVED);
+	MAX_OF(CALL_OP, lpatch_op, interrupt_ms, ENOENT, LPATCH_R_NO_SUCH_PATCH);
 	MAX_OF(CALL_WAIT, lpatch_transition, id, EINVAL, LPATCH_R_NO_TRANSITION);
 	MAX_OF(CALL_BLOCKERS, lpatch_blockers, flags, EINVAL, LPATCH_R_RESERVED);
 	MAX_OF(CALL_BLOCKERS, lpatch_blockers, range_count, E2BIG, LPATCH_R_TOO_BIG);

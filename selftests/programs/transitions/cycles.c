@@ -192,6 +192,8 @@ int cycles(const struct side *which, int argc, char **argv)
 
 	if (argc < 1)
 		die(0, "usage: transitions SIDE cycles COUNT [SEED]");
+	/* All triggers are to have their share. */
+	interrupt_ms = INTERRUPT_SOON_MS;
 	side = which;
 	count = strtoul(argv[0], NULL, 10);
 	seed = argc > 1 ? strtoul(argv[1], NULL, 10) : (unsigned long)begin;

@@ -13,6 +13,7 @@
 #define PATCHES_MAX 64
 #define BLOCKERS_MAX 16
 
+unsigned int interrupt_ms;
 static int device = -1;
 static uint64_t transition, requested;
 
@@ -44,7 +45,7 @@ static bool lpatch_open(void)
 
 static int op(unsigned long ioc, int version, const char *what)
 {
-	struct lpatch_op op = { 0 };
+	struct lpatch_op op = { .interrupt_ms = interrupt_ms };
 	int error;
 
 	snprintf((char *)op.name, sizeof(op.name), "witness-%d", version);

@@ -53,6 +53,10 @@ struct side {
 
 extern const struct side lpatch_side, upstream_side;
 
+/* When lpatch interrupts tasks that are asleep, as in struct lpatch_op. */
+extern unsigned int interrupt_ms;
+#define INTERRUPT_SOON_MS 100
+
 /* The witness: its counters by name, and its commands. witness_try() returns 0 or a negative errno. */
 uint64_t witness_counter(const char *name);
 uint64_t witness_calls(int version);
