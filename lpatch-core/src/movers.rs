@@ -258,19 +258,23 @@ unsafe extern "C" fn lpatch_on_cpu(key: usize, idle_key: usize) {
     unsafe { with_motion(look) };
 }
 
-/// The current task is on its way to user mode.
+/// The current task is on its way to user mode, or where a system call runs task work. Not 0: it is still to move.
 ///
 /// # Safety
 ///
 /// Called by `work.c`, with interrupts off.
 #[no_mangle]
-unsafe extern "C" fn lpatch_user_mode(key: usize) {
-    let Some(task) = Task::new(key) else { return };
-    let look = |book: &Book, motion: &Motion| {
-        current(book, motion, task, Cause::UserMode);
-    };
-    // SAFETY: Interrupts are off.
-    unsafe { with_motion(look) };
+unsafe extern "C" fn lpatch_user_mode(key: usize) -> i32 {
+    let mut inside = false;
+    if let Some(task) = Task::new(key) {
+        let look = |book: &Book, motion: &Motion| {
+            current(book, motion, task, Cause::UserMode);
+            inside = motion.transition.pending(task).is_some();
+        };
+        // SAFETY: Interrupts are off.
+        unsafe { with_motion(look) };
+    }
+    i32::from(inside)
 }
 
 /// The idle task of a CPU that went offline runs no more; if it does again, it is born anew.

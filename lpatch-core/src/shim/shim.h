@@ -502,7 +502,8 @@ void lp_hooks_off(void);
 void lpatch_born(unsigned long key);
 void lpatch_switched_out(unsigned long key, int dead);
 void lpatch_on_cpu(unsigned long key, unsigned long idle_key);
-void lpatch_user_mode(unsigned long key);
+/* Whether the task is still to move, which is because it is not on its way to user mode. */
+int lpatch_user_mode(unsigned long key);
 void lpatch_cpu_gone(unsigned long key);
 
 /* ask.c: tasks are named by keys, see key.h */
@@ -594,13 +595,20 @@ void lp_task_describe(unsigned long key, struct lp_task *d);
 /**
  * lp_work_queue() - have a task call lpatch_user_mode() on its way to user mode
  * @key: of a task to which the caller holds a reference
- * @interrupt: as if a signal had come: a sleeping system call is restarted, or ends
+ * @interrupt: as if a signal had come: a sleeping system call is restarted, or ends (restart.c)
  *
  * One call at a time. May sleep.
  *
  * Return: 0; 1 if it ended the task's sleep; -EEXIST if the task will do so anyway; or another errno.
  */
 int lp_work_queue(unsigned long key, int interrupt);
+
+/* restart.c: of the current task, which was interrupted without a signal. */
+
+/* On the way to user mode: makes the call again that returned -EINTR, where that does no harm. Else does nothing. */
+void lp_call_again(void);
+/* In a call that runs task work and would go on waiting: ends it, as a signal would. Else does nothing. */
+void lp_leave_call(void);
 
 /* driver.c */
 int lp_driver_start(void);

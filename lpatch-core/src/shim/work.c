@@ -33,7 +33,9 @@ asmlinkage void lp_work_done(struct callback_head *head);
 asmlinkage void lp_work_done(struct callback_head *head)
 {
 	struct lp_work *work = container_of(head, struct lp_work, head);
+	int interrupt = work->interrupt;
 	unsigned long flags;
+	int inside;
 
 	scoped_guard(spinlock, &lp_works_lock)
 		hash_del(&work->node);
@@ -41,9 +43,18 @@ asmlinkage void lp_work_done(struct callback_head *head)
 
 	preempt_disable();
 	local_irq_save(flags);
-	lpatch_user_mode(lp_key());
+	inside = lpatch_user_mode(lp_key());
 	local_irq_restore(flags);
 	preempt_enable();
+	if (interrupt) {
+		/*
+		 * io_uring runs task work where it waits, in the middle of a system call, and goes on waiting: what has woken the
+		 * task is used up, and the task is where it was.
+		 */
+		if (inside)
+			lp_leave_call();
+		lp_call_again();
+	}
 }
 
 /* One with a signal reaches the task where one without does not. */
