@@ -47,6 +47,8 @@ test_leave_nothing_behind() {
     kill_spawned
     umount /proc/kallsyms
     umount $FUNCTIONS
+    # What ftrace has made for the sites goes when they are back.
+    wait_for "end of what holds lpatch_core" core_is_idle
     note "$n loads and unloads, $busy times a task was still in the patch"
 
     core_state >"$KTAP_TEST/state.after"
