@@ -56,7 +56,7 @@ PASS(eventfd_read);
 PASS(timerfd_read_iter);
 PASS(signalfd_read_iter);
 PASS(fcntl_setlk);
-PASS(__do_sys_flock);
+PASS(locks_lock_inode_wait);
 PASS(read_events);
 PASS(io_cqring_wait);
 PASS(n_tty_read);

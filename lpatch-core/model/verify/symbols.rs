@@ -84,45 +84,47 @@ impl<K: Kernel> Checker<'_, '_, K> {
     }
 
     pub(super) fn symbols(&self) -> Result<(), Refusal> {
-        let symbols = &self.image.symbols;
-        let mut of_modules = 0_usize;
-        for (i, symbol) in symbols.iter().enumerate() {
-            let refusal = |reason| Refusal::at(reason, i).value(symbol.addr);
-            ensure(symbol.reserved == 0, || {
-                let field = offset_of!(uapi::Symbol, reserved);
-                Refusal::at(Reason::Reserved, symbols.field(i, field))
-            })?;
-            let claim = Claim {
-                addr: symbol.addr,
-                name: self.image.string(symbol.name)?,
-                objname: self.image.string(symbol.objname)?,
-                size: None,
-            };
-            if claim.addr == 0 && claim.objname != VMLINUX {
-                ensure(is_name(claim.name), || refusal(Reason::Symbol))?;
-                // Nothing else will ever look for the module.
-                let comes = is_objname(claim.objname) && self.is_awaited(claim.objname)?;
-                ensure(comes, || refusal(Reason::SymbolObject))?;
-                continue;
-            }
-            if claim.objname != VMLINUX {
-                of_modules = of_modules.saturating_add(1);
-                ensure(of_modules <= MODULE_SYMBOLS_MAX, || {
+        let mut of_modules = MODULE_SYMBOLS_MAX;
+        for (i, symbol) in self.image.symbols.iter().enumerate() {
+            if self.symbol(i, &symbol)? {
+                of_modules = of_modules.checked_sub(1).ok_or_else(|| {
                     Refusal::at(Reason::TooBig, i).value(wide(MODULE_SYMBOLS_MAX))
                 })?;
             }
-            // Another patch can be unloaded: nothing may refer to it. Of lpatch_core itself, what it
-            // exports is there for patches, and nothing else is.
-            let ours = self.kernel.is_ours(claim.addr);
-            ensure(!ours || self.kernel.exports(claim.name, claim.addr), || {
-                refusal(Reason::SymbolOurs)
-            })?;
-            match self.ask(&claim) {
-                Answer::True => {}
-                Answer::OtherSymbol | Answer::OtherSize(_) => return Err(refusal(Reason::Symbol)),
-                Answer::OtherObject => return Err(refusal(Reason::SymbolObject)),
-            }
         }
         Ok(())
+    }
+
+    /// Whether it was looked up in the table of a module, one by one.
+    fn symbol(&self, i: usize, symbol: &uapi::Symbol) -> Result<bool, Refusal> {
+        let refusal = |reason| Refusal::at(reason, i).value(symbol.addr);
+        ensure(symbol.reserved == 0, || {
+            let field = offset_of!(uapi::Symbol, reserved);
+            Refusal::at(Reason::Reserved, self.image.symbols.field(i, field))
+        })?;
+        let claim = Claim {
+            addr: symbol.addr,
+            name: self.image.string(symbol.name)?,
+            objname: self.image.string(symbol.objname)?,
+            size: None,
+        };
+        if claim.addr == 0 && claim.objname != VMLINUX {
+            ensure(is_name(claim.name), || refusal(Reason::Symbol))?;
+            // Nothing else will ever look for the module.
+            let comes = is_objname(claim.objname) && self.is_awaited(claim.objname)?;
+            ensure(comes, || refusal(Reason::SymbolObject))?;
+            return Ok(false);
+        }
+        // Another patch can be unloaded: nothing may refer to it. Of lpatch_core itself, what it
+        // exports is there for patches, and nothing else is.
+        let ours = self.kernel.is_ours(claim.addr);
+        ensure(!ours || self.kernel.exports(claim.name, claim.addr), || {
+            refusal(Reason::SymbolOurs)
+        })?;
+        match self.ask(&claim) {
+            Answer::True => Ok(claim.objname != VMLINUX),
+            Answer::OtherSymbol | Answer::OtherSize(_) => Err(refusal(Reason::Symbol)),
+            Answer::OtherObject => Err(refusal(Reason::SymbolObject)),
+        }
     }
 }
