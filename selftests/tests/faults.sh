@@ -74,7 +74,9 @@ remember() {
     done
     everything >"$KTAP_TEST/all.$1"
 }
-rests() { [ "$(cat $PARAMETERS/graces)" = 0 ] && driver_rests "$driver"; }
+rests() {
+    [ "$(cat $PARAMETERS/graces)" = 0 ] && driver_rests "$driver" && ! lpatch list | grep -qE ' (enabling|disabling) '
+}
 
 # exhaust WHAT COSTS REQUEST UNDO [N]: the request with each of its calls failing in turn, alone and (but for N) with all
 # that follow.

@@ -140,7 +140,8 @@ test_bpf_program_second() {
     ! wait "$program" || fail "it was attached"
     like "/proc/cmdline" "$(cat /proc/cmdline)" ' lpatch=1$'
     off cmdline
-    # With the option there is room for it.
+    # With the option there is room for it, when the jump is gone.
+    wait_for "end of what holds lpatch_core" core_is_idle
     load cmdline --no-promote
     wait_for "reason" path_errno_is cmdline 125
     attach cmdline_proc_show
@@ -155,6 +156,7 @@ test_bpf_program_second() {
 test_module_parameter() {
     need_core
     at_exit 'echo Y >/sys/module/lpatch_core/parameters/promote'
+    wait_for "end of what holds lpatch_core" core_is_idle
     echo N >/sys/module/lpatch_core/parameters/promote
     load cmdline
     sleep 2
