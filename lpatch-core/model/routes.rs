@@ -112,11 +112,11 @@ pub fn find(routes: &[Route], ip: u64) -> Option<&Route> {
     }
 }
 
-/// Where a version of a function goes on by jumps, in place of returning: the beginnings of all functions that come to run so.
+/// Where a version of a function goes on by jumps, in place of returning: all functions that come to run so.
 #[derive(Clone, Copy, Debug)]
 pub struct Exits<'a> {
     /// They, not sorted; functions that those jump to among them.
-    pub starts: &'a [u64],
+    pub funcs: &'a [Span],
     /// They are all, as far as code can say.
     pub known: bool,
 }
@@ -125,9 +125,10 @@ pub struct Exits<'a> {
 /// index). `reached` is memory, as long as `routes`.
 ///
 /// - *Always*: no function of the side comes there by a jump, so it does not matter who called.
-/// - *By a call*: one may, but not after a call of this very function: what that goes on to is known, and is no function
-///   with a route.
-/// - *Never*: else.
+/// - *By a call*: one may, but not after a call of this very function: what that goes on to is no function with a route.
+/// - *Never*: else; and for all, if it is not known where one of the functions goes on.
+///
+/// That is about the function itself. Who called it may be one that the side has jumped to: see [`hidden`].
 pub fn prove<'a>(
     routes: &mut [Route],
     side: Side,
@@ -137,11 +138,11 @@ pub fn prove<'a>(
     reached.fill(false);
     let mut all_known = true;
     for i in 0..routes.len() {
-        let Exits { starts, known } = exits(i);
+        let Exits { funcs, known } = exits(i);
         all_known &= known;
         let mut leads_back = false;
-        for start in starts {
-            let site = |pad: u64| position(routes, start.wrapping_add(pad));
+        for func in funcs {
+            let site = |pad: u64| position(routes, func.start.wrapping_add(pad));
             for at in [site(0), site(PAD)].into_iter().flatten() {
                 leads_back = true;
                 if let Some(reached) = reached.get_mut(at) {
@@ -157,10 +158,18 @@ pub fn prove<'a>(
         }
     }
     for (route, reached) in routes.iter_mut().zip(reached.iter()) {
-        if all_known && !reached {
+        if !all_known {
+            *route.proof_mut(side) = Proof::Never;
+        } else if !reached {
             *route.proof_mut(side) = Proof::Always;
         }
     }
+}
+
+/// Whether a function that a side jumps to has no route, so that nothing else shows that one of the side has jumped there.
+pub fn hidden(routes: &[Route], func: &Span) -> bool {
+    let site = |pad: u64| position(routes, func.start.wrapping_add(pad));
+    site(0).is_none() && site(PAD).is_none()
 }
 
 impl Route {
@@ -248,8 +257,9 @@ mod tests {
         ) {
             // Functions 0 to 7 have routes, 8 to 11 do not, and end by no jump.
             let begin = |i: u64| 0x1000 + i * 0x100;
-            let starts: Vec<Vec<u64>> = (0..8)
-                .map(|i| jumps.iter().filter(|jump| jump.0 == i).map(|jump| begin(jump.1)).collect())
+            let span = |start: u64| Span { start, end: start + 0x80 };
+            let funcs: Vec<Vec<Span>> = (0..8)
+                .map(|i| jumps.iter().filter(|jump| jump.0 == i).map(|jump| span(begin(jump.1))).collect())
                 .collect();
             let known = |i: usize| !unknown[i] || jumps.len() % 3 != 0;
             let mut routes: Vec<Route> = (0..8)
@@ -259,20 +269,24 @@ mod tests {
                     ..Route::default()
                 })
                 .collect();
-            let exits = |i: usize| Exits { starts: &starts[i], known: known(i) };
+            let exits = |i: usize| Exits { funcs: &funcs[i], known: known(i) };
             prove(&mut routes, Side::From, &mut [true; 8], exits);
             let all_known = (0..8).all(known);
             for (i, route) in routes.iter().enumerate() {
                 let start = begin(u64::try_from(i).expect("it is small"));
-                let reached = starts.iter().any(|starts| starts.contains(&start));
-                let leads_back = starts[i].iter().any(|start| *start < begin(8));
+                let reached = funcs.iter().any(|funcs| funcs.contains(&span(start)));
+                let leads_back = funcs[i].iter().any(|func| func.start < begin(8));
                 let expected = match () {
-                    () if all_known && !reached => Proof::Always,
-                    () if known(i) && !leads_back => Proof::ByCall,
+                    () if !all_known => Proof::Never,
+                    () if !reached => Proof::Always,
+                    () if !leads_back => Proof::ByCall,
                     () => Proof::Never,
                 };
                 prop_assert_eq!(route.proof(Side::From), expected);
                 prop_assert_eq!(route.proof(Side::To), Proof::Never);
+            }
+            for i in 0..12 {
+                prop_assert_eq!(hidden(&routes, &span(begin(i))), i >= 8);
             }
         }
 

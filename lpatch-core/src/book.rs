@@ -114,6 +114,8 @@ pub(crate) struct Tables {
     /// Where a task must not be that leaves *from*, or *to*.
     from_spans: Spans<KVVec<Span>>,
     to_spans: Spans<KVVec<Span>>,
+    /// The functions without a route that functions of *from*, or *to*, jump to. Sorted.
+    hidden: [KVVec<Span>; 2],
 }
 
 impl Tables {
@@ -122,6 +124,7 @@ impl Tables {
         routes: KVVec<Route>,
         from_spans: KVVec<Span>,
         to_spans: KVVec<Span>,
+        hidden: [KVVec<Span>; 2],
     ) -> Result<Self> {
         let room = index::room(routes.len()).ok_or(ENOMEM)?;
         let mut slots = KVVec::with_capacity(room, GFP_KERNEL)?;
@@ -140,12 +143,18 @@ impl Tables {
             multiplier,
             from_spans: Spans::new(from_spans).map_err(|_| EINVAL)?,
             to_spans: Spans::new(to_spans).map_err(|_| EINVAL)?,
+            hidden,
         })
     }
 
     /// Of routes in which nothing moves.
     fn still(routes: KVVec<Route>) -> Result<Arc<Self>> {
-        let tables = Self::new(routes, KVVec::new(), KVVec::new())?;
+        let tables = Self::new(
+            routes,
+            KVVec::new(),
+            KVVec::new(),
+            [KVVec::new(), KVVec::new()],
+        )?;
         Ok(Arc::new(tables, GFP_KERNEL)?)
     }
 
@@ -153,6 +162,15 @@ impl Tables {
     #[inline]
     pub(crate) fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The functions without a route that functions of this side jump to.
+    pub(crate) fn hidden(&self, side: Side) -> &[Span] {
+        let [from, to] = &self.hidden;
+        match side {
+            Side::From => from,
+            Side::To => to,
+        }
     }
 
     /// Where a task must not be that leaves this side.

@@ -88,18 +88,26 @@ impl<'a> Links<'a> {
         Ok(all)
     }
 
-    /// Finds out what the entries of the functions prove, when these routes are in force.
-    pub(crate) fn prove(&self, routes: &mut [Route]) -> Result<(), Refusal> {
+    /// Finds out what the entries of the functions prove, when these routes are in force, and which functions without a route those of
+    /// each side jump to, sorted: *from*, *to*.
+    pub(crate) fn prove(&self, routes: &mut [Route]) -> Result<[KVVec<Span>; 2], Refusal> {
+        let mut hidden = [KVVec::new(), KVVec::new()];
         let mut of = KVVec::with_capacity(routes.len(), GFP_KERNEL)?;
         let mut reached = KVVec::from_elem(false, routes.len(), GFP_KERNEL)?;
-        for side in [Side::From, Side::To] {
+        for (side, hidden) in [Side::From, Side::To].into_iter().zip(&mut hidden) {
             of.clear();
             for route in routes.iter() {
                 of.push(self.exits(route.ip, route.of(side)), GFP_KERNEL)?;
             }
             routes::prove(routes, side, &mut reached, |i| of[i]);
+            for func in of.iter().flat_map(|exits| exits.funcs) {
+                if routes::hidden(routes, func) {
+                    hidden.push(*func, GFP_KERNEL)?;
+                }
+            }
+            sort::sort_by_key(hidden, |func: &Span| func.start);
         }
-        Ok(())
+        Ok(hidden)
     }
 
     /// Where a version of the function with this site goes on by jumps.
@@ -112,7 +120,7 @@ impl<'a> Links<'a> {
             Some((func, patch)) if version == 0 => patch.exits(func),
             Some((_, patch)) => patch.text_exits(),
             None => Exits {
-                starts: &[],
+                funcs: &[],
                 known: false,
             },
         }

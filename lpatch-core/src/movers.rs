@@ -108,7 +108,9 @@ pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, route: &Route) -
     };
     let evidence = Current::trust(task, &still);
     let moved = attempt(book, motion, task, Cause::Entered, |ranges| {
-        walk::entering(&evidence, ranges, route.ip, route.proof(ranges.side()))
+        let side = ranges.side();
+        let hidden = book.tables.hidden(side);
+        walk::entering(&evidence, ranges, route.ip, route.proof(side), hidden)
     });
     let moved = moved == Ok(true);
     drop(still);
@@ -148,7 +150,8 @@ pub(crate) fn unlisted(book: &Book, motion: &Motion, task: Task, route: &Route) 
     }
     let evidence = Current::trust(task, &still);
     let ranges = book.ranges(Side::From);
-    match walk::entering(&evidence, ranges, route.ip, route.proof(Side::From)) {
+    let (proof, hidden) = (route.proof(Side::From), book.tables.hidden(Side::From));
+    match walk::entering(&evidence, ranges, route.ip, proof, hidden) {
         Ok(clean) if transition.adopt(&clean) => Side::To,
         Err(Blocked::By(_)) => Side::From,
         _ => by_stack(book, &still, route),

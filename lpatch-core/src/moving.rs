@@ -372,10 +372,10 @@ impl<E: Into<Refusal>> From<E> for NotBegun {
 
 fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     let mut routes = links.routes()?;
-    links.prove(&mut routes)?;
+    let hidden = links.prove(&mut routes)?;
     let from_spans = links.spans(&routes, doors, Side::From)?;
     let to_spans = links.spans(&routes, doors, Side::To)?;
-    Ok(Tables::new(routes, from_spans, to_spans)?)
+    Ok(Tables::new(routes, from_spans, to_spans, hidden)?)
 }
 
 /// Brings the sites of the routes to the handler that are not there yet and have no door. What has come to `groups` stays there on

@@ -125,7 +125,7 @@ pub(crate) struct Replaced {
 
 /// Nothing is known.
 const UNKNOWN: routes::Exits<'static> = routes::Exits {
-    starts: &[],
+    funcs: &[],
     known: false,
 };
 

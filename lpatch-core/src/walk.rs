@@ -8,7 +8,7 @@ use crate::{
         callee,
         transition::{
             evidence::{Asleep, Current, Evidence, Stopped},
-            stack::{Blocked, Clean, Proof, Ranges, StackCheck},
+            stack::{Blocked, Clean, Proof, Ranges, Span, StackCheck},
             Task,
         },
     },
@@ -113,8 +113,10 @@ pub(crate) fn entering<'e>(
     ranges: Ranges<'_>,
     site: u64,
     proof: Proof,
+    hidden: &[Span],
 ) -> Result<Clean<'e>, Blocked> {
-    check(StackCheck::at_entry(evidence, ranges, site, proof), own())
+    let entry = StackCheck::at_entry(evidence, ranges, site, proof, hidden);
+    check(entry, own())
 }
 
 /// Nothing interrupts the current task as long as this exists, and this CPU is not looking at a stack already: whatever a

@@ -157,18 +157,21 @@ fn proofs(jumps: &[[bool; 2]; 2]) -> [Proof; 2] {
         from: 1,
         ..Route::default()
     });
-    let starts: Vec<Vec<u64>> = (0..2)
+    let funcs: Vec<Vec<Span>> = (0..2)
         .map(|from| {
             let at_once = |to: usize| jumps[from][to];
             let later = |to: usize| (0..2).any(|over| jumps[from][over] && jumps[over][to]);
             (0..2)
                 .filter(|&to| at_once(to) || later(to))
-                .map(site)
+                .map(|func| Span {
+                    start: site(func),
+                    end: site(func) + 10,
+                })
                 .collect()
         })
         .collect();
     let exits = |i: usize| Exits {
-        starts: &starts[i],
+        funcs: &funcs[i],
         known: true,
     };
     routes::prove(&mut routes, Side::From, &mut [false; 2], exits);
@@ -377,7 +380,7 @@ impl History {
         let entered = stack.answer.filter(|_| cause == Cause::Entered);
         let mut check = match entered {
             Some(act) => {
-                StackCheck::at_entry(&current, ranges, site(act.func), self.proofs[act.func])
+                StackCheck::at_entry(&current, ranges, site(act.func), self.proofs[act.func], &[])
             }
             None => StackCheck::new(&asleep, ranges),
         };

@@ -173,6 +173,9 @@ pub struct StackCheck<'e, 'r> {
     hit: Option<usize>,
     reliable: bool,
     entry: Entry,
+    hidden: &'r [Span],
+    /// Of these, where the function begins that the frame before is in.
+    inner: Option<u64>,
     evidence: PhantomData<&'e ()>,
 }
 
@@ -185,6 +188,28 @@ pub struct Clean<'e> {
     evidence: PhantomData<&'e ()>,
 }
 
+/// What was called in front of a return address.
+enum Called<F> {
+    Now(Option<u64>),
+    Later(F),
+}
+
+impl<F: FnOnce() -> Option<u64>> Called<F> {
+    fn get(self) -> Option<u64> {
+        match self {
+            Self::Now(target) => target,
+            Self::Later(called) => called(),
+        }
+    }
+}
+
+/// Where the span begins that an address is in, of sorted ones.
+fn find(spans: &[Span], addr: u64) -> Option<u64> {
+    let behind = spans.partition_point(|span| span.start <= addr);
+    let last = behind.checked_sub(1).and_then(|at| spans.get(at))?;
+    (addr < last.end).then_some(last.start)
+}
+
 impl<'e, 'r> StackCheck<'e, 'r> {
     /// A look at the stack of the task that the evidence is about.
     pub fn new(evidence: &'e impl Evidence, ranges: Ranges<'r>) -> Self {
@@ -195,20 +220,27 @@ impl<'e, 'r> StackCheck<'e, 'r> {
             hit: None,
             reliable: true,
             entry: Entry::None,
+            hidden: &[],
+            inner: None,
             evidence: PhantomData,
         }
     }
 
     /// The same for a task that has just entered the function with this fentry site: the return address of the site's call is on
     /// its stack, and does not count.
+    ///
+    /// `hidden`: the functions without a route that functions of the side jump to, sorted. Who is in one of them is in none of the
+    /// side only if it is proved that it was called.
     pub fn at_entry(
         evidence: &'e impl Evidence,
         ranges: Ranges<'r>,
         site: u64,
         proof: Proof,
+        hidden: &'r [Span],
     ) -> Self {
         Self {
             entry: Entry::Own(site, proof),
+            hidden,
             ..Self::new(evidence, ranges)
         }
     }
@@ -220,6 +252,20 @@ impl<'e, 'r> StackCheck<'e, 'r> {
         if self.hit.is_some() {
             return;
         }
+        // Asked for at most once, and mostly not at all.
+        let called = if self.hidden.is_empty() {
+            Called::Later(called)
+        } else {
+            Called::Now(called())
+        };
+        if let (Some(inner), Called::Now(target)) = (self.inner.take(), &called) {
+            if !target.is_some_and(|target| target == inner) {
+                self.entry = Entry::Unproved;
+            }
+        }
+        let behind = matches!(self.entry, Entry::None | Entry::Caller(..));
+        self.inner = find(self.hidden, addr).filter(|_| behind);
+        let called = || called.get();
         self.hit = match self.entry {
             Entry::Own(site, proof) if addr == site.wrapping_add(callee::SITE_LEN) => {
                 self.entry = Entry::Caller(site, proof);
@@ -257,7 +303,7 @@ impl<'e, 'r> StackCheck<'e, 'r> {
         match self.hit {
             Some(i) => Err(Blocked::By(i)),
             None if !whole || !self.reliable => Err(Blocked::Unreliable),
-            None if self.entry != Entry::None => Err(Blocked::Jumped),
+            None if self.entry != Entry::None || self.inner.is_some() => Err(Blocked::Jumped),
             None => Ok(Clean {
                 task: self.task,
                 holds: self.holds,
@@ -359,11 +405,38 @@ mod tests {
         let evidence = Current::trust(task, &());
         let spans = [SPANS[0], Span { start: 46, end: 56 }];
         let ranges = Ranges::new(Side::From, &spans).expect("they are sorted");
-        let mut check = StackCheck::at_entry(&evidence, ranges, 50, proof);
+        let mut check = StackCheck::at_entry(&evidence, ranges, 50, proof, &HIDDEN);
         for &(addr, called) in frames {
             check.frame(addr, || called);
         }
         check.finish(true).map(|_| ())
+    }
+
+    /// What functions of the side jump to.
+    const HIDDEN: [Span; 2] = [Span { start: 70, end: 80 }, Span { start: 80, end: 90 }];
+
+    /// It called the function, or one that did, and may act for one of the side.
+    #[test]
+    fn a_caller_that_may_have_been_jumped_to() {
+        let own = (55, None);
+        for proof in [Proof::Always, Proof::ByCall] {
+            let by = |frames: &[(u64, Option<u64>)]| {
+                enter_by(proof, &[&[own, (75, Some(50))], frames].concat())
+            };
+            assert_eq!(by(&[(5, Some(70))]), Ok(()));
+            assert_eq!(by(&[(5, Some(70)), (6, None)]), Ok(()));
+            assert_eq!(by(&[(5, None)]), Err(Blocked::Jumped));
+            assert_eq!(by(&[(5, Some(7))]), Err(Blocked::Jumped));
+            assert_eq!(by(&[(5, Some(80))]), Err(Blocked::Jumped));
+            assert_eq!(by(&[]), Err(Blocked::Jumped));
+            // Further down.
+            assert_eq!(by(&[(5, Some(70)), (85, None), (6, Some(80))]), Ok(()));
+            let far = by(&[(5, Some(70)), (85, None), (6, None)]);
+            assert_eq!(far, Err(Blocked::Jumped));
+        }
+        // What runs on top of the function is its own.
+        let above = [(75, None), own, (5, Some(50))];
+        assert_eq!(enter_by(Proof::ByCall, &above), Ok(()));
     }
 
     fn enter(frames: &[(u64, Option<u64>)]) -> Result<(), Blocked> {

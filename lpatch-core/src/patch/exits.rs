@@ -24,8 +24,8 @@ const MOST: usize = 64;
 /// Where one piece of code goes on by jumps.
 #[derive(Default)]
 pub(crate) struct Exits {
-    /// The beginnings of functions.
-    starts: KVVec<u64>,
+    /// Functions.
+    funcs: KVVec<Span>,
     /// Whether they are all.
     known: bool,
 }
@@ -34,7 +34,7 @@ impl Exits {
     /// As the model reads them.
     pub(crate) fn get(&self) -> routes::Exits<'_> {
         routes::Exits {
-            starts: &self.starts,
+            funcs: &self.funcs,
             known: self.known,
         }
     }
@@ -43,6 +43,7 @@ impl Exits {
 /// A function that was read, and where it jumps to: a part of [`Finder::edges`].
 struct Node {
     start: u64,
+    end: u64,
     first: usize,
     len: usize,
     known: bool,
@@ -127,6 +128,7 @@ impl Finder {
     /// Goes on to where the functions jump that were found.
     fn follow(&mut self, mut found: Found) -> Result<Exits, Refusal> {
         let mut next = 0;
+        let mut funcs = KVVec::new();
         while let Some(start) = found.starts.get(next).copied().filter(|_| found.known) {
             next += 1;
             let at = self.node(start)?;
@@ -134,12 +136,14 @@ impl Finder {
                 break;
             };
             found.known &= node.known && found.starts.len() <= MOST;
+            let Node { start, end, .. } = *node;
+            funcs.push(Span { start, end }, GFP_KERNEL)?;
             for to in self.edges.iter().skip(node.first).take(node.len) {
                 found.add(*to)?;
             }
         }
         Ok(Exits {
-            starts: found.starts,
+            funcs,
             known: found.known,
         })
     }
@@ -155,6 +159,7 @@ impl Finder {
         self.read(start, len, 0, &mut found)?;
         let node = Node {
             start,
+            end: start.saturating_add(len),
             first: self.edges.len(),
             len: found.starts.len(),
             known: found.known,

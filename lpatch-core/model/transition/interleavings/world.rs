@@ -345,7 +345,8 @@ impl<'a> Running<'a> {
     fn entered(&mut self) -> bool {
         let evidence = Current::trust(task(self.i), self);
         let stack = self.stack.as_ref().expect("it runs");
-        let at_entry = |ranges| StackCheck::at_entry(&evidence, ranges, LANDING, Proof::ByCall);
+        let at_entry =
+            |ranges| StackCheck::at_entry(&evidence, ranges, LANDING, Proof::ByCall, &[]);
         (self.world).attempt_by(&evidence, stack, Cause::Entered, at_entry)
     }
 
