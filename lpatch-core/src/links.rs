@@ -50,7 +50,7 @@ impl<'a> Links<'a> {
             if before == 0 && after == 0 {
                 continue;
             }
-            let there = |(_, site): &(usize, &Site)| site.ip != 0;
+            let there = |(_, site): &(usize, &Site)| site.is_there();
             for (func, site) in patch.sites().iter().enumerate().filter(there) {
                 let link = Link {
                     ip: site.ip,

@@ -155,6 +155,10 @@ impl Drop for Active {
 /// comes to `groups`: to take it back at once would be a wait for RCU tasks each time, with the registry locked. In no book, their calls go
 /// on as before, and they are given back as all that nobody needs.
 pub(crate) fn owned(mut ips: &[usize], groups: &mut KVec<Active>) -> Result<Refusal, Refusal> {
+    // SAFETY: No requirements.
+    let probe = unsafe { ffi::lp_probe_site() };
+    // It has been asked before, and ftrace has not given it back yet.
+    let mut taken = groups_have(groups, probe as u64);
     let mut take = |ips: &[usize]| -> Result<bool, Refusal> {
         groups.reserve(1, GFP_KERNEL)?;
         match Active::new(ips) {
@@ -168,7 +172,6 @@ pub(crate) fn owned(mut ips: &[usize], groups: &mut KVec<Active>) -> Result<Refu
             Err(error) => Err(error.into()),
         }
     };
-    let mut taken = false;
     while ips.len() > 1 {
         let (front, back) = ips.split_at(ips.len() / 2);
         if take(front)? {
@@ -178,12 +181,14 @@ pub(crate) fn owned(mut ips: &[usize], groups: &mut KVec<Active>) -> Result<Refu
             ips = front;
         }
     }
-    // SAFETY: No requirements.
-    let probe = unsafe { ffi::lp_probe_site() };
     // It says EBUSY as well when it is off, and then for all of them.
     if !taken && !take(&[probe as usize])? {
         return Ok(Reason::FtraceOff.into());
     }
     let ip = ips.first().map_or(0, |ip| *ip as u64);
     Ok(Refusal::new(Reason::FuncOwned).value(ip))
+}
+
+fn groups_have(groups: &[Active], ip: u64) -> bool {
+    groups.iter().any(|group| group.has(ip))
 }

@@ -218,6 +218,10 @@ fn come(coming: &Target<'_>) -> Result<(), Refusal> {
     }
     let mut result = Ok(());
     if_about(coming, |registry| {
+        // Not before: else who replaces the book meanwhile, for another module or a patch, would ask ftrace for them.
+        for patch in registry.patches.iter_mut() {
+            patch.is_ready_for(coming.name);
+        }
         result = registry.engine.refresh(&registry.patches);
     });
     let Err(refusal) = result else {

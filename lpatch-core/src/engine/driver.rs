@@ -161,7 +161,7 @@ impl Engine {
             let patch = patches.iter().find(|patch| patch.id() == *id);
             let sites = patch.filter(|patch| may_promote(patch)).map(Patch::sites);
             for site in sites.unwrap_or_default().iter().skip(self.wanted.func) {
-                if site.ip != 0 {
+                if site.is_there() {
                     match self.doors.attach(site.ip) {
                         Attach::Later => return None,
                         Attach::Next => {}

@@ -62,7 +62,10 @@ impl Parts {
         self.colds.extend_from_slice(&arrived.colds, GFP_KERNEL)?;
         for (i, func, site) in arrived.funcs.iter() {
             if let (Some(slot), Some(old)) = (self.sites.get_mut(*i), self.funcs.get_mut(*i)) {
-                *slot = *site;
+                *slot = Site {
+                    ready: false,
+                    ..*site
+                };
                 *old = *func;
             }
         }
@@ -130,6 +133,17 @@ impl Parts {
         match twice(at, arrived.funcs.len())? {
             Some(i) => Err(Refusal::at(Reason::FuncTwice, i)),
             None => Ok(arrived),
+        }
+    }
+
+    /// All has been asked about a module that is coming: calls of its functions may be redirected.
+    pub(crate) fn is_ready_for(&mut self, module: &[u8]) {
+        for i in 0..self.funcs.len() {
+            if self.names.get(self.funcs[i].objname) == module {
+                if let Some(site) = self.sites.get_mut(i) {
+                    site.ready = true;
+                }
+            }
         }
     }
 

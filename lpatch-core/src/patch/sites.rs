@@ -16,6 +16,15 @@ pub(crate) struct Site {
     /// 0: its module is not loaded.
     pub(crate) ip: u64,
     pub(crate) new: u64,
+    /// Whether calls may be redirected: not yet while its module is coming and not all that is asked about it has been answered.
+    pub(crate) ready: bool,
+}
+
+impl Site {
+    /// Whether there is something whose calls can be redirected.
+    pub(crate) fn is_there(&self) -> bool {
+        self.ip != 0 && self.ready
+    }
 }
 
 /// The fentry sites of these functions, in that order, and their replacements in the text at `base`. All of them are
@@ -26,7 +35,12 @@ pub(super) fn sites(funcs: &[uapi::Func], base: u64) -> Result<KVVec<Site>, Refu
     for (i, func) in funcs.iter().enumerate() {
         if func.old_addr == 0 {
             let new = base + u64::from(func.new_off);
-            sites.push(Site { ip: 0, new }, GFP_KERNEL)?;
+            let none = Site {
+                ip: 0,
+                new,
+                ready: true,
+            };
+            sites.push(none, GFP_KERNEL)?;
             continue;
         }
         let site = site(func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
@@ -63,5 +77,6 @@ pub(super) fn site(func: &uapi::Func, base: u64) -> Option<Site> {
     Some(Site {
         ip: func.old_addr + u64::from(fentry.offset),
         new: base + u64::from(func.new_off),
+        ready: true,
     })
 }
