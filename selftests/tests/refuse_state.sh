@@ -95,6 +95,19 @@ test_upstream_livepatch() {
     off cmdline
 }
 
+# The answer is the same each time, also while what was found out the first time is on its way back to ftrace.
+test_owned_twice() {
+    need_core
+    at_exit 'rmmod owner 2>/dev/null || :'
+    quiet insmod $MODULES/owner.ko symbol=cmdline_proc_show
+    load cmdline --no-enable
+    for _ in 1 2 3; do
+        refused 3 'cmdline_proc_show of vmlinux is held by upstream livepatch or another' lpatch enable cmdline
+    done
+    quiet lpatch unload cmdline
+    quiet rmmod owner
+}
+
 test_ftrace_off() {
     need_core
     need_ftrace_off
