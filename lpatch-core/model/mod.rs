@@ -34,6 +34,7 @@ pub mod routes;
 pub mod slots;
 pub mod sort;
 pub mod states;
+pub mod statics;
 pub mod symbol_text;
 pub mod transition;
 pub mod verify;

@@ -117,33 +117,62 @@ pub fn find(routes: &[Route], ip: u64) -> Option<&Route> {
 pub struct Exits<'a> {
     /// They, not sorted; functions that those jump to among them.
     pub funcs: &'a [Span],
+    /// Which of them jumps to which other one, by index.
+    pub jumps: &'a [(u32, u32)],
     /// They are all, as far as code can say.
     pub known: bool,
 }
 
+/// Marks the routes that matter for who leaves a side: those that change, and those that the versions of such ones come to by jumps. The
+/// latter run on behalf of the former.
+pub fn matter<'a>(routes: &[Route], marks: &mut [bool], exits: impl Fn(usize) -> Exits<'a>) {
+    for (mark, route) in marks.iter_mut().zip(routes) {
+        *mark = route.changes();
+    }
+    let mut more = true;
+    while core::mem::take(&mut more) {
+        for i in 0..routes.len() {
+            if marks.get(i) != Some(&true) {
+                continue;
+            }
+            for func in exits(i).funcs {
+                for at in sites(routes, func) {
+                    if let Some(mark) = marks.get_mut(at) {
+                        more |= !*mark;
+                        *mark = true;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Finds out for a side what the entry of each function proves, from where the version of each route goes on by jumps (`exits`, by
-/// index). `reached` is memory, as long as `routes`.
+/// index). Those count that `matter`. `reached` is memory, as long as `routes`.
 ///
 /// - *Always*: no function of the side comes there by a jump, so it does not matter who called.
 /// - *By a call*: one may, but not after a call of this very function: what that goes on to is no function with a route.
 /// - *Never*: else; and for all, if it is not known where one of the functions goes on.
 ///
-/// That is about the function itself. Who called it may be one that the side has jumped to: see [`hidden`].
+/// That is about the function itself. Who called it may be one that the side has jumped to: see [`leads_back`].
 pub fn prove<'a>(
     routes: &mut [Route],
     side: Side,
+    matter: &[bool],
     reached: &mut [bool],
     exits: impl Fn(usize) -> Exits<'a>,
 ) {
     reached.fill(false);
     let mut all_known = true;
     for i in 0..routes.len() {
-        let Exits { funcs, known } = exits(i);
+        if matter.get(i) != Some(&true) {
+            continue;
+        }
+        let Exits { funcs, known, .. } = exits(i);
         all_known &= known;
         let mut leads_back = false;
         for func in funcs {
-            let site = |pad: u64| position(routes, func.start.wrapping_add(pad));
-            for at in [site(0), site(PAD)].into_iter().flatten() {
+            for at in sites(routes, func) {
                 leads_back = true;
                 if let Some(reached) = reached.get_mut(at) {
                     *reached = true;
@@ -166,10 +195,29 @@ pub fn prove<'a>(
     }
 }
 
-/// Whether a function that a side jumps to has no route, so that nothing else shows that one of the side has jumped there.
-pub fn hidden(routes: &[Route], func: &Span) -> bool {
+/// Marks those of the functions that one version comes to by jumps which come to a function with a route themselves. `marks` is as long as
+/// these functions. Who was called there may have come there again, by a jump of a function of the side.
+pub fn leads_back(routes: &[Route], exits: Exits<'_>, marks: &mut [bool]) {
+    for (mark, func) in marks.iter_mut().zip(exits.funcs) {
+        *mark = sites(routes, func).next().is_some();
+    }
+    let mut more = true;
+    while core::mem::take(&mut more) {
+        for &(from, to) in exits.jumps {
+            let at = |i: u32| usize::try_from(i).unwrap_or(usize::MAX);
+            let leads = marks.get(at(to)) == Some(&true);
+            if let Some(mark) = marks.get_mut(at(from)).filter(|mark| leads && !**mark) {
+                *mark = true;
+                more = true;
+            }
+        }
+    }
+}
+
+/// The routes of the function that begins where this code does.
+pub fn sites(routes: &[Route], func: &Span) -> impl Iterator<Item = usize> {
     let site = |pad: u64| position(routes, func.start.wrapping_add(pad));
-    site(0).is_none() && site(PAD).is_none()
+    [site(0), site(PAD)].into_iter().flatten()
 }
 
 impl Route {
@@ -269,8 +317,11 @@ mod tests {
                     ..Route::default()
                 })
                 .collect();
-            let exits = |i: usize| Exits { funcs: &funcs[i], known: known(i) };
-            prove(&mut routes, Side::From, &mut [true; 8], exits);
+            let exits = |i: usize| Exits { funcs: &funcs[i], jumps: &[], known: known(i) };
+            let mut marks = [false; 8];
+            matter(&routes, &mut marks, exits);
+            prop_assert_eq!(marks, [true; 8]);
+            prove(&mut routes, Side::From, &marks, &mut [true; 8], exits);
             let all_known = (0..8).all(known);
             for (i, route) in routes.iter().enumerate() {
                 let start = begin(u64::try_from(i).expect("it is small"));
@@ -286,7 +337,46 @@ mod tests {
                 prop_assert_eq!(route.proof(Side::To), Proof::Never);
             }
             for i in 0..12 {
-                prop_assert_eq!(hidden(&routes, &span(begin(i))), i >= 8);
+                prop_assert_eq!(sites(&routes, &span(begin(i))).next().is_none(), i >= 8);
+            }
+        }
+
+        /// What matters is what changes and what that comes to; what leads back is what comes to a function with a route.
+        #[test]
+        fn only_what_can_be_come_to_counts(
+            jumps in prop::collection::vec((0..6_u32, 0..6_u32), 0..12),
+            changes in prop::collection::vec(any::<bool>(), 3),
+        ) {
+            // Functions 0 to 2 have routes, 3 to 5 do not.
+            let begin = |i: u32| 0x1000 + u64::from(i) * 0x100;
+            let span = |i: u32| Span { start: begin(i), end: begin(i) + 0x80 };
+            let mut comes_to = [[false; 6]; 6];
+            for &(from, to) in &jumps {
+                comes_to[usize::try_from(from).expect("small")][usize::try_from(to).expect("small")] = true;
+            }
+            for over in 0..6 {
+                for from in 0..6 {
+                    for to in 0..6 {
+                        comes_to[from][to] |= comes_to[from][over] && comes_to[over][to];
+                    }
+                }
+            }
+            let routes: Vec<Route> = (0..3)
+                .map(|i| Route { ip: begin(i), from: 1, to: if changes[usize::try_from(i).expect("small")] { 2 } else { 1 }, ..Route::default() })
+                .collect();
+            let funcs: Vec<Vec<Span>> = (0..3).map(|i| (0..6).filter(|&to| comes_to[i][usize::try_from(to).expect("small")]).map(span).collect()).collect();
+            let exits = |i: usize| Exits { funcs: &funcs[i], jumps: &[], known: true };
+            let mut marks = [false; 3];
+            matter(&routes, &mut marks, exits);
+            for (i, mark) in marks.iter().enumerate() {
+                let come_to = (0..3).any(|from| changes[from] && comes_to[from][i]);
+                prop_assert_eq!(*mark, changes[i] || come_to);
+            }
+            let all: Vec<Span> = (0..6).map(span).collect();
+            let mut marks = [false; 6];
+            leads_back(&routes, Exits { funcs: &all, jumps: &jumps, known: true }, &mut marks);
+            for (i, mark) in marks.iter().enumerate() {
+                prop_assert_eq!(*mark, i < 3 || (0..3).any(|to| comes_to[i][to]));
             }
         }
 

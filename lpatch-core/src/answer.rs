@@ -14,7 +14,7 @@ use crate::{
         transition::{stack::Proof, Side, Task},
     },
     movers,
-    walk::{self, Still},
+    walk::Still,
 };
 use kernel::bindings;
 
@@ -145,7 +145,7 @@ fn moving(book: &Book, route: &Route, task: Task, side: Side) -> usize {
 #[cold]
 #[inline(never)]
 fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
-    if let Some(to) = earlier(book, ip) {
+    if let Some(to) = earlier(book, task, ip) {
         return to as usize;
     }
     let Some(route) = route(book, word) else {
@@ -156,7 +156,7 @@ fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
     };
     let answer = motion.transition.answer(task);
     if !answer.known {
-        return of(route, movers::unlisted(book, motion, task, route));
+        return of(route, movers::unlisted(&book.tables, motion, task, ip));
     }
     if answer.pending {
         return pending(book, route, task, answer.side);
@@ -164,24 +164,17 @@ fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
     of(route, answer.side)
 }
 
-/// Where a call of such a task goes if it is still in a function of an era that is over for all others: to what
-/// was in force then; 0: the original function. Of several, the oldest era counts: a function that was
-/// in force in both is in the spans of neither.
+/// Where a call of such a task goes if it still lives in an era that is over for all others: to what was in force then; 0: the original
+/// function. Of several, the oldest era counts: a function that was in force in both is in the spans of neither.
 ///
-/// Inside of a look at a stack, and in NMI context, it is taken for one that is not.
-fn earlier(book: &Book, ip: u64) -> Option<u64> {
-    if book.eras.is_empty() {
-        return None;
-    }
-    let still = Still::begin()?;
-    let mut oldest = usize::MAX;
-    walk::current_frames(&still, ip, |addr| {
-        let hit = |era: &Era| era.tables.ranges(era.side).hits(addr).is_some();
-        if let Some(at) = book.eras.iter().position(hit) {
-            oldest = oldest.min(at);
-        }
-    });
-    let era = book.eras.get(oldest)?;
+/// Where nobody is known to have left, its stack says it; inside of a look at one, and in NMI context, it is taken for one that has.
+fn earlier(book: &Book, task: Task, ip: u64) -> Option<u64> {
+    let lives = |era: &&Era| match &era.motion {
+        Some(motion) => movers::unlisted(&era.tables, motion, task, ip) == era.side,
+        None => Still::begin()
+            .is_some_and(|still| movers::is_inside(&era.tables, &still, task, era.side, ip)),
+    };
+    let era = book.eras.iter().find(lives)?;
     let route = routes::find(era.tables.routes(), ip);
     Some(route.map_or(0, |route| route.of(era.side)))
 }

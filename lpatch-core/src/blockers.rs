@@ -7,6 +7,7 @@ use crate::{
     model::{
         refusal::Refusal,
         transition::{
+            evidence::Current,
             stack::{Ranges, Span},
             Side, Task,
         },
@@ -14,7 +15,7 @@ use crate::{
     moving::Moving,
     tasks::{self, Found, Held},
     uapi::{self, Blocker},
-    walk,
+    walk::{self, Bounds},
 };
 use kernel::prelude::*;
 
@@ -55,7 +56,10 @@ impl Blockers {
 struct Frames {
     addrs: [u64; FRAMES],
     count: usize,
+    /// A function of the transition that it is in.
     hit: u64,
+    /// One that such a function may have jumped to.
+    jumped: u64,
     whole: bool,
 }
 
@@ -65,6 +69,7 @@ impl Frames {
             addrs: [0; FRAMES],
             count: 0,
             hit: 0,
+            jumped: 0,
             whole: false,
         }
     }
@@ -72,17 +77,21 @@ impl Frames {
     /// # Safety
     ///
     /// As of [`walk::walk`].
-    unsafe fn read(&mut self, stack: walk::Stack, ranges: Ranges<'_>) {
+    unsafe fn read(&mut self, task: Task, stack: walk::Stack, bounds: Bounds<'_>) {
         *self = Self::none();
+        // It moves nobody.
+        let evidence = Current::trust(task, &());
+        let mut check = bounds.check(&evidence);
         let frame = |addr: u64| {
             if self.hit == 0 {
+                let call = walk::called(addr);
+                check.frame(addr, || call);
                 // Itself, or the function that was called there, which has jumped on.
-                let called = || walk::called(addr);
-                let hit = |addr: &u64| ranges.hits(*addr).is_some();
-                self.hit = Some(addr)
-                    .filter(hit)
-                    .or_else(|| called().filter(hit))
-                    .unwrap_or(0);
+                let mut addrs = [Some(addr), call.map(|call| call.target)]
+                    .into_iter()
+                    .flatten();
+                let hit = addrs.find(|addr| bounds.ranges.hits(*addr).is_some());
+                self.hit = hit.unwrap_or(0);
             }
             if let Some(slot) = self.addrs.get_mut(self.count) {
                 *slot = addr;
@@ -91,25 +100,33 @@ impl Frames {
         };
         // SAFETY: As this function's.
         self.whole = unsafe { walk::walk(stack, frame) };
+        self.jumped = check.may_act_for().unwrap_or(0);
     }
 }
 
 /// Looks at a task.
-fn look(held: &Held, ranges: Ranges<'_>) -> (Found, Frames) {
+fn look(held: &Held, bounds: Bounds<'_>) -> (Found, Frames) {
     let mut frames = Frames::none();
     let task = held.task();
     let found = if tasks::is_idle(task) {
         Found::OnCpu
     } else {
         // SAFETY: It is asleep and stays so.
-        tasks::if_asleep(held, |task| unsafe { frames.read(walk::of(task), ranges) })
+        tasks::if_asleep(held, |task| unsafe {
+            frames.read(task, walk::of(task), bounds)
+        })
     };
+    if found == Found::Runnable {
+        // SAFETY: It may begin to run, so what is read is a guess, for people. We hold a reference to its struct; such a walk keeps the
+        // task from dying, and so its stack.
+        unsafe { frames.read(task, walk::stopped_at(task), bounds) };
+    }
     if found == Found::OnCpu {
         // SAFETY: It is the current task of its CPU.
-        let own = |_: Task| unsafe { frames.read(walk::own(), ranges) };
+        let own = |_: Task| unsafe { frames.read(task, walk::own(), bounds) };
         if !tasks::if_running(held, own) && tasks::is_idle(task) {
             // SAFETY: It is the stack that all idle tasks have that do not run.
-            unsafe { frames.read(walk::Stack::Idle, ranges) };
+            unsafe { frames.read(task, walk::Stack::Idle, bounds) };
         }
     }
     (found, frames)
@@ -132,6 +149,7 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
     blocker.state = task.state;
     blocker.why = match found {
         _ if frames.hit != 0 => uapi::WHY_FUNCTION,
+        _ if frames.jumped != 0 => uapi::WHY_JUMPED,
         Found::Runnable => uapi::WHY_RUNNABLE,
         _ if frames.count > 0 && !frames.whole => uapi::WHY_UNRELIABLE,
         _ => uapi::WHY_NOT_ASKED,
@@ -145,8 +163,13 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
     for (to, from) in blocker.comm.iter_mut().zip(task.comm) {
         *to = from as u8;
     }
-    if frames.hit != 0 {
-        facts::symbol_text(frames.hit, &mut blocker.func);
+    let func = if frames.hit != 0 {
+        frames.hit
+    } else {
+        frames.jumped
+    };
+    if func != 0 {
+        facts::symbol_text(func, &mut blocker.func);
     }
     let mut at = 0;
     for addr in &frames.addrs[..frames.count] {
@@ -174,13 +197,13 @@ pub(crate) fn pending(moving: &mut Moving, shown: usize) -> Result<Blockers, Ref
         Side::From
     };
     let mut all = Blockers::new(shown)?;
-    if let Some(ranges) = book.map(|book| book.ranges(side)) {
+    if let Some(bounds) = book.map(|book| book.tables.bounds(side)) {
         for held in moving.who() {
             if all.list.len() == all.list.capacity() {
                 all.count += 1;
                 continue;
             }
-            let (found, frames) = look(held, ranges);
+            let (found, frames) = look(held, bounds);
             if found != Found::Gone {
                 if let Some(blocker) = add(&mut all) {
                     describe(blocker, held, found, &frames);
@@ -204,9 +227,14 @@ pub(crate) fn inside(spans: &[Span], shown: usize) -> Result<Blockers, Refusal> 
     };
     tasks::each(&mut take);
     tasks::each_idle(&mut take);
+    let bounds = Bounds {
+        ranges,
+        landings: &[],
+        detours: None,
+    };
     let mut all = Blockers::new(shown)?;
     for held in everybody.iter() {
-        let (found, frames) = look(held, ranges);
+        let (found, frames) = look(held, bounds);
         if frames.hit != 0 {
             if let Some(blocker) = add(&mut all) {
                 describe(blocker, held, found, &frames);

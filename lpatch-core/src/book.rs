@@ -10,20 +10,22 @@ use crate::{
     ffi,
     model::{
         index::{self, Slot},
-        routes::Route,
+        routes::{self, Route},
         transition::{
             atomic::AtomicUsize,
-            stack::{Ranges, Span, Spans},
-            Side, Task, Transition,
+            detours::Detours,
+            stack::{Landing, Span, Spans},
+            Phase, Side, Task, Transition,
         },
     },
+    walk::Bounds,
 };
 use core::{
     mem::{offset_of, size_of},
     ops::Range,
     sync::atomic::{AtomicPtr, Ordering},
 };
-use kernel::{prelude::*, sync::Arc};
+use kernel::{bindings, prelude::*, sync::Arc};
 
 /// A transition with what belongs to it for as long as anybody may look at it.
 pub(crate) struct Motion {
@@ -33,6 +35,8 @@ pub(crate) struct Motion {
     /// How many tasks have ended since the driver looked for such, and for how many it is to be kicked.
     ended: AtomicUsize,
     many: usize,
+    /// When all tasks were in the set, in nanoseconds since the kernel was booted; later than any time before.
+    filled: AtomicUsize,
 }
 
 /// So many tasks, and those that are born meanwhile.
@@ -57,7 +61,29 @@ impl Motion {
             woken: [const { AtomicUsize::new(0) }; 32],
             ended: AtomicUsize::new(0),
             many: slots / 16,
+            filled: AtomicUsize::new(usize::MAX),
         })
+    }
+
+    /// Notes that all tasks are in the set that were born until now, but for those that were dying and in no list.
+    pub(crate) fn is_filled(&self) {
+        // SAFETY: No requirements.
+        let now = unsafe { bindings::ktime_get() };
+        // Relaxed: the transition goes live next, which releases it to all who ask.
+        self.filled.store(now as usize, Ordering::Relaxed);
+    }
+
+    /// Whether the current task was born since.
+    ///
+    /// # Safety
+    ///
+    /// It is the current task, and no idle one.
+    pub(crate) unsafe fn is_older_than(&self, task: Task) -> bool {
+        let task = task.addr() as *const bindings::task_struct;
+        // SAFETY: The current task has a struct. It is one word, which is written before the task runs, and by itself, in execve().
+        let born = unsafe { (&raw const (*task).start_time).read_volatile() };
+        // Relaxed: whoever asks has seen that it is live.
+        born > self.filled.load(Ordering::Relaxed) as u64
     }
 
     /// Counts a task that ends. `true`: as long as they are in the set, their slots are no others', and that begins to matter.
@@ -114,8 +140,10 @@ pub(crate) struct Tables {
     /// Where a task must not be that leaves *from*, or *to*.
     from_spans: Spans<KVVec<Span>>,
     to_spans: Spans<KVVec<Span>>,
-    /// The functions without a route that functions of *from*, or *to*, jump to. Sorted.
-    hidden: [KVVec<Span>; 2],
+    /// What functions of *from*, or *to*, come to by jumps. Sorted, without overlaps.
+    landings: [KVVec<Landing>; 2],
+    /// Of the ways there, those that lead past all functions of either side.
+    pub(crate) detours: Detours,
 }
 
 impl Tables {
@@ -124,7 +152,7 @@ impl Tables {
         routes: KVVec<Route>,
         from_spans: KVVec<Span>,
         to_spans: KVVec<Span>,
-        hidden: [KVVec<Span>; 2],
+        landings: [KVVec<Landing>; 2],
     ) -> Result<Self> {
         let room = index::room(routes.len()).ok_or(ENOMEM)?;
         let mut slots = KVVec::with_capacity(room, GFP_KERNEL)?;
@@ -143,7 +171,8 @@ impl Tables {
             multiplier,
             from_spans: Spans::new(from_spans).map_err(|_| EINVAL)?,
             to_spans: Spans::new(to_spans).map_err(|_| EINVAL)?,
-            hidden,
+            landings,
+            detours: Detours::default(),
         })
     }
 
@@ -164,21 +193,25 @@ impl Tables {
         &self.routes
     }
 
-    /// The functions without a route that functions of this side jump to.
-    pub(crate) fn hidden(&self, side: Side) -> &[Span] {
-        let [from, to] = &self.hidden;
-        match side {
-            Side::From => from,
-            Side::To => to,
+    /// Where a task must not be that leaves this side.
+    pub(crate) fn bounds(&self, side: Side) -> Bounds<'_> {
+        let [from, to] = &self.landings;
+        let (spans, landings) = match side {
+            Side::From => (&self.from_spans, from),
+            Side::To => (&self.to_spans, to),
+        };
+        Bounds {
+            ranges: spans.ranges(side),
+            landings,
+            detours: Some(&self.detours),
         }
     }
 
-    /// Where a task must not be that leaves this side.
-    pub(crate) fn ranges(&self, side: Side) -> Ranges<'_> {
-        match side {
-            Side::From => self.from_spans.ranges(side),
-            Side::To => self.to_spans.ranges(side),
-        }
+    /// Whether a function is none of a side, and its calls go nowhere else.
+    pub(crate) fn knows_nothing_of(&self, func: &Span) -> bool {
+        let of = |side: Side| self.bounds(side).ranges.hits(func.start).is_some();
+        let routed = routes::sites(&self.routes, func).next().is_some();
+        !routed && !of(Side::From) && !of(Side::To)
     }
 }
 
@@ -187,6 +220,8 @@ impl Tables {
 pub(crate) struct Era {
     pub(crate) tables: Arc<Tables>,
     pub(crate) side: Side,
+    /// The transition, if it was completed forward: it knows who has left *from*.
+    pub(crate) motion: Option<Arc<Motion>>,
     /// The grace period after which there are none.
     pub(crate) ticket: usize,
 }
@@ -252,11 +287,6 @@ impl Book {
             mask: slots.len() as u32 - 1,
             asks,
         }
-    }
-
-    /// Where a task must not be that leaves this side.
-    pub(crate) fn ranges(&self, side: Side) -> Ranges<'_> {
-        self.tables.ranges(side)
     }
 
     /// Whether one of the eras sends calls to this text.
@@ -326,9 +356,14 @@ impl Afterwards {
         };
         // SAFETY: Books are replaced under the registry's lock only, which the caller holds.
         if let Some(current) = unsafe { current() } {
+            let forward = |motion: &&Arc<Motion>| {
+                let phase = motion.transition.phase();
+                phase == Phase::Complete(Side::To)
+            };
             let era = Era {
                 tables: current.tables.clone(),
                 side: left,
+                motion: current.motion.as_ref().filter(forward).cloned(),
                 ticket,
             };
             if book.eras.push_within_capacity(era).is_err() {

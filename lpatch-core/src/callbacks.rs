@@ -405,7 +405,8 @@ impl Callbacks {
             let errno = returned.unsigned_abs().into();
             return Err(Refusal::at(Reason::Callback, object.index).value(errno));
         }
-        if wanted {
+        // What was prepared meanwhile has to be taken back, also if the patch was replaced.
+        if wanted || call.kind == Kind::PrePatch {
             object.stage = Stage::after(call.kind);
         }
         Ok(())

@@ -249,7 +249,7 @@ impl OpenFile {
             request.image_len as usize,
         );
         user.read_all(&mut image, GFP_KERNEL)?;
-        registry::with(|r| r.load(&mut slot, &image, request.flags))
+        registry::load(&mut slot, &image, request.flags)
     }
 }
 

@@ -34,7 +34,7 @@ const SIZE: usize = ffi::LP_DOOR_SIZE as usize;
 ///
 /// # Invariants
 ///
-/// `run` is one unit of the pool of doors. `ops` was made by `lp_door_new()` for `ip`, and is attached to this door if the
+/// `run` is one unit of the pool of doors. `ops` was made by `lp_door_new()`, and is attached to this door, for `ip`, if the
 /// value is in [`Doors::all`]. As long as the site leads to the door, the module stays.
 pub(crate) struct Door {
     ip: u64,
@@ -123,12 +123,18 @@ impl Work {
                 if let Err(error) = to_result(unsafe { ffi::lp_try_jump() }) {
                     return Done::Refused(door, error);
                 }
+                // Here, since ftrace takes a lock for it that others hold for long.
                 // SAFETY: It was made by `lp_door_new()` and is not attached.
+                let filter = unsafe { ffi::lp_door_filter(door.ops.as_ptr(), door.ip as usize) };
+                if let Err(error) = to_result(filter) {
+                    return Done::Refused(door, error);
+                }
+                // SAFETY: It was made by `lp_door_new()`, has its site, and is not attached.
                 match to_result(unsafe {
                     ffi::lp_door_attach(door.ops.as_ptr(), door.index() as u32)
                 }) {
                     Ok(()) => Done::Attached(door),
-                    // It lived when the door was made. What has died in the middle may have left a site that leads to it.
+                    // It lived when the filter was set. What has died in the middle may have left a site that leads to it.
                     Err(ENODEV) => Done::Stuck(door),
                     Err(error) => {
                         // It may have been in ftrace's list for a moment, and somebody may be looking at it there.
@@ -153,6 +159,30 @@ fn detach(door: Door) -> Done {
     } else {
         pr_err!("ftrace keeps a direct call (errno {error}); lpatch_core stays loaded\n");
         Done::Stuck(door)
+    }
+}
+
+/// The site of our own at which it was tried what ftrace makes of a door, until that is dropped. Waits as [`detach`] does, with the same rules.
+pub(crate) struct Trial(());
+
+impl Trial {
+    /// The address of the site, if ftrace has it. Only for the driver.
+    pub(crate) fn site() -> Option<u64> {
+        // SAFETY: We are the driver.
+        let site = unsafe { ffi::lp_trial_site() } as u64;
+        (site != 0).then_some(site)
+    }
+
+    /// Only for the driver, and once after each time that there is a site.
+    pub(crate) fn take() -> Self {
+        Self(())
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // SAFETY: We are the driver, with the registry unlocked, and ftrace has the site.
+        unsafe { ffi::lp_trial_return() };
     }
 }
 
@@ -322,12 +352,10 @@ impl Doors {
         self.refused.reserve(1, GFP_KERNEL)?;
         let own = OwnModule::ours().ok_or(EAGAIN)?;
         let run = self.pool.take(1).map_err(|_| ENOSPC)?;
-        let mut error = 0;
-        // SAFETY: The pointer is to a local variable.
-        let ops = unsafe { ffi::lp_door_new(ip as usize, &mut error) };
-        let Some(ops) = NonNull::new(ops) else {
+        // SAFETY: No requirements.
+        let Some(ops) = NonNull::new(unsafe { ffi::lp_door_new() }) else {
             self.pool.give(run);
-            return Err(Error::from_errno(error));
+            return Err(ENOMEM);
         };
         let door = Door {
             ip,

@@ -18,19 +18,25 @@ use crate::{
     facts, ffi,
     links::Links,
     model::{refusal::Refusal, routes, transition::Side},
-    moving::{self, Kick, Moving, Remains},
+    moving::{Kick, Moving, Remains},
     patch::{Patch, Site},
     redirect::Active,
     registry,
     uapi::{self, Reason},
 };
 use core::ops::Range;
-use kernel::{bindings, prelude::*};
+use kernel::{bindings, prelude::*, sync::Arc};
 
+mod asking;
 mod driver;
+
+pub(crate) use asking::{Bringing, Shrinking};
+pub(crate) use driver::FRESH_NS;
 
 /// After how long tasks are interrupted again.
 const KICK_AGAIN_NS: u64 = 1_000_000_000;
+/// For so many looks, two seconds or more, it is taken for an answer that code does not show where a task has come from.
+const NO_LASTS: u32 = 40;
 /// That they never are, as a time.
 const NEVER: u64 = u64::MAX;
 
@@ -115,6 +121,8 @@ pub(crate) struct Engine {
     order: KVec<u64>,
     /// Sites whose calls come to the handler.
     groups: KVec<Active>,
+    /// The sites that ftrace is asked about with the registry unlocked, see `asking.rs`.
+    asking: Option<Arc<KVVec<usize>>>,
     /// Sites whose calls come to a door.
     doors: Doors,
     /// How far the search is for sites that are to have doors.
@@ -153,6 +161,14 @@ pub(crate) struct Engine {
 pub(crate) struct Leaving {
     groups: KVec<Active>,
     doors: KVec<Work>,
+}
+
+/// A step towards forgetting the functions of a module, to be done with the registry unlocked.
+pub(crate) enum Forgetting {
+    /// Groups that have others too let go of them. Then there is more to do.
+    Shrink(Shrinking),
+    /// What leads to nothing else.
+    Rest(Leaving),
 }
 
 impl Drop for Leaving {
@@ -203,6 +219,7 @@ impl Engine {
         Ok(Self {
             order: KVec::new(),
             groups: KVec::new(),
+            asking: None,
             doors: Doors::new()?,
             wanted: Cursor::default(),
             shut: 0,
@@ -267,14 +284,17 @@ impl Engine {
         at.map_or(0, |at| at as u32 + 1)
     }
 
-    /// Begins a transition. It may have ended when this returns: see [`Engine::step`].
+    /// Begins a transition, for which no site is missing. It may have ended when this returns: see [`Engine::step`].
+    ///
+    /// Its frame is large, and is to be gone before the first look.
+    #[inline(never)]
     pub(crate) fn begin(&mut self, patches: &[Patch], wanted: Wanted) -> Result<(), Refusal> {
         if let Some(id) = self.in_transition() {
             return Err(Refusal::new(Reason::InTransition).value(id));
         }
         let links = Links::new(patches, &self.order, &wanted.after)?;
         let under = KBox::<Under>::new_uninit(GFP_KERNEL)?;
-        let begun = Moving::begin(&links, &mut self.groups, &self.doors);
+        let begun = Moving::begin(&links, &self.doors);
         if begun.is_err() {
             self.tidy_up();
         }
@@ -315,8 +335,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes over that functions of a module have come or gone: brings their sites to the handler, and replaces the
-    /// book. The engine is not settling, unless it returns sites of others. On failure the book is the same.
+    /// Takes over that functions of a module have come, whose sites are with the handler, or gone: replaces the book. The engine is not
+    /// settling, unless it returns sites of others. On failure the book is the same.
     pub(crate) fn refresh(&mut self, patches: &[Patch]) -> Result<(), Refusal> {
         let retired = self.replace(patches);
         // Also after a failure: sites may have come that nobody needs.
@@ -326,20 +346,24 @@ impl Engine {
     }
 
     fn replace(&mut self, patches: &[Patch]) -> Result<Retired, Refusal> {
-        let (groups, doors) = (&mut self.groups, &self.doors);
         match &mut self.state {
             State::Moving(under) => {
                 let Under { moving, wanted, .. } = &mut **under;
                 let links = Links::new(patches, &self.order, &wanted.after)?;
-                moving::attach(&links.routes()?, groups, doors)?;
-                moving.replace(&links, doors)
+                moving.replace(&links, &self.doors)
             }
             _ => {
                 let links = Links::new(patches, &self.order, &self.order)?;
-                let routes = links.routes()?;
-                moving::attach(&routes, groups, doors)?;
-                Ok(book::replace(book::still(routes)?))
+                Ok(book::replace(book::still(links.routes()?)?))
             }
+        }
+    }
+
+    /// A module comes: its code may be where that of another one was.
+    pub(crate) fn code_comes(&mut self) {
+        // SAFETY: The registry is locked, and books are replaced under its lock only.
+        if let Some(book) = unsafe { book::current() } {
+            book.tables.detours.forget();
         }
     }
 
@@ -365,22 +389,29 @@ impl Engine {
             _ => false,
         };
         returning
+            || self.asks_about(&sites)
             || self.doors.concern(&sites)
             || self.groups.iter().any(|group| group.has_any(&sites))
     }
 
     /// Takes out what leads to functions that are about to be freed: ftrace must not find their sites in a filter of ours when
-    /// another module comes to the same place. They are in no book any more. On failure, for want of memory, nothing is lost; it is to be
-    /// tried again, since the module cannot be kept from going.
-    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Leaving> {
-        for group in self.groups.iter_mut() {
-            // Of these the others stay. ftrace waits for nobody, since it need not free anything.
-            if group.has_any(&gone) && group.has_any(|ip| !gone(ip)) {
-                match group.keep(|ip| !gone(ip)) {
-                    // A dead ftrace does not look into filters when a module comes.
-                    Ok(()) | Err(ENODEV) => {}
-                    Err(error) => return Err(error),
-                }
+    /// another module comes to the same place. They are in no book any more. On failure, for want of memory or because somebody else asks ftrace,
+    /// nothing is lost; it is to be tried again, since the module cannot be kept from going.
+    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Forgetting> {
+        // They may be on their way here, for a transition that did not know yet that they go.
+        if self.asks_about(&gone) {
+            return Err(EAGAIN);
+        }
+        // Of these the others stay.
+        let mixed = |group: &Active| group.has_any(&gone) && group.has_any(|ip| !gone(ip));
+        if self.groups.iter().any(mixed) {
+            if self.is_asking() {
+                return Err(EAGAIN);
+            }
+            let kept = |ip| !gone(ip);
+            let shrinking = Self::shrinking(&self.groups, &mut self.asking, kept, true)?;
+            if let Some(shrinking) = shrinking {
+                return Ok(Forgetting::Shrink(shrinking));
             }
         }
         let whole = |group: &Active| !group.has_any(|ip| !gone(ip));
@@ -394,7 +425,7 @@ impl Engine {
                 }
             }
         }
-        Ok(Leaving { groups, doors })
+        Ok(Forgetting::Rest(Leaving { groups, doors }))
     }
 
     /// Looks at the tasks that have not moved, reverses when it is time to, and completes. Returns what came of it, if
@@ -432,6 +463,12 @@ impl Engine {
             let began = now();
             let interrupted = under.moving.look(kick);
             under.look_ns = now().saturating_sub(began);
+            if under.moving.looks % NO_LASTS == 0 {
+                // SAFETY: The registry is locked, and books are replaced under its lock only.
+                if let Some(book) = unsafe { book::current() } {
+                    book.tables.detours.doubt();
+                }
+            }
             if interrupted > 0 {
                 self.report.interrupted = self.report.interrupted.saturating_add(interrupted);
                 pr_info!("interrupted {interrupted} tasks that were asleep in functions of the transition\n");

@@ -55,6 +55,7 @@ pub(crate) fn errno(reason: Reason) -> Error {
         | Reason::InTransition
         | Reason::Stacked
         | Reason::Grace
+        | Reason::FuncProbed
         | Reason::InCallback
         | Reason::Stuck
         | Reason::Pinned => EBUSY,

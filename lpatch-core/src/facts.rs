@@ -9,7 +9,7 @@ use crate::{
         finalize::{
             calls::{Counting, PADDING},
             facts,
-            retpolines::{Form, Retpolines},
+            retpolines::{Form, Retpolines, THUNK_SIZE},
             returns::{Example, Returns},
             Facts, Features,
         },
@@ -18,7 +18,8 @@ use crate::{
         symbol_text,
         verify::{Kernel, Symbol},
     },
-    probes::Probes,
+    modules::Pinned,
+    probes::Asking,
     uapi::Reason,
 };
 use core::{
@@ -37,8 +38,7 @@ const LOOKS: usize = 20;
 /// The running kernel.
 pub(crate) struct Running {
     own_text: core::ops::Range<u64>,
-    /// Those that were asked for what was there before them.
-    probes: RefCell<Option<Probes>>,
+    probes: RefCell<Asking>,
 }
 
 /// The CRC-32 that images carry, computed by the kernel's own code.
@@ -103,14 +103,44 @@ pub(crate) fn symbol_size(addr: u64) -> Option<u64> {
     size
 }
 
+/// Where the symbol begins that an address is in, if that is code of the kernel, or of a module; and that module, kept from going away.
+/// `None` also where it goes just now.
+pub(crate) fn held_code(addr: u64) -> Option<(u64, Option<Pinned>)> {
+    let mut found = None;
+    let (mut name, mut len) = ([0; MODULE_NAME_LEN], 0);
+    symbol(addr, &mut |symbol| {
+        let module = symbol.module.unwrap_or_default();
+        if let Some(room) = name.get_mut(..module.len()) {
+            room.copy_from_slice(module);
+            len = module.len();
+            found = Some((addr - symbol.offset, symbol.module.is_some()));
+        }
+    });
+    match found? {
+        (start, false) => Some((start, None)),
+        (start, true) => Some((start, Some(Pinned::new(&name[..len])?))),
+    }
+}
+
+/// Of the kernel's `struct module`. Of a longer name nothing would be known.
+const MODULE_NAME_LEN: usize = 56;
+
+/// One for each register.
+const THUNKS_LEN: u64 = 16 * THUNK_SIZE;
+
 /// Where the symbol begins that an address is in, and what a jump there comes to.
 pub(crate) fn holder(addr: u64) -> Option<(u64, exits::Target)> {
     let mut found = None;
     symbol(addr, &mut |symbol| {
         found = Some((addr - symbol.offset, exits::target(symbol.name)));
     });
+    // Whatever they are called: an address can have several names.
+    let thunks = indirect_thunks();
     match found {
         Some((start, _)) if addr == return_thunk() => Some((start, exits::Target::Return)),
+        Some((start, _)) if thunks != 0 && addr.wrapping_sub(thunks) < THUNKS_LEN => {
+            Some((start, exits::Target::Anywhere))
+        }
         found => found,
     }
 }
@@ -167,12 +197,27 @@ fn symbol(addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
 }
 
 impl Running {
+    /// For a request.
     pub(crate) fn new() -> Self {
+        Self::with(true)
+    }
+
+    /// For a module that comes: a signal for who loads it must not leave a patch out.
+    pub(crate) fn coming() -> Self {
+        Self::with(false)
+    }
+
+    /// Where kprobes were, of those functions whose bytes they have changed.
+    pub(crate) fn probed(self) -> KVec<u64> {
+        self.probes.into_inner().found()
+    }
+
+    fn with(interruptible: bool) -> Self {
         let start = (&raw const ffi::lp_arena_text) as u64;
         let end = (&raw const ffi::lp_arena_text_end) as u64;
         Self {
             own_text: start..end,
-            probes: RefCell::new(None),
+            probes: RefCell::new(Asking::new(interruptible)),
         }
     }
 }
@@ -186,16 +231,13 @@ impl Kernel for Running {
         read(addr, out)
     }
 
+    /// May wait, for as long as requests do; so the registry is not locked.
     fn original(&self, addr: u64) -> Result<Option<u8>, Refusal> {
-        let mut probes = self.probes.borrow_mut();
-        match &mut *probes {
-            Some(probes) => probes.join(addr),
-            none => none.insert(Probes::new()?).join(addr),
-        }
+        self.probes.borrow_mut().original(addr)
     }
 
     fn forget_originals(&self) {
-        *self.probes.borrow_mut() = None;
+        self.probes.borrow_mut().forget();
     }
 
     fn release(&self) -> &[u8] {
@@ -382,7 +424,11 @@ fn counting() -> Option<Counting> {
     let end = (&raw const ffi::lp_example_count_end) as u64;
     let mut bytes = [0; PADDING];
     let example = bytes.get_mut(..(end - at) as usize)?;
-    read(at, example).then(|| Counting::new(example, at))?
+    let counting = read(at, example).then(|| Counting::new(example, at))?;
+    if counting.is_some() {
+        crate::walk::set_count_len(example.len() as u8);
+    }
+    counting
 }
 
 /// Whether the kernel took our lock prefix away, and will never put it back.

@@ -8,7 +8,10 @@ use crate::{
         refusal::Refusal,
         routes::{self, Exits, Link, Route},
         sort,
-        transition::{stack::Span, Side},
+        transition::{
+            stack::{merge, Landing, Span},
+            Side,
+        },
     },
     patch::{Patch, Site},
     walk::FENTRY_CALL,
@@ -88,26 +91,83 @@ impl<'a> Links<'a> {
         Ok(all)
     }
 
-    /// Finds out what the entries of the functions prove, when these routes are in force, and which functions without a route those of
-    /// each side jump to, sorted: *from*, *to*.
-    pub(crate) fn prove(&self, routes: &mut [Route]) -> Result<[KVVec<Span>; 2], Refusal> {
-        let mut hidden = [KVVec::new(), KVVec::new()];
+    /// Finds out what the entries of the functions prove, when these routes are in force, and what those of each side come to by jumps:
+    /// *from*, *to*.
+    pub(crate) fn prove(&self, routes: &mut [Route]) -> Result<[KVVec<Landing>; 2], Refusal> {
+        let mut landings = [KVVec::new(), KVVec::new()];
         let mut of = KVVec::with_capacity(routes.len(), GFP_KERNEL)?;
         let mut reached = KVVec::from_elem(false, routes.len(), GFP_KERNEL)?;
-        for (side, hidden) in [Side::From, Side::To].into_iter().zip(&mut hidden) {
+        let mut matter = KVVec::from_elem(false, routes.len(), GFP_KERNEL)?;
+        for (side, landings) in [Side::From, Side::To].into_iter().zip(&mut landings) {
             of.clear();
             for route in routes.iter() {
                 of.push(self.exits(route.ip, route.of(side)), GFP_KERNEL)?;
             }
-            routes::prove(routes, side, &mut reached, |i| of[i]);
-            for func in of.iter().flat_map(|exits| exits.funcs) {
-                if routes::hidden(routes, func) {
-                    hidden.push(*func, GFP_KERNEL)?;
-                }
+            routes::matter(routes, &mut matter, |i| of[i]);
+            routes::prove(routes, side, &matter, &mut reached, |i| of[i]);
+            for (i, exits) in of.iter().enumerate().filter(|(i, _)| matter[*i]) {
+                self.land(routes, *exits, landings)?;
+                self.land_in(routes, i, *exits, side, landings)?;
             }
-            sort::sort_by_key(hidden, |func: &Span| func.start);
+            sort::sort_by_key(landings, |landing: &Landing| landing.span.start);
+            let kept = merge(landings);
+            landings.truncate(kept);
         }
-        Ok(hidden)
+        Ok(landings)
+    }
+
+    /// Adds the functions that a version comes to. Where one of them changes too, what counts is mostly in the spans of the side.
+    #[inline(never)]
+    fn land(
+        &self,
+        routes: &[Route],
+        exits: Exits<'_>,
+        landings: &mut KVVec<Landing>,
+    ) -> Result<(), Refusal> {
+        let mut back = KVVec::from_elem(false, exits.funcs.len(), GFP_KERNEL)?;
+        routes::leads_back(routes, exits, &mut back);
+        for (func, back) in exits.funcs.iter().zip(back.iter()) {
+            let landing = Landing {
+                span: *func,
+                start: func.start,
+                by_call: !back,
+                several: false,
+            };
+            landings.push(landing, GFP_KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the text of the version that a route leads to, if the transition does not change it: one of the side has jumped to the function.
+    fn land_in(
+        &self,
+        routes: &[Route],
+        i: usize,
+        exits: Exits<'_>,
+        side: Side,
+        landings: &mut KVVec<Landing>,
+    ) -> Result<(), Refusal> {
+        let route = routes[i];
+        let version = route.of(side);
+        if route.changes() || version == 0 {
+            return Ok(());
+        }
+        let is_it = |entry: &&Entry| entry.link.ip == route.ip && entry.link.new == version;
+        if let Some(entry) = self.entries.iter().find(is_it) {
+            let text = self.patches[entry.patch].text();
+            let comes_to_a_route = |func: &Span| routes::sites(routes, func).next().is_some();
+            let landing = Landing {
+                span: Span {
+                    start: text.start as u64,
+                    end: text.end as u64,
+                },
+                start: route.ip,
+                by_call: !exits.funcs.iter().any(comes_to_a_route),
+                several: true,
+            };
+            landings.push(landing, GFP_KERNEL)?;
+        }
+        Ok(())
     }
 
     /// Where a version of the function with this site goes on by jumps.
@@ -121,6 +181,7 @@ impl<'a> Links<'a> {
             Some((_, patch)) => patch.text_exits(),
             None => Exits {
                 funcs: &[],
+                jumps: &[],
                 known: false,
             },
         }

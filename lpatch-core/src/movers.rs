@@ -4,18 +4,18 @@
 //! on all CPUs; the model decides.
 
 use crate::{
-    book::{self, Book, Motion},
+    book::{self, Book, Motion, Tables},
     ffi,
     model::{
-        routes::Route,
+        routes::{self, Route},
         transition::{
             evidence::{Asleep, Current, Ended, Interrupted, Unborn},
             set::Place,
-            stack::{Blocked, Clean, Ranges},
+            stack::{Blocked, Clean},
             Cause, Direction, Phase, Reference, Shift, Side, Task,
         },
     },
-    walk::{self, Still},
+    walk::{self, Bounds, Still},
 };
 
 /// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.
@@ -61,20 +61,20 @@ fn attempt<'e>(
     motion: &Motion,
     task: Task,
     cause: Cause,
-    look: impl FnOnce(Ranges<'_>) -> Result<Clean<'e>, Blocked>,
+    look: impl FnOnce(Bounds<'_>) -> Result<Clean<'e>, Blocked>,
 ) -> Result<bool, Blocked> {
     let Some(side) = motion.transition.pending(task) else {
         return Ok(false);
     };
-    let clean = look(book.ranges(side))?;
+    let clean = look(book.tables.bounds(side))?;
     Ok(shift(motion, task, clean, side, cause))
 }
 
 /// A task that is asleep and stays so: its `pi_lock` is held.
 pub(crate) fn asleep(book: &Book, motion: &Motion, task: Task) {
     let evidence = Asleep::trust(task, &());
-    let _ = attempt(book, motion, task, Cause::Asleep, |ranges| {
-        walk::asleep(&evidence, walk::of(task), ranges)
+    let _ = attempt(book, motion, task, Cause::Asleep, |bounds| {
+        walk::asleep(&evidence, walk::of(task), bounds)
     });
 }
 
@@ -83,16 +83,16 @@ pub(crate) fn stopped(book: &Book, motion: &Motion, task: Task, since: &Interrup
     let Some(evidence) = motion.transition.stopped(task, since) else {
         return;
     };
-    let _ = attempt(book, motion, task, Cause::Asleep, |ranges| {
-        walk::stopped(&evidence, ranges)
+    let _ = attempt(book, motion, task, Cause::Asleep, |bounds| {
+        walk::stopped(&evidence, bounds)
     });
 }
 
 /// The current task, where nothing interrupts it.
 fn current(book: &Book, motion: &Motion, task: Task, cause: Cause) -> bool {
     let evidence = Current::trust(task, &());
-    let moved = attempt(book, motion, task, cause, |ranges| {
-        walk::current(&evidence, ranges)
+    let moved = attempt(book, motion, task, cause, |bounds| {
+        walk::current(&evidence, bounds)
     });
     moved == Ok(true)
 }
@@ -107,10 +107,9 @@ pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, route: &Route) -
         return false;
     };
     let evidence = Current::trust(task, &still);
-    let moved = attempt(book, motion, task, Cause::Entered, |ranges| {
-        let side = ranges.side();
-        let hidden = book.tables.hidden(side);
-        walk::entering(&evidence, ranges, route.ip, route.proof(side), hidden)
+    let moved = attempt(book, motion, task, Cause::Entered, |bounds| {
+        let proof = route.proof(bounds.ranges.side());
+        walk::entering(&evidence, bounds, route.ip, proof)
     });
     let moved = moved == Ok(true);
     drop(still);
@@ -121,55 +120,54 @@ pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, route: &Route) -
     moved
 }
 
-/// The side of the current task, which is dying, enters a patched function, and was in no list of tasks when the transition went
-/// live; or which is dying when the transition is over. Nobody waits for such a task.
+/// The side of the current task, which is dying, enters the function with this site, and was in no list of tasks when the transition
+/// went live; or which is dying when the transition is over. Nobody waits for such a task.
 ///
 /// It lives in *from*, since it has been in no function of *to*, until it enters a function and that shows that it is in none of
-/// *from*. From then on the set knows it. A task that the set had no room for when it was born is taken for one of those, and lives
-/// in *to* where its stack says so.
+/// *from*. From then on the set knows it. A task that the set had no room for when it was born is told by when that was.
 #[cold]
-pub(crate) fn unlisted(book: &Book, motion: &Motion, task: Task, route: &Route) -> Side {
+pub(crate) fn unlisted(tables: &Tables, motion: &Motion, task: Task, ip: u64) -> Side {
     let transition = &motion.transition;
-    let target = match transition.phase() {
+    let (target, moves) = match transition.phase() {
         Phase::Idle | Phase::Filling => return Side::From,
-        Phase::Live(direction) => direction.target(),
-        Phase::Complete(side) | Phase::Forced(side) => side,
+        Phase::Live(direction) => (direction.target(), true),
+        Phase::Complete(side) | Phase::Forced(side) => (side, false),
     };
     match transition.place(task) {
         Place::Member => return Side::From,
         // Nobody lives there any more whom the set knows, so that was another task, which had the same address.
         Place::Left if target == Side::From => {}
         Place::Left => return Side::To,
+        // SAFETY: It is the current task, and idle tasks do not die.
+        Place::Unknown if unsafe { motion.is_older_than(task) } => {
+            return if moves { Side::To } else { target };
+        }
         Place::Unknown => {}
     }
-    let Some(still) = Still::begin() else {
+    let route = routes::find(tables.routes(), ip);
+    let (Some(still), Some(route)) = (Still::begin(), route) else {
         return Side::From;
     };
-    if target == Side::From {
-        return by_stack(book, &still, route);
+    if target == Side::To {
+        let evidence = Current::trust(task, &still);
+        let proof = route.proof(Side::From);
+        match walk::entering(&evidence, tables.bounds(Side::From), ip, proof) {
+            Ok(clean) if transition.adopt(&clean) => return Side::To,
+            Err(Blocked::By(_)) => return Side::From,
+            _ => {}
+        }
     }
-    let evidence = Current::trust(task, &still);
-    let ranges = book.ranges(Side::From);
-    let (proof, hidden) = (route.proof(Side::From), book.tables.hidden(Side::From));
-    match walk::entering(&evidence, ranges, route.ip, proof, hidden) {
-        Ok(clean) if transition.adopt(&clean) => Side::To,
-        Err(Blocked::By(_)) => Side::From,
-        _ => by_stack(book, &still, route),
+    match is_inside(tables, &still, task, Side::To, ip) {
+        true => Side::To,
+        false => Side::From,
     }
 }
 
-/// The side of the current task, as its stack alone says: *to* if it is in a function of that.
-fn by_stack(book: &Book, still: &Still, route: &Route) -> Side {
-    let ranges = book.ranges(Side::To);
-    let mut inside = false;
-    walk::current_frames(still, route.ip, |addr| {
-        inside |= ranges.hits(addr).is_some()
-    });
-    if inside {
-        Side::To
-    } else {
-        Side::From
-    }
+/// Whether the current task, which has just entered the function with this site, was in one of a side before, as far as its stack
+/// says.
+pub(crate) fn is_inside(tables: &Tables, still: &Still, task: Task, side: Side, ip: u64) -> bool {
+    let ranges = tables.bounds(side).ranges;
+    walk::is_inside(&Current::trust(task, still), ranges, ip)
 }
 
 /// Calls `f` with the transition that is under way.
@@ -252,8 +250,8 @@ unsafe extern "C" fn lpatch_on_cpu(key: usize, idle_key: usize) {
         if let Some(idle) = Task::new(idle_key).filter(|_| key != idle_key) {
             // Only this CPU can begin to run it, and this CPU is here.
             let evidence = Asleep::trust(idle, &());
-            let _ = attempt(book, motion, idle, Cause::Asleep, |ranges| {
-                walk::asleep(&evidence, walk::Stack::Idle, ranges)
+            let _ = attempt(book, motion, idle, Cause::Asleep, |bounds| {
+                walk::asleep(&evidence, walk::Stack::Idle, bounds)
             });
         }
     };

@@ -9,11 +9,9 @@ use crate::{
     links::Links,
     model::{
         refusal::Refusal,
-        routes::Route,
         transition::{Phase, Reference, Refused, Side, Task, Transition},
     },
     movers,
-    redirect::{self, Active},
     tasks::{self, Found, Held},
     uapi::Reason,
 };
@@ -53,16 +51,10 @@ fn count_tasks() -> usize {
 }
 
 impl Moving {
-    /// Prepares the tables, brings the sites of functions that are not redirected yet to the handler, and begins to
-    /// move tasks. On failure everything is as before.
-    pub(crate) fn begin(
-        links: &Links<'_>,
-        groups: &mut KVec<Active>,
-        doors: &Doors,
-    ) -> Result<Self, Refusal> {
+    /// Prepares the tables, and begins to move tasks. The sites of all functions come to the handler or to doors. On failure everything is as
+    /// before.
+    pub(crate) fn begin(links: &Links<'_>, doors: &Doors) -> Result<Self, Refusal> {
         let mut tasks = count_tasks();
-        // If something fails below, they stay with the handler until ftrace can let go of them.
-        attach(&links.routes()?, groups, doors)?;
         let mut attempts = 0;
         let mut hooks = None;
         loop {
@@ -372,43 +364,10 @@ impl<E: Into<Refusal>> From<E> for NotBegun {
 
 fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     let mut routes = links.routes()?;
-    let hidden = links.prove(&mut routes)?;
+    let landings = links.prove(&mut routes)?;
     let from_spans = links.spans(&routes, doors, Side::From)?;
     let to_spans = links.spans(&routes, doors, Side::To)?;
-    Ok(Tables::new(routes, from_spans, to_spans, hidden)?)
-}
-
-/// Brings the sites of the routes to the handler that are not there yet and have no door. What has come to `groups` stays there on
-/// failure too: to give it back takes a grace period of RCU tasks, which is the driver's to wait for.
-pub(crate) fn attach(
-    routes: &[Route],
-    groups: &mut KVec<Active>,
-    doors: &Doors,
-) -> Result<(), Refusal> {
-    let new = Links::ips(routes, |ip| {
-        !doors.has(ip) && !groups.iter().any(|group| group.has(ip))
-    })?;
-    if new.is_empty() {
-        return Ok(());
-    }
-    groups.reserve(1, GFP_KERNEL)?;
-    match Active::new(&new) {
-        Ok(group) => {
-            if groups.push_within_capacity(group).is_err() {
-                unreachable!("room was reserved");
-            }
-            Ok(())
-        }
-        Err(EBUSY) => Err(redirect::owned(&new, groups)?),
-        Err(error) => match error.into() {
-            Refusal {
-                reason: Reason::Kernel,
-                value,
-                ..
-            } => Err(Refusal::new(Reason::Ftrace).value(value)),
-            refusal => Err(refusal),
-        },
-    }
+    Ok(Tables::new(routes, from_spans, to_spans, landings)?)
 }
 
 /// Births and ends are heard of as long as this is there.
@@ -452,6 +411,7 @@ fn go_live(motion: &Motion, _hooks: &Hooks) -> Result<(), NotBegun> {
     tasks::each(&mut put);
     tasks::each_idle(&mut put);
     result.map_err(not_begun)?;
+    motion.is_filled();
     transition.go_live().map_err(not_begun)
 }
 

@@ -25,14 +25,16 @@ mod loaded;
 mod misfit;
 mod sites;
 mod staged;
+mod statics;
 
+pub(crate) use arrival::compare;
 pub(crate) use loaded::Compared;
 pub(crate) use sites::Site;
-pub(crate) use staged::{Reserved, Staged};
+pub(crate) use staged::{not_there, Reserved, Staged};
 
 use body::Body;
-pub(crate) use exits::Exits;
 use exits::Finder;
+pub(crate) use exits::{way, Exits};
 use loaded::Loaded;
 use sites::sites;
 
@@ -126,6 +128,7 @@ pub(crate) struct Replaced {
 /// Nothing is known.
 const UNKNOWN: routes::Exits<'static> = routes::Exits {
     funcs: &[],
+    jumps: &[],
     known: false,
 };
 
@@ -160,6 +163,24 @@ impl AllExits {
             funcs: all,
             text: text(&mut finder)?,
         })
+    }
+}
+
+/// Where the functions of a patch module are entered, and where they and it go on by jumps. To find that takes a lot of stack, so it is done
+/// before there is a patch on it.
+pub(crate) struct Ways {
+    sites: KVVec<Site>,
+    exits: AllExits,
+}
+
+impl Ways {
+    #[inline(never)]
+    pub(crate) fn of_module(home: &Home, replaced: &mut Replaced) -> Result<Self, Refusal> {
+        let sites = sites(&replaced.funcs, home.text.start as u64)?;
+        sort_colds(&mut replaced.colds);
+        let text = |finder: &mut Finder| finder.of_memory(home.text.clone());
+        let exits = AllExits::find(&replaced.funcs, &sites, &replaced.colds, text)?;
+        Ok(Self { sites, exits })
     }
 }
 
@@ -232,15 +253,13 @@ impl Patch {
     pub(crate) fn of_module(
         home: Home,
         title: Title,
-        mut replaced: Replaced,
+        replaced: Replaced,
+        ways: Ways,
         callbacks: Callbacks,
         about: KVec<KVVec<u8>>,
         own: OwnModule,
     ) -> Result<Self, Refusal> {
-        let sites = sites(&replaced.funcs, home.text.start as u64)?;
-        sort_colds(&mut replaced.colds);
-        let text = |finder: &mut Finder| finder.of_memory(home.text.clone());
-        let exits = AllExits::find(&replaced.funcs, &sites, &replaced.colds, text)?;
+        let Ways { sites, exits } = ways;
         let parts = Parts {
             name: title.name,
             version: title.version,

@@ -11,7 +11,7 @@ use crate::{
     engine, facts, ffi,
     model::refusal::Refusal,
     modules::{OwnModule, Pinned, VMLINUX},
-    patch::{Patch, Title},
+    patch::{Patch, Title, Ways},
     registry::{self, Name, Registry, Times, Until},
     uapi::{self, Reason},
 };
@@ -167,7 +167,9 @@ fn make(parts: KBox<Parts<'_>>) -> Result<Patch, Refusal> {
         found,
         own,
     } = KBox::into_inner(parts);
-    Patch::of_module(home, title, found.replaced, callbacks, about, own)
+    let mut replaced = found.replaced;
+    let ways = Ways::of_module(&home, &mut replaced)?;
+    Patch::of_module(home, title, replaced, ways, callbacks, about, own)
 }
 
 #[inline(never)]

@@ -2,9 +2,16 @@
 
 //! What was in the place of kprobes, asked of the kernel; see `shim/probes.c`.
 
-use crate::{ffi, model::refusal::Refusal, model::verify, uapi::Reason};
+use crate::{
+    engine::{now, FRESH_NS},
+    facts, ffi,
+    model::refusal::Refusal,
+    model::verify,
+    registry::GRACE_NS,
+    uapi::Reason,
+};
 use core::ptr::NonNull;
-use kernel::prelude::*;
+use kernel::{bindings, prelude::*};
 
 const _: () = assert!(ffi::LP_PROBES as usize == verify::PROBES_MAX);
 
@@ -13,10 +20,10 @@ const _: () = assert!(ffi::LP_PROBES as usize == verify::PROBES_MAX);
 /// # Invariants
 ///
 /// The pointer is from `lp_probes_new()`, and nobody else has it.
-pub(crate) struct Probes(NonNull<ffi::lp_probes>);
+struct Probes(NonNull<ffi::lp_probes>);
 
 impl Probes {
-    pub(crate) fn new() -> Result<Self, Refusal> {
+    fn new() -> Result<Self, Refusal> {
         // SAFETY: No requirements; we may sleep.
         let probes = NonNull::new(unsafe { ffi::lp_probes_new() });
         // INVARIANT: It has just been made.
@@ -24,7 +31,7 @@ impl Probes {
     }
 
     /// The first byte of the instruction at `addr`, without any probe; `None`: there can be none.
-    pub(crate) fn join(&mut self, addr: u64) -> Result<Option<u8>, Refusal> {
+    fn join(&mut self, addr: u64) -> Result<Option<u8>, Refusal> {
         let mut first = 0;
         // SAFETY: By the type invariant the first pointer is valid and ours; the other one is to a local variable. The kernel
         // takes any address: it looks itself whether that is of code that may be probed. We may sleep.
@@ -41,5 +48,92 @@ impl Drop for Probes {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it is valid and ours, and it is not used afterwards. We may sleep.
         unsafe { ffi::lp_probes_free(self.0.as_ptr()) }
+    }
+}
+
+/// Who asks the kernel, of one function after the other. It may wait, for as long as requests do; so the registry is not locked.
+///
+/// The kernel's optimizer of probes waits for a grace period of RCU tasks, with locks held that everybody needs who changes text or has
+/// a probe. It begins whenever the probes at an instruction have changed. So while a kernel thread runs that never sleeps, who joins
+/// waits for the optimizer, and when we have left, all others do. If a grace period of our own has just ended there is no such
+/// thread, or it woke up within the last moment.
+pub(crate) struct Asking {
+    probes: Option<Probes>,
+    /// Until then no grace period is needed.
+    fresh_ns: u64,
+    /// Whether a signal ends the wait.
+    interruptible: bool,
+    /// Where there were probes; those for which there was memory.
+    found: KVec<u64>,
+}
+
+impl Asking {
+    pub(crate) fn new(interruptible: bool) -> Self {
+        Self {
+            probes: None,
+            fresh_ns: 0,
+            interruptible,
+            found: KVec::new(),
+        }
+    }
+
+    /// Where there were probes.
+    pub(crate) fn found(self) -> KVec<u64> {
+        self.found
+    }
+
+    /// As [`verify::Kernel::original`].
+    pub(crate) fn original(&mut self, addr: u64) -> Result<Option<u8>, Refusal> {
+        self.wait_for_grace(addr)?;
+        let mut there = [0];
+        let known = facts::read(addr, &mut there);
+        let original = match &mut self.probes {
+            Some(probes) => probes.join(addr),
+            none => none.insert(Probes::new()?).join(addr),
+        }?;
+        // Where there was none, it is what it was.
+        let probed = known && original.is_some_and(|original| original != there[0]);
+        if probed && !self.found.contains(&addr) {
+            let _ = self.found.push(addr, GFP_KERNEL);
+        }
+        Ok(original)
+    }
+
+    /// As [`verify::Kernel::forget_originals`].
+    pub(crate) fn forget(&mut self) {
+        self.probes = None;
+    }
+
+    fn wait_for_grace(&mut self, addr: u64) -> Result<(), Refusal> {
+        if now() < self.fresh_ns {
+            return Ok(());
+        }
+        // SAFETY: No requirements.
+        let ticket = unsafe { ffi::lp_grace_begin() };
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_grace_hurry() };
+        let end = now().saturating_add(GRACE_NS);
+        loop {
+            // SAFETY: No requirements.
+            let seen = unsafe { ffi::lp_event_count() };
+            // SAFETY: No requirements.
+            if unsafe { ffi::lp_grace_is_over(ticket) } != 0 {
+                self.fresh_ns = now().saturating_add(FRESH_NS);
+                return Ok(());
+            }
+            let left = end.saturating_sub(now());
+            if left == 0 {
+                return Err(Refusal::new(Reason::FuncProbed).value(addr));
+            }
+            // SAFETY: No requirements; we may sleep.
+            let error = unsafe { ffi::lp_event_wait(seen, (left / 1_000_000 + 1) as u32) };
+            if error == -(bindings::EINTR as i32) {
+                if self.interruptible {
+                    return Err(Reason::Interrupted.into());
+                }
+                // SAFETY: No requirements; we may sleep.
+                unsafe { ffi::lp_wait_a_moment() };
+            }
+        }
     }
 }

@@ -6,15 +6,34 @@
 
 use crate::{ffi, model::refusal::Refusal, modules::OwnModule, uapi::Reason};
 use core::{mem::ManuallyDrop, ptr::NonNull};
-use kernel::{error::to_result, prelude::*};
+use kernel::{error::to_result, prelude::*, sync::Arc};
+
+/// An `ftrace_ops`.
+///
+/// # Invariants
+///
+/// It was made by `lp_redirect_new()`, and is not registered with ftrace when it is dropped.
+struct Ops(NonNull<ffi::lp_redirect>);
+
+// SAFETY: The C struct is heap memory without ties to a thread.
+unsafe impl Send for Ops {}
+// SAFETY: ftrace, which alone looks into it, has locks of its own.
+unsafe impl Sync for Ops {}
+
+impl Drop for Ops {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is not registered; it is not used afterwards.
+        unsafe { ffi::lp_redirect_free(self.0.as_ptr()) };
+    }
+}
 
 /// A set of fentry sites, not redirected.
 ///
 /// # Invariants
 ///
-/// `ops` was made by `lp_redirect_new()`, its filter holds exactly `ips`, and it is not registered with ftrace.
-pub(crate) struct Ready {
-    ops: NonNull<ffi::lp_redirect>,
+/// The filter of `ops` holds exactly `ips`, and it is not registered with ftrace.
+struct Ready {
+    ops: Arc<Ops>,
     ips: KVVec<usize>,
 }
 
@@ -29,10 +48,25 @@ pub(crate) struct Active {
     own: ManuallyDrop<OwnModule>,
 }
 
-// SAFETY: The C struct is heap memory without ties to a thread.
-unsafe impl Send for Ready {}
+/// Sites that a redirection is to let go of, which keeps others.
+pub(crate) struct LettingGo {
+    ops: Arc<Ops>,
+    /// Sorted.
+    sites: KVVec<usize>,
+    result: Result,
+}
 
-/// Whether ftrace has switched itself off: nothing can be given back to it any more.
+/// Whether there is an fentry site that ftrace knows. It takes no lock of ftrace's that somebody else could hold.
+pub(crate) fn is_site(ip: u64) -> Result<bool> {
+    // SAFETY: No requirements; we may sleep.
+    match to_result(unsafe { ffi::lp_ftrace_knows(ip as usize) }) {
+        Ok(()) => Ok(true),
+        Err(EINVAL) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether ftrace has switched itself off: nothing can be given back to it any more. Takes no lock of ftrace's either.
 pub(crate) fn is_dead() -> bool {
     // SAFETY: No requirements; we may sleep.
     unsafe { ffi::lp_ftrace_is_dead() != 0 }
@@ -40,23 +74,24 @@ pub(crate) fn is_dead() -> bool {
 
 impl Ready {
     /// These sites, or the errno for which ftrace does not take them (`EINVAL`: one is not an fentry site).
-    pub(crate) fn new(mut ips: KVVec<usize>) -> Result<Self> {
+    fn new(mut ips: KVVec<usize>) -> Result<Self> {
         // SAFETY: No requirements.
         let ops = NonNull::new(unsafe { ffi::lp_redirect_new() }).ok_or(ENOMEM)?;
+        // INVARIANT: It is registered by `activate()` only.
+        let ops = Arc::new(Ops(ops), GFP_KERNEL)?;
         let (sites, len) = (ips.as_mut_ptr(), ips.len() as u32);
-        // INVARIANT: Not registered; the filter is set below, or the value dropped.
-        let ready = Self { ops, ips };
         // SAFETY: The array holds that many addresses.
-        to_result(unsafe { ffi::lp_redirect_filter(ops.as_ptr(), sites, len) })?;
-        Ok(ready)
+        to_result(unsafe { ffi::lp_redirect_filter(ops.0.as_ptr(), sites, len) })?;
+        // INVARIANT: Not registered, and the filter is set.
+        Ok(Self { ops, ips })
     }
 
     /// Has calls of all of them, which are sorted, come to the handler, in one step. On failure nothing has changed, or ftrace
     /// has died (`ENODEV`).
-    pub(crate) fn activate(self) -> Result<Active> {
+    fn activate(self) -> Result<Active> {
         let own = OwnModule::ours().ok_or(EAGAIN)?;
         // SAFETY: By the type invariant it is not registered.
-        match to_result(unsafe { ffi::lp_redirect_on(self.ops.as_ptr()) }) {
+        match to_result(unsafe { ffi::lp_redirect_on(self.ops.0.as_ptr()) }) {
             // INVARIANT: It is registered now.
             Ok(()) => Ok(Active {
                 ready: ManuallyDrop::new(self),
@@ -76,13 +111,6 @@ impl Ready {
                 Err(error)
             }
         }
-    }
-}
-
-impl Drop for Ready {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant it is not registered; it is not used afterwards.
-        unsafe { ffi::lp_redirect_free(self.ops.as_ptr()) };
     }
 }
 
@@ -110,23 +138,55 @@ impl Active {
         (at(self.ready.ips.first()), at(self.ready.ips.last()))
     }
 
-    /// Lets go of the sites that are not kept; some are. Without memory for that all stay, which is a loss of time only.
-    pub(crate) fn keep(&mut self, kept: impl Fn(u64) -> bool) -> Result {
-        let ips = &mut self.ready.ips;
-        let mut gone = KVVec::new();
+    /// The sites that are not kept, for it to let go of, if there are any and some are kept.
+    pub(crate) fn letting_go(&self, kept: impl Fn(u64) -> bool) -> Result<Option<LettingGo>> {
+        let ips = &self.ready.ips;
+        let mut sites = KVVec::new();
         for ip in ips.iter().filter(|ip| !kept(**ip as u64)) {
-            gone.push(*ip, GFP_KERNEL)?;
+            sites.push(*ip, GFP_KERNEL)?;
         }
-        if gone.is_empty() {
-            return Ok(());
+        if sites.is_empty() || sites.len() == ips.len() {
+            return Ok(None);
         }
-        let ops = self.ready.ops.as_ptr();
-        let (sites, len) = (gone.as_mut_ptr(), gone.len() as u32);
+        Ok(Some(LettingGo {
+            ops: self.ready.ops.clone(),
+            sites,
+            result: Err(EAGAIN),
+        }))
+    }
+
+    /// Takes over what has come of it, if it is of this one.
+    pub(crate) fn let_go(&mut self, part: &LettingGo) {
+        let is_of_this = Arc::ptr_eq(&self.ready.ops, &part.ops);
+        if is_of_this && part.result.is_ok() {
+            // INVARIANT: Both have lost the same.
+            let gone = |ip: &usize| part.sites.binary_search(ip).is_ok();
+            self.ready.ips.retain(|ip| !gone(ip));
+        }
+    }
+}
+
+impl LettingGo {
+    pub(crate) fn sites(&self) -> &[usize] {
+        &self.sites
+    }
+
+    /// Asks ftrace. The redirection loses nothing else meanwhile: without any site its filter would mean all functions.
+    ///
+    /// `gone`: of sites that are about to be freed a dead ftrace lets go as well. It does not look into filters when a module comes.
+    pub(crate) fn ask(&mut self, gone: bool) {
+        let (ops, sites) = (self.ops.0.as_ptr(), self.sites.as_mut_ptr());
         // SAFETY: The array holds that many addresses.
-        to_result(unsafe { ffi::lp_redirect_remove(ops, sites, len) })?;
-        // INVARIANT: Both have lost the same.
-        self.ready.ips.retain(|ip| kept(*ip as u64));
-        Ok(())
+        let error = unsafe { ffi::lp_redirect_remove(ops, sites, self.sites.len() as u32) };
+        self.result = match to_result(error) {
+            Err(ENODEV) if gone => Ok(()),
+            result => result,
+        };
+    }
+
+    /// Whether all sites stay, for want of memory. The handler sends their calls on. A dead ftrace keeps them.
+    pub(crate) fn is_to_be_tried_again(&self) -> bool {
+        self.result.is_err_and(|error| error != ENODEV)
     }
 }
 
@@ -136,7 +196,7 @@ impl Drop for Active {
     fn drop(&mut self) {
         // When it returns 0, no handler of it runs any more.
         // SAFETY: By the type invariant it is registered.
-        let error = unsafe { ffi::lp_redirect_off(self.ready.ops.as_ptr()) };
+        let error = unsafe { ffi::lp_redirect_off(self.ready.ops.0.as_ptr()) };
         if error != 0 {
             // The sites still lead to the handler, which finds nothing in the book; so ops and module stay.
             pr_err!("ftrace keeps a redirection (errno {error}); lpatch_core stays loaded\n");
@@ -149,46 +209,61 @@ impl Drop for Active {
     }
 }
 
-/// Which of these sites, which ftrace did not take together (EBUSY), has another owner (`value`: the site), or that ftrace is off.
-///
-/// ftrace takes all of a registration or nothing of it. So half of them are tried, and the half of the half that it is in. What it takes
-/// comes to `groups`: to take it back at once would be a wait for RCU tasks each time, with the registry locked. In no book, their calls go
-/// on as before, and they are given back as all that nobody needs.
-pub(crate) fn owned(mut ips: &[usize], groups: &mut KVec<Active>) -> Result<Refusal, Refusal> {
+/// The function of ours that nobody calls and nobody else can own.
+pub(crate) fn probe_site() -> usize {
     // SAFETY: No requirements.
-    let probe = unsafe { ffi::lp_probe_site() };
-    // It has been asked before, and ftrace has not given it back yet.
-    let mut taken = groups_have(groups, probe as u64);
+    unsafe { ffi::lp_probe_site() }
+}
+
+/// Brings these sites, which are sorted, to the handler. What ftrace has taken is in `taken`, on failure too: to give it back takes a grace
+/// period of RCU tasks, which is the driver's to wait for.
+///
+/// ftrace takes all of a registration or nothing of it. So where one has another owner (EBUSY), half of them are tried, and the half of
+/// the half that it is in. In no book, the calls of those that it takes go on as before, and they are given back as all that nobody needs.
+pub(crate) fn bring(
+    sites: &[usize],
+    has_probe: bool,
+    taken: &mut KVec<Active>,
+) -> Result<(), Refusal> {
     let mut take = |ips: &[usize]| -> Result<bool, Refusal> {
-        groups.reserve(1, GFP_KERNEL)?;
+        taken.reserve(1, GFP_KERNEL)?;
         match Active::new(ips) {
             Ok(active) => {
-                if groups.push_within_capacity(active).is_err() {
+                if taken.push_within_capacity(active).is_err() {
                     unreachable!("room was reserved");
                 }
                 Ok(true)
             }
             Err(EBUSY) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(match error.into() {
+                Refusal {
+                    reason: Reason::Kernel,
+                    value,
+                    ..
+                } => Refusal::new(Reason::Ftrace).value(value),
+                refusal => refusal,
+            }),
         }
     };
+    if take(sites)? {
+        return Ok(());
+    }
+    // The site of our own may have been asked for before, and ftrace has not given it back yet.
+    let mut any = has_probe;
+    let mut ips = sites;
     while ips.len() > 1 {
         let (front, back) = ips.split_at(ips.len() / 2);
         if take(front)? {
-            taken = true;
+            any = true;
             ips = back;
         } else {
             ips = front;
         }
     }
     // It says EBUSY as well when it is off, and then for all of them.
-    if !taken && !take(&[probe as usize])? {
-        return Ok(Reason::FtraceOff.into());
+    if !any && !take(&[probe_site()])? {
+        return Err(Reason::FtraceOff.into());
     }
     let ip = ips.first().map_or(0, |ip| *ip as u64);
-    Ok(Refusal::new(Reason::FuncOwned).value(ip))
-}
-
-fn groups_have(groups: &[Active], ip: u64) -> bool {
-    groups.iter().any(|group| group.has(ip))
+    Err(Refusal::new(Reason::FuncOwned).value(ip))
 }

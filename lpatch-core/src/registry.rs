@@ -5,9 +5,11 @@
 //! Lock order:
 //! 1. the lock of an open file (`device.rs`), which guards its reservation
 //! 2. [`REGISTRY`]
-//! 3. the kernel's own, taken by what is called here: `direct_mutex`, `kprobe_mutex`, `ftrace_lock`, `cpu_hotplug_lock`
+//! 3. the kernel's own, taken by what is called here: `cpu_hotplug_lock`, `text_mutex`
 //!
-//! Callbacks of patches are called with none of them held (`registry/calling.rs`). Meanwhile the registry is *busy*.
+//! Callbacks of patches are called with none of them held (`registry/calling.rs`). Meanwhile the registry is *busy*. With the registry unlocked
+//! kprobes are asked (`probes.rs`), and ftrace is for all that takes `direct_mutex` or `ftrace_lock`, which others hold for as long as a kernel
+//! thread does not sleep (`engine/asking.rs`, `engine/driver.rs`).
 //!
 //! Readers that take none of these: the ftrace handler (`redirect.rs`), the readers of the module's tables
 //! (`tables.rs`) and of its symbols (`kallsyms.rs`).
@@ -32,6 +34,7 @@ mod register;
 
 pub(crate) use calling::called;
 pub(crate) use lifecycle::{disable, enable, force, reverse, transition};
+pub(crate) use loading::load;
 pub(crate) use register::Times;
 
 kernel::sync::global_lock! {
@@ -58,9 +61,9 @@ pub(crate) struct Registry {
 /// What a request waits for before it is carried out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// Nothing is left to be done behind the last transition.
+    /// Nothing is left to be done behind the last transition, and nobody asks ftrace.
     Settled,
-    /// And no callbacks are due before or behind one.
+    /// Nothing is left to be done behind it, and no callbacks are due before or behind one.
     Free,
     /// All tasks are gone that were dying when it ended, and no book has anything that is not in force, or that takes too long.
     /// Sites that nobody needs may still be on their way back to ftrace: nobody finds a way from there to a patch.
@@ -68,7 +71,7 @@ pub(crate) enum Until {
 }
 
 /// How long a request waits for a grace period, or for a module.
-const GRACE_NS: u64 = 10_000_000_000;
+pub(crate) const GRACE_NS: u64 = 10_000_000_000;
 /// How often somebody who waits for a callback looks whether its task is still alive. Nobody hears of its death.
 pub(crate) const LOOK_MS: u32 = 1000;
 
@@ -90,7 +93,9 @@ pub(crate) fn with_until<T>(
             if until == Until::Free && registry.busy.is_some() {
                 calling::may_wait()?;
                 LOOK_MS
-            } else if engine.settling() && !(until == Until::Tidy && engine.returning()) {
+            } else if engine.settling() && !(until == Until::Tidy && engine.returning())
+                || until == Until::Settled && engine.is_asking()
+            {
                 0
             } else if until != Until::Tidy || registry.engine.tidy_soon() || left == 0 {
                 return f(registry);

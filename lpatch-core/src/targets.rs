@@ -10,17 +10,17 @@
 
 use crate::{
     callbacks::{Others, Turn},
-    engine::Leaving,
+    engine::{Bringing, Forgetting},
     facts, ffi,
     model::{arrive::Found, callbacks::Goal, refusal::Refusal},
     modules::Pinned,
-    patch::Patch,
+    patch::{self, Patch},
     registry::{self, Registry},
     symbols::{self, Cold, Search},
     uapi::{self, Reason},
 };
 use core::marker::PhantomData;
-use kernel::{ffi::c_char, ffi::c_void, prelude::*};
+use kernel::{ffi::c_char, ffi::c_void, prelude::*, sync::Arc};
 
 /// A module that a patch is about: one that is coming or going, or that is held.
 pub(crate) struct Target<'a> {
@@ -81,26 +81,26 @@ pub(crate) fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Fo
 }
 
 /// Runs `f` on the registry, if the module is its concern, when no transition is being tidied up behind; and again, after a
-/// moment, as long as it fails for want of memory. The default: it is not concerned.
-fn concerned<R: Default>(
+/// moment, as long as it fails for want of memory or because somebody else asks ftrace. `None`: it is not concerned.
+fn concerned<R>(
     module: &Target<'_>,
     is_concerned: impl Fn(&Registry) -> bool,
     mut f: impl FnMut(&mut Registry) -> Result<R>,
-) -> R {
+) -> Option<R> {
     loop {
         {
             let mut guard = registry::REGISTRY.lock();
             let Some(registry) = guard.as_mut() else {
-                return R::default();
+                return None;
             };
             // First, so that a module that we have nothing to do with waits for nothing but the lock.
             if !is_concerned(registry) {
-                return R::default();
+                return None;
             }
             let overlaps = |first, last| module.overlaps(first, last);
             if registry.engine().may_change(overlaps) {
                 if let Ok(result) = f(registry) {
-                    return result;
+                    return Some(result);
                 }
             }
         }
@@ -117,6 +117,10 @@ unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_ch
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
     let coming = Target::moving(module, name);
+    let _ = registry::with(|registry| {
+        registry.engine().code_comes();
+        Ok(())
+    });
     match come(&coming) {
         Ok(()) => 0,
         Err(refusal) => {
@@ -179,12 +183,19 @@ fn if_about(module: &Target<'_>, mut f: impl FnMut(&mut Registry)) {
 fn forget(module: &Target<'_>) {
     let has = |ip| module.has(ip);
     let overlaps = |first, last| module.overlaps(first, last);
-    let leaving: Leaving = concerned(
-        module,
-        |registry| registry.engine.concern(has, overlaps),
-        |registry| registry.engine().forget(has),
-    );
-    drop(leaving);
+    loop {
+        let step = concerned(
+            module,
+            |registry| registry.engine.concern(has, overlaps),
+            |registry| registry.engine().forget(has),
+        );
+        match step {
+            // No group has one of its sites any more that has others. None comes to have: the module is in no book.
+            Some(Forgetting::Shrink(shrinking)) => shrinking.ask(),
+            Some(Forgetting::Rest(leaving)) => return drop(leaving),
+            None => return,
+        }
+    }
 }
 
 /// Whether any patch is about this module. No patch can begin to be while it comes or goes: those that refer to it are refused then.
@@ -195,35 +206,19 @@ fn is_about_any(name: &[u8]) -> bool {
 /// A module comes.
 fn come(coming: &Target<'_>) -> Result<(), Refusal> {
     let mut last = None;
-    loop {
-        match registry::with(|registry| registry.arrival(coming, last))? {
-            Arrival::Over => break,
-            Arrival::At(id, result) => {
-                last = Some(id);
-                let result = result.and_then(|prepare| match prepare {
-                    true => prepare_for(id, coming),
-                    false => Ok(()),
-                });
-                if let Err(refusal) = result {
-                    if let Err(refusal) = misfit(id, coming, refusal) {
-                        leave(coming);
-                        return Err(refusal);
-                    }
-                }
+    while let Some((id, image)) = registry::with(|registry| Ok(registry.compared(coming, last)))? {
+        last = Some(id);
+        if let Err(refusal) = arrive(id, image, coming) {
+            if let Err(refusal) = misfit(id, coming, refusal) {
+                leave(coming);
+                return Err(refusal);
             }
         }
     }
     if last.is_none() {
         return Ok(());
     }
-    let mut result = Ok(());
-    if_about(coming, |registry| {
-        // Not before: else who replaces the book meanwhile, for another module or a patch, would ask ftrace for them.
-        for patch in registry.patches.iter_mut() {
-            patch.is_ready_for(coming.name);
-        }
-        result = registry.engine.refresh(&registry.patches);
-    });
+    let result = take_over(coming);
     let Err(refusal) = result else {
         catch_up(coming, None);
         return Ok(());
@@ -238,12 +233,73 @@ fn come(coming: &Target<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Calls the pre-patch callback of a patch for a module that comes.
+/// Has calls of the functions of a module that comes redirected, for all patches that are in force. Its sites come to the handler with the registry
+/// unlocked, and a transition may begin meanwhile that needs more of them; so this comes to an end when none does.
+fn take_over(coming: &Target<'_>) -> Result<(), Refusal> {
+    let mut bringing: Option<Bringing> = None;
+    loop {
+        let step = concerned(
+            coming,
+            |registry| registry.is_about(coming.name),
+            |registry| {
+                if let Some(brought) = &mut bringing {
+                    let taken = brought.take_in(registry.engine())?;
+                    bringing = None;
+                    if taken.is_err() {
+                        return Ok(taken.map(|()| None));
+                    }
+                }
+                registry.ready(coming)
+            },
+        );
+        match step.transpose()?.flatten() {
+            Some(mut missing) => {
+                missing.ask();
+                bringing = Some(missing);
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Has a module that comes come to a patch, which has this image.
+fn arrive(id: u64, image: Option<Arc<KVVec<u8>>>, coming: &Target<'_>) -> Result<(), Refusal> {
+    // With the registry unlocked.
+    let probed = match image {
+        Some(image) => patch::compare(&image, coming)?,
+        None => KVec::new(),
+    };
+    if registry::with(|registry| registry.arrival(id, coming))? {
+        prepare_for(id, coming)?;
+        for probe in probed.iter() {
+            say_silent(*probe);
+        }
+    }
+    Ok(())
+}
+
+/// Says in the log that a kprobe is in a function that nobody executes, as the loader does for those that are there when a patch is enabled.
+#[inline(never)]
+fn say_silent(probe: u64) {
+    let mut text = [0; uapi::SYM_LEN];
+    let len = facts::symbol_text(probe, &mut text);
+    pr_warn!(
+        "the kprobe at {} is not hit while the patch is enabled: nobody executes the old function\n",
+        registry::Name(&text[..len])
+    );
+}
+
+/// Calls the pre-patch callback of a patch for a module that comes; and the post-unpatch callback, if the patch was disabled or replaced
+/// meanwhile. Who has replaced it comes next, and finds nothing of it.
 fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
     let others = registry::with(|registry| registry.others(id))?;
     loop {
         let turn = registry::with(|registry| {
-            Ok(registry.turn_of(id, Some(Goal::Prepared), &others, coming))
+            let goal = match registry.is_loaded_only(id) {
+                true => Goal::Old,
+                false => Goal::Prepared,
+            };
+            Ok(registry.turn_of(id, Some(goal), &others, coming))
         })?;
         match turn {
             Turn::Call(call) => registry::called(call)?,
@@ -253,7 +309,9 @@ fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
         }
     }
     registry::with(|registry| {
-        registry.say(id, "applying", "to", coming);
+        if !registry.is_loaded_only(id) {
+            registry.say(id, "applying", "to", coming);
+        }
         Ok(())
     })
 }
@@ -328,14 +386,6 @@ fn not_for(patch: &mut Patch, coming: &Target<'_>, refusal: Refusal) -> Result<(
     patch.leave_out(coming.name, refusal)
 }
 
-/// What a module that comes is to a patch.
-enum Arrival {
-    /// It has come to the patch with this id, or the patch does not fit; whether its callbacks are due.
-    At(u64, Result<bool, Refusal>),
-    /// It has come to all of them.
-    Over,
-}
-
 impl Registry {
     fn is_about(&self, module: &[u8]) -> bool {
         self.patches.iter().any(|patch| patch.is_about(module))
@@ -348,15 +398,29 @@ impl Registry {
         next.map(Patch::id)
     }
 
-    /// Prepares the next patch for a module that comes. One that is about to be enabled calls its callbacks itself, when the module is there.
-    fn arrival(&mut self, coming: &Target<'_>, last: Option<u64>) -> Result<Arrival, Refusal> {
-        let Some(id) = self.next_about(coming, last) else {
-            return Ok(Arrival::Over);
-        };
+    /// Whether a patch is in force for nobody, and no request is about to change that.
+    fn is_loaded_only(&self, id: u64) -> bool {
+        self.state_of(id) == uapi::STATE_LOADED
+    }
+
+    /// The next patch for which a module comes, and the image that it is to be compared with.
+    fn compared(
+        &self,
+        coming: &Target<'_>,
+        last: Option<u64>,
+    ) -> Option<(u64, Option<Arc<KVVec<u8>>>)> {
+        let id = self.next_about(coming, last)?;
+        let patch = self.patches.iter().find(|patch| patch.id() == id)?;
+        Some((id, patch.image()))
+    }
+
+    /// Prepares a patch, if it is still there, for a module that comes. Returns whether its callbacks are due: one that is about to be
+    /// enabled calls them itself, when the module is there.
+    fn arrival(&mut self, id: u64, coming: &Target<'_>) -> Result<bool, Refusal> {
         let in_force = self.engine.state_of(id) != uapi::STATE_LOADED;
         let patch = self.patches.iter_mut().find(|patch| patch.id() == id);
-        let arrived = patch.map_or(Ok(()), |patch| patch.arrive(coming));
-        Ok(Arrival::At(id, arrived.map(|()| in_force)))
+        patch.map_or(Ok(()), |patch| patch.arrive(coming))?;
+        Ok(in_force)
     }
 
     /// The next callback of a patch for a module.
@@ -388,6 +452,27 @@ impl Registry {
                 registry::Name(patch.name()),
                 registry::Name(target.name)
             );
+        }
+    }
+
+    /// Calls of the functions of a module may be redirected, and are from here on. If sites have to come to the handler first, they may not
+    /// yet: else who replaces the book meanwhile, for another module or a patch, would ask ftrace for them. `EAGAIN`: somebody else is asking.
+    fn ready(&mut self, coming: &Target<'_>) -> Result<Result<Option<Bringing>, Refusal>> {
+        self.set_ready(coming, true);
+        let missing = self.engine.missing_now(&self.patches);
+        if matches!(missing, Ok(None)) {
+            return Ok(self.engine.refresh(&self.patches).map(|()| None));
+        }
+        self.set_ready(coming, false);
+        match missing {
+            Err(refusal) if refusal.reason == Reason::NotReady => Err(EAGAIN),
+            missing => Ok(missing),
+        }
+    }
+
+    fn set_ready(&mut self, coming: &Target<'_>, ready: bool) {
+        for patch in self.patches.iter_mut() {
+            patch.set_ready_for(coming.name, ready);
         }
     }
 

@@ -5,15 +5,19 @@
 use crate::{
     ffi,
     model::{
-        callee,
+        callee::{self, Call},
         transition::{
+            detours::Detours,
             evidence::{Asleep, Current, Evidence, Stopped},
-            stack::{Blocked, Clean, Proof, Ranges, Span, StackCheck},
+            stack::{Blocked, Clean, Landing, Proof, Ranges, StackCheck},
             Task,
         },
     },
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    sync::atomic::{AtomicU8, Ordering},
+};
 use kernel::ffi::c_void;
 
 /// Length of the call at a fentry site, which returns behind it.
@@ -64,12 +68,70 @@ pub(crate) unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> bool {
     whole > 0
 }
 
+/// Length of what counts calls in front of functions, where the kernel has that; else 0.
+static COUNT_LEN: AtomicU8 = AtomicU8::new(0);
+
+/// Says how long what counts calls is. Before there is a patch.
+pub(crate) fn set_count_len(len: u8) {
+    // Relaxed: who looks at a stack for a patch has the patch from who called this.
+    COUNT_LEN.store(len, Ordering::Relaxed);
+}
+
 /// What was called in front of a return address, if that is known; see [`callee::direct`].
-pub(crate) fn called(addr: u64) -> Option<u64> {
+pub(crate) fn called(addr: u64) -> Option<Call> {
     let mut before = [0; callee::CALL_LEN];
+    if !peek(addr - callee::CALL_LEN as u64, &mut before) {
+        return None;
+    }
+    let mut call = callee::direct(before, addr)?;
+    // Relaxed: as above.
+    let len = COUNT_LEN.load(Ordering::Relaxed);
+    let mut begins = [0; callee::COUNT.len()];
+    if len > 0 && peek(call.target, &mut begins) && begins == callee::COUNT {
+        call.target += u64::from(len);
+    }
+    Some(call)
+}
+
+/// Reads code, in any context. Whether there is memory.
+fn peek(addr: u64, to: &mut [u8]) -> bool {
     // SAFETY: The buffer has that many bytes; any address may be asked about.
-    let read = unsafe { ffi::lp_in_front_of(addr as usize, before.as_mut_ptr()) } != 0;
-    read.then(|| callee::direct(before, addr)).flatten()
+    unsafe { ffi::lp_peek(addr as usize, to.as_mut_ptr(), to.len() as u32) != 0 }
+}
+
+/// Where a task must not be that leaves a side, what those of the side come to by jumps, and which ways there lead past it.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    pub(crate) ranges: Ranges<'a>,
+    pub(crate) landings: &'a [Landing],
+    pub(crate) detours: Option<&'a Detours>,
+}
+
+impl<'a> Bounds<'a> {
+    /// Begins a look at a stack.
+    pub(crate) fn check<'e>(self, evidence: &'e impl Evidence) -> StackCheck<'e, 'a> {
+        self.with(StackCheck::new(evidence, self.ranges, self.landings))
+    }
+
+    /// The same at the entry of the function with this fentry site.
+    fn check_entry<'e>(
+        self,
+        evidence: &'e impl Evidence,
+        site: u64,
+        proof: Proof,
+    ) -> StackCheck<'e, 'a> {
+        let (ranges, landings) = (self.ranges, self.landings);
+        self.with(StackCheck::at_entry(
+            evidence, ranges, site, proof, landings,
+        ))
+    }
+
+    fn with<'e>(self, check: StackCheck<'e, 'a>) -> StackCheck<'e, 'a> {
+        match self.detours {
+            Some(detours) => check.with(detours),
+            None => check,
+        }
+    }
 }
 
 /// Finishes a check by a walk.
@@ -85,38 +147,45 @@ fn check<'e>(mut check: StackCheck<'e, '_>, stack: Stack) -> Result<Clean<'e>, B
 pub(crate) fn asleep<'e>(
     evidence: &'e Asleep<'_>,
     stack: Stack,
-    ranges: Ranges<'_>,
+    bounds: Bounds<'_>,
 ) -> Result<Clean<'e>, Blocked> {
-    check(StackCheck::new(evidence, ranges), stack)
+    check(bounds.check(evidence), stack)
 }
 
 /// For a task that is watched.
 pub(crate) fn stopped<'e>(
     evidence: &'e Stopped<'_>,
-    ranges: Ranges<'_>,
+    bounds: Bounds<'_>,
 ) -> Result<Clean<'e>, Blocked> {
-    let task = evidence.task().addr() as *mut c_void;
-    check(StackCheck::new(evidence, ranges), Stack::Stopped(task))
+    check(bounds.check(evidence), stopped_at(evidence.task()))
 }
 
 /// For the current task.
 pub(crate) fn current<'e>(
     evidence: &'e Current<'_>,
-    ranges: Ranges<'_>,
+    bounds: Bounds<'_>,
 ) -> Result<Clean<'e>, Blocked> {
-    check(StackCheck::new(evidence, ranges), own())
+    check(bounds.check(evidence), own())
 }
 
 /// For the current task, which has just entered the function with this fentry site.
 pub(crate) fn entering<'e>(
     evidence: &'e Current<'_>,
-    ranges: Ranges<'_>,
+    bounds: Bounds<'_>,
     site: u64,
     proof: Proof,
-    hidden: &[Span],
 ) -> Result<Clean<'e>, Blocked> {
-    let entry = StackCheck::at_entry(evidence, ranges, site, proof, hidden);
-    check(entry, own())
+    check(bounds.check_entry(evidence, site, proof), own())
+}
+
+/// Whether the current task, which has just entered the function with this fentry site, has code of these on its stack.
+///
+/// By that alone: what was called in front of a return address is the same function on both sides.
+pub(crate) fn is_inside(evidence: &Current<'_>, ranges: Ranges<'_>, site: u64) -> bool {
+    let mut check = StackCheck::at_entry(evidence, ranges, site, Proof::Always, &[]);
+    // SAFETY: It is the current task, and what the evidence stands on keeps everything from interrupting it.
+    let whole = unsafe { walk(own(), |addr| check.frame(addr, || None)) };
+    matches!(check.finish(whole), Err(Blocked::By(_)))
 }
 
 /// Nothing interrupts the current task as long as this exists, and this CPU is not looking at a stack already: whatever a
@@ -153,21 +222,12 @@ pub(crate) fn own() -> Stack {
     Stack::Own(unsafe { ffi::lp_current() })
 }
 
+/// The stack of a task that is not an idle one, and that waits for a CPU.
+pub(crate) fn stopped_at(task: Task) -> Stack {
+    Stack::Stopped(task.addr() as *mut c_void)
+}
+
 /// The stack of a task that is not an idle one.
 pub(crate) fn of(task: Task) -> Stack {
     Stack::Own(task.addr() as *mut c_void)
-}
-
-/// Calls `frame` for what the current task, which has just entered the function with this fentry site, was in before.
-pub(crate) fn current_frames(_still: &Still, ip: u64, mut frame: impl FnMut(u64)) {
-    let mut own_frame = ip + FENTRY_CALL;
-    let without_own = |addr: u64| {
-        if addr == own_frame {
-            own_frame = 0;
-        } else {
-            frame(addr);
-        }
-    };
-    // SAFETY: It is the current task, and nothing interrupts it.
-    unsafe { walk(own(), without_own) };
 }

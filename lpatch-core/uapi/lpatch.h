@@ -125,6 +125,7 @@ enum lpatch_reason {
 	LPATCH_R_FTRACE_OFF = 107,	/* kernel.ftrace_enabled is 0 */
 	LPATCH_R_FTRACE_DEAD = 108,	/* ftrace has switched itself off until the next boot; what it has is in force, and stays */
 	LPATCH_R_FUNC_OFFLINE = 109,	/* a CPU that is offline may execute it, which nobody can wait for */
+	LPATCH_R_FUNC_PROBED = 110,	/* nobody can tell what was in the place of a kprobe, as a thread runs in the kernel without sleeping; @value: where it is */
 
 	/* this boot */
 	LPATCH_R_MITIGATION = 112,	/* returns or indirect branches of this boot have a form lpatch does not know */
@@ -484,6 +485,8 @@ struct lpatch_transition {
 #define LPATCH_WHY_UNRELIABLE	2	/* its stack cannot be unwound with certainty now */
 #define LPATCH_WHY_RUNNABLE	3	/* it waits for a CPU; it can be asked when it runs */
 #define LPATCH_WHY_NOT_ASKED	4	/* it is about to be asked */
+/* a function is on its stack that one of the transition jumps to, and nobody is known to have called it: @func */
+#define LPATCH_WHY_JUMPED	5
 
 /* lpatch_blocker.flags */
 #define LPATCH_TASK_KTHREAD	(1U << 0)
@@ -499,7 +502,7 @@ struct lpatch_transition {
  * @flags: LPATCH_TASK_*
  * @why: LPATCH_WHY_*
  * @comm: its name
- * @func: LPATCH_WHY_FUNCTION: where it is: "name+0xoffset/0xsize", else empty
+ * @func: LPATCH_WHY_FUNCTION, LPATCH_WHY_JUMPED: where it is: "name+0xoffset/0xsize", else empty
  * @stack: its stack, a line for each frame, the innermost first; empty if it cannot be read
  */
 struct lpatch_blocker {

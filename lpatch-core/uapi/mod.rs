@@ -237,6 +237,8 @@ reasons! {
     FtraceDead = 108,
     /// `LPATCH_R_FUNC_OFFLINE`: a CPU that is offline may execute it, which nobody can wait for.
     FuncOffline = 109,
+    /// `LPATCH_R_FUNC_PROBED`: nobody can tell what was in the place of a kprobe, as a thread runs in the kernel without sleeping; @value: where it is.
+    FuncProbed = 110,
     /// `LPATCH_R_MITIGATION`: returns or indirect branches of this boot have a form lpatch does not know.
     Mitigation = 112,
     /// `LPATCH_R_CALL_DEPTH`: calls are counted (retbleed=stuff) in a way lpatch does not know.

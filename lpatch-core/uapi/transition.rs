@@ -59,6 +59,8 @@ pub const WHY_UNRELIABLE: u32 = 2;
 pub const WHY_RUNNABLE: u32 = 3;
 /// `LPATCH_WHY_NOT_ASKED`: it is about to be asked.
 pub const WHY_NOT_ASKED: u32 = 4;
+/// `LPATCH_WHY_JUMPED`: a function is on its stack that one of the transition jumps to, and nobody is known to have called it: @func.
+pub const WHY_JUMPED: u32 = 5;
 /// `LPATCH_TASK_KTHREAD`.
 pub const TASK_KTHREAD: u32 = 1 << 0;
 /// `LPATCH_TASK_IDLE`: the idle task of CPU @cpu; @pid is 0.
@@ -127,7 +129,7 @@ wire! {
         pub why: u32,
         /// its name
         pub comm: [u8; COMM_LEN],
-        /// WHY_FUNCTION: where it is: "name+0xoffset/0xsize", else empty
+        /// WHY_FUNCTION, WHY_JUMPED: where it is: "name+0xoffset/0xsize", else empty
         pub func: [u8; SYM_LEN],
         /// its stack, a line for each frame, the innermost first; empty if it cannot be read
         pub stack: [u8; STACK_LEN],

@@ -27,7 +27,7 @@ fn live(slots: usize, tasks: usize) -> Transition<Vec<AtomicUsize>> {
 fn shift(transition: &Transition<Vec<AtomicUsize>>, i: usize, leaves: Side) -> Shift {
     let asleep = Asleep::trust(task(i), &());
     let ranges = Ranges::new(leaves, &[]).expect("it is empty");
-    let clean = StackCheck::new(&asleep, ranges).finish(true);
+    let clean = StackCheck::new(&asleep, ranges, &[]).finish(true);
     transition.shift(clean.expect("nothing is on the stack"), Cause::Asleep)
 }
 

@@ -2,16 +2,20 @@
 
 //! Long random histories of many tasks, one step at a time, against a naive model.
 
+use super::super::callee::Call;
 use super::super::routes::{self, Exits, Route};
 use super::atomic::AtomicUsize;
 use super::evidence::{Asleep, Current, Ended, Unborn};
-use super::stack::{Blocked, Proof, Ranges, Span, StackCheck};
+use super::stack::{Blocked, Landing, Proof, Ranges, Span, StackCheck};
 use super::{Cause, Direction, Phase, Reference, Refused, Shift, Side, Task, Transition};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
 const TASKS: usize = 24;
+/// Two that change, and one between that does not.
+const FUNCS: usize = 3;
+const BETWEEN: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -21,7 +25,7 @@ enum Op {
     Abort,
     Birth(usize),
     Answer(usize),
-    /// A call of one of the two functions.
+    /// A call of a function.
     Enter(usize, usize, How),
     /// The function that runs ends by a jump to this one, if it may.
     Jump(usize, usize),
@@ -49,9 +53,9 @@ fn op(random: u32) -> Op {
         30 => Op::Abort,
         31..45 => Op::Birth(task),
         45..50 => Op::Answer(task),
-        50..95 if rest % 4 == 0 => Op::Enter(task, rest / 4 % 2, How::Pointer),
-        50..95 => Op::Enter(task, rest / 4 % 2, How::Name),
-        95..115 => Op::Jump(task, rest % 2),
+        50..95 if rest % 4 == 0 => Op::Enter(task, rest / 4 % FUNCS, How::Pointer),
+        50..95 => Op::Enter(task, rest / 4 % FUNCS, How::Name),
+        95..115 => Op::Jump(task, rest % FUNCS),
         115..255 => Op::Call(task),
         255..500 => Op::Return(task),
         500..930 => Op::Move(task, cause),
@@ -78,6 +82,7 @@ enum How {
 /// A function that is not over.
 #[derive(Clone, Copy, Debug)]
 struct Act {
+    /// Of the one that does not change: none.
     version: usize,
     func: usize,
     how: How,
@@ -97,8 +102,31 @@ fn code(version: usize) -> u64 {
     u64::try_from(version).expect("there are few") * 10 + 1000
 }
 
+/// Where a function begins that is called, and of those that change the site.
 fn site(func: usize) -> u64 {
-    u64::MAX - 100 + u64::try_from(func).expect("there are two") * 20
+    u64::MAX - 100 + u64::try_from(func).expect("there are few") * 20
+}
+
+/// Of what does not change.
+const NO_VERSION: usize = usize::MAX;
+
+impl Act {
+    fn new(func: usize, how: How) -> Self {
+        Self {
+            version: NO_VERSION,
+            func,
+            how,
+            jumped: false,
+        }
+    }
+
+    /// Where it calls from.
+    fn inside(&self) -> u64 {
+        match self.func {
+            BETWEEN => site(BETWEEN) + 3,
+            _ => code(self.version) + 3,
+        }
+    }
 }
 
 impl Stack {
@@ -106,7 +134,7 @@ impl Stack {
     fn frames(&self) -> Vec<(u64, Option<u64>)> {
         let mut frames = Vec::new();
         let on_the_way = self.answer.iter().map(|act| (site(act.func) + 5, act));
-        let inside = (self.code.iter().rev()).map(|act| (code(act.version) + 3, act));
+        let inside = (self.code.iter().rev()).map(|act| (act.inside(), act));
         for (addr, act) in on_the_way.chain(inside) {
             if !act.jumped {
                 frames.push((addr, None));
@@ -126,8 +154,9 @@ struct History {
     transition: Transition<Vec<AtomicUsize>>,
     slots: usize,
     /// Which function may end by a jump to which.
-    jumps: [[bool; 2]; 2],
+    jumps: Jumps,
     proofs: [Proof; 2],
+    landings: Vec<Landing>,
     alive: [Option<Stack>; TASKS],
     phase: Phase,
     members: BTreeSet<usize>,
@@ -150,44 +179,69 @@ fn task(i: usize) -> Task {
     Task::new(0xffff_8880_0000_2540 + i * 0x2a40).expect("it is even")
 }
 
-/// What the loader of a patch finds out about the entries of the functions.
-fn proofs(jumps: &[[bool; 2]; 2]) -> [Proof; 2] {
+/// Which function may end by a jump to which.
+type Jumps = [[bool; FUNCS]; FUNCS];
+
+/// What is found out about the entries of the functions when a patch is loaded, and which one without a route is jumped to.
+fn proofs(jumps: &Jumps) -> ([Proof; 2], Vec<Landing>) {
     let mut routes = [0, 1].map(|func| Route {
         ip: site(func),
         from: 1,
         ..Route::default()
     });
+    let mut comes_to = *jumps;
+    for over in 0..FUNCS {
+        for from in 0..FUNCS {
+            for to in 0..FUNCS {
+                comes_to[from][to] |= comes_to[from][over] && comes_to[over][to];
+            }
+        }
+    }
+    let span = |func: usize| Span {
+        start: site(func),
+        end: site(func) + 10,
+    };
     let funcs: Vec<Vec<Span>> = (0..2)
         .map(|from| {
-            let at_once = |to: usize| jumps[from][to];
-            let later = |to: usize| (0..2).any(|over| jumps[from][over] && jumps[over][to]);
-            (0..2)
-                .filter(|&to| at_once(to) || later(to))
-                .map(|func| Span {
-                    start: site(func),
-                    end: site(func) + 10,
-                })
+            (0..FUNCS)
+                .filter(|&to| comes_to[from][to])
+                .map(span)
                 .collect()
         })
         .collect();
     let exits = |i: usize| Exits {
         funcs: &funcs[i],
+        jumps: &[],
         known: true,
     };
-    routes::prove(&mut routes, Side::From, &mut [false; 2], exits);
-    routes.map(|route| route.proof(Side::From))
+    routes::prove(&mut routes, Side::From, &[true; 2], &mut [false; 2], exits);
+    let is_reached = funcs.iter().flatten().any(|func| *func == span(BETWEEN));
+    let landing = Landing {
+        span: span(BETWEEN),
+        start: site(BETWEEN),
+        by_call: !(0..2).any(|to| comes_to[BETWEEN][to]),
+        several: false,
+    };
+    (
+        routes.map(|route| route.proof(Side::From)),
+        is_reached.then_some(landing).into_iter().collect(),
+    )
 }
 
 impl History {
     /// `jumps`: the numbers of the pairs of functions of which the first may jump to the second.
     fn new(slots: usize, jumps: usize) -> Self {
         let memory = (0..slots).map(|_| AtomicUsize::new(7)).collect();
-        let jumps = [0, 1].map(|from| [0, 1].map(|to| jumps >> (2 * from + to) & 1 == 1));
+        let jumps: Jumps = core::array::from_fn(|from| {
+            core::array::from_fn(|to| jumps >> (FUNCS * from + to) & 1 == 1)
+        });
+        let (proofs, landings) = proofs(&jumps);
         Self {
             transition: Transition::new(memory).expect("it is a power of two"),
             slots,
             jumps,
-            proofs: proofs(&jumps),
+            proofs,
+            landings,
             alive: core::array::from_fn(|i| (i < TASKS / 2).then(Stack::default)),
             phase: Phase::Idle,
             members: BTreeSet::new(),
@@ -308,7 +362,7 @@ impl History {
         }
     }
 
-    /// The task comes to the site of a function, where it may move.
+    /// The task comes to a function, where it may move if that changes.
     fn enter(&mut self, i: usize, func: usize, how: How) {
         let Some(stack) = self.alive[i].as_mut() else {
             return;
@@ -316,12 +370,10 @@ impl History {
         if stack.answer.is_some() {
             return;
         }
-        stack.answer = Some(Act {
-            version: 0,
-            func,
-            how,
-            jumped: false,
-        });
+        if func == BETWEEN {
+            return stack.code.push(Act::new(func, how));
+        }
+        stack.answer = Some(Act::new(func, how));
         self.attempt(i, Cause::Entered);
         self.answer(i);
     }
@@ -347,7 +399,8 @@ impl History {
             };
             // Forcing voids the invariant, so this does happen then.
             let guaranteed = !matches!(self.phase, Phase::Forced(_));
-            if guaranteed && stack.code.iter().any(|other| other.version != act.version) {
+            let other = |other: &Act| ![act.version, NO_VERSION].contains(&other.version);
+            if guaranteed && stack.code.iter().any(other) {
                 let (phase, below) = (self.phase, &stack.code);
                 panic!("task {i} enters {act:?} in {phase:?}, below {below:?}");
             }
@@ -380,12 +433,14 @@ impl History {
         let entered = stack.answer.filter(|_| cause == Cause::Entered);
         let mut check = match entered {
             Some(act) => {
-                StackCheck::at_entry(&current, ranges, site(act.func), self.proofs[act.func], &[])
+                let proof = self.proofs[act.func];
+                StackCheck::at_entry(&current, ranges, site(act.func), proof, &self.landings)
             }
-            None => StackCheck::new(&asleep, ranges),
+            None => StackCheck::new(&asleep, ranges, &self.landings),
         };
         for (addr, called) in stack.frames() {
-            check.frame(addr, || called);
+            let certain = true;
+            check.frame(addr, || called.map(|target| Call { target, certain }));
         }
         // Who is on the way is held by that, but at the entry itself. There the return address that those left who jumped
         // says nothing if it is behind a call of the function itself.
@@ -415,7 +470,18 @@ impl History {
             None => None,
         };
         let clean = check.finish(true);
-        assert_eq!(clean.as_ref().err(), blocked.as_ref());
+        if stack.code.iter().any(|act| act.func == BETWEEN) {
+            // More may be in the way then, but no less.
+            let acts = || {
+                stack
+                    .code
+                    .iter()
+                    .chain(stack.answer.iter().filter(|_| entered.is_none()))
+            };
+            assert!(clean.is_err() || acts().all(|act| act.version != version));
+        } else {
+            assert_eq!(clean.as_ref().err(), blocked.as_ref());
+        }
         let Ok(clean) = clean else {
             return;
         };
@@ -565,6 +631,7 @@ impl History {
                 .code
                 .iter_mut()
                 .chain(&mut stack.answer)
+                .filter(|act| act.func != BETWEEN)
                 .for_each(|act| act.version = next);
         }
         self.version = next;
@@ -635,7 +702,7 @@ proptest! {
     #[test]
     fn agrees_with_the_naive_model(
         slots in prop::sample::select(&[16_usize, 32, 128][..]),
-        jumps in 0..16_usize,
+        jumps in 0..1_usize << (FUNCS * FUNCS),
         randoms in prop::collection::vec(any::<u32>(), 0..4000),
     ) {
         let mut history = History::new(slots, jumps);
@@ -649,7 +716,7 @@ proptest! {
 #[test]
 fn histories_complete_in_every_way() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut history = History::new(128, 0b0110);
+    let mut history = History::new(128, 0b110_101_110);
     for _ in 0..60_000 {
         history.step(&op(runner.rng().next_u32()));
     }
@@ -665,7 +732,7 @@ fn histories_complete_in_every_way() {
 #[test]
 fn histories_find_no_way_back() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut history = History::new(16, 0b0110);
+    let mut history = History::new(16, 0b110_101_110);
     for _ in 0..20_000 {
         history.step(&op(runner.rng().next_u32()));
     }

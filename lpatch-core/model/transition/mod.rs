@@ -30,6 +30,7 @@
 
 pub mod atomic;
 mod counters;
+pub mod detours;
 pub mod evidence;
 mod gate;
 #[cfg(all(test, not(feature = "loom")))]

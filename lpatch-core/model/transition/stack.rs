@@ -3,19 +3,23 @@
 //! Whether the stack of a task lets it move: no function of the side that it leaves may be on it.
 //!
 //! A function that ends by a jump to another one gives up its frame before it is over: what it does last is done by the other, with
-//! arguments, locks and a state of the first one's version. So there are two rules more.
+//! arguments, locks and a state of the first one's version. So there are three rules more.
 //!
 //! - A return address behind a direct call of a function that changes counts as that function. Either it is on the stack, or it has
 //!   jumped on.
+//! - Who is in a function that one of the side jumps to, and that does not change itself, is in none of the side only if it is proved that
+//!   it was called: what is in front of the next return address has to be a direct call of that very function, or of one that comes
+//!   there by jumps [past the side](super::detours).
 //! - At the entry of a function, where the stack says least, the task counts as clean only if it is proved that no function of the
 //!   side has jumped there. Where one may have (see [`routes::prove`](super::super::routes::prove)), the return address has to be
 //!   behind a direct call of that very function. Behind a call of another one, an indirect call, a trampoline or a thunk, nothing is
 //!   proved, and another trigger has to do.
 //!
-//! What they cannot see is a function that was itself called through a pointer, or entered by a jump, and has jumped on to a function that
-//! does not change, in which the task is looked at. `docs/transitions.md` says what that means.
+//! What they cannot see is a function that was itself called through a pointer, or entered by a jump, and has jumped on through a pointer.
+//! `docs/transitions.md` says what that means.
 
-use super::super::callee;
+use super::super::callee::{self, Call};
+use super::detours::Detours;
 use super::evidence::Evidence;
 use super::task::Task;
 use super::Side;
@@ -30,6 +34,53 @@ pub struct Span {
     pub start: u64,
     /// The address behind the last.
     pub end: u64,
+}
+
+/// Code that may act for a function of a side, because one of the side comes there by jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Landing {
+    /// Where the code is: a function, or the text of a patch.
+    pub span: Span,
+    /// What is called, or its fentry site, so that the code runs.
+    pub start: u64,
+    /// Whether who was called there directly is there on nobody's behalf. If not, it leads back to where one of the side jumps from.
+    pub by_call: bool,
+    /// Whether the code may call other functions that are part of it.
+    pub several: bool,
+}
+
+impl Landing {
+    /// Whether somebody who was called by a call of this address acts for nobody.
+    fn is_called(&self, target: u64) -> bool {
+        let inside = self.several && (self.span.start..self.span.end).contains(&target);
+        self.by_call && (callee::begins(target, self.start) || inside)
+    }
+}
+
+/// Brings those together that are of the same code, of sorted ones, and returns how many are left. A call proves only what it proves
+/// of all of them.
+pub fn merge(landings: &mut [Landing]) -> usize {
+    let mut kept: usize = 0;
+    for i in 0..landings.len() {
+        let Some(&landing) = landings.get(i) else {
+            break;
+        };
+        let last = kept.checked_sub(1).and_then(|last| landings.get_mut(last));
+        match last {
+            Some(last) if landing.span.start < last.span.end => {
+                last.span.end = last.span.end.max(landing.span.end);
+                last.by_call &= landing.by_call && landing.start == last.start;
+                last.several |= landing.several;
+            }
+            _ => {
+                if let Some(slot) = landings.get_mut(kept) {
+                    *slot = landing;
+                }
+                kept = kept.saturating_add(1);
+            }
+        }
+    }
+    kept
 }
 
 /// The span with this index is empty, or begins before the end of the one before it.
@@ -136,7 +187,7 @@ pub enum Blocked {
     By(usize),
     /// Its stack cannot be read from end to end.
     Unreliable,
-    /// It has just entered a function that it may have come to by a jump from one that it has to leave first.
+    /// It may have come by a jump, from a function that it has to leave first, to one that it is in, or has just entered.
     Jumped,
 }
 
@@ -173,9 +224,12 @@ pub struct StackCheck<'e, 'r> {
     hit: Option<usize>,
     reliable: bool,
     entry: Entry,
-    hidden: &'r [Span],
-    /// Of these, where the function begins that the frame before is in.
-    inner: Option<u64>,
+    landings: &'r [Landing],
+    detours: Option<&'r Detours>,
+    /// Of the landings, the one that the frame before is in, and where.
+    inner: Option<(&'r Landing, u64)>,
+    /// Where in one of them it is that nobody is known to have called.
+    unproved: Option<u64>,
     evidence: PhantomData<&'e ()>,
 }
 
@@ -188,31 +242,18 @@ pub struct Clean<'e> {
     evidence: PhantomData<&'e ()>,
 }
 
-/// What was called in front of a return address.
-enum Called<F> {
-    Now(Option<u64>),
-    Later(F),
-}
-
-impl<F: FnOnce() -> Option<u64>> Called<F> {
-    fn get(self) -> Option<u64> {
-        match self {
-            Self::Now(target) => target,
-            Self::Later(called) => called(),
-        }
-    }
-}
-
-/// Where the span begins that an address is in, of sorted ones.
-fn find(spans: &[Span], addr: u64) -> Option<u64> {
-    let behind = spans.partition_point(|span| span.start <= addr);
-    let last = behind.checked_sub(1).and_then(|at| spans.get(at))?;
-    (addr < last.end).then_some(last.start)
+/// The one that an address is in, of sorted ones.
+fn find(landings: &[Landing], addr: u64) -> Option<&Landing> {
+    let behind = landings.partition_point(|landing| landing.span.start <= addr);
+    let last = behind.checked_sub(1).and_then(|at| landings.get(at))?;
+    (addr < last.span.end).then_some(last)
 }
 
 impl<'e, 'r> StackCheck<'e, 'r> {
     /// A look at the stack of the task that the evidence is about.
-    pub fn new(evidence: &'e impl Evidence, ranges: Ranges<'r>) -> Self {
+    ///
+    /// `landings`: where functions of the side come by jumps. Sorted; they do not overlap.
+    pub fn new(evidence: &'e impl Evidence, ranges: Ranges<'r>, landings: &'r [Landing]) -> Self {
         Self {
             task: evidence.task(),
             holds: evidence.holds(),
@@ -220,81 +261,98 @@ impl<'e, 'r> StackCheck<'e, 'r> {
             hit: None,
             reliable: true,
             entry: Entry::None,
-            hidden: &[],
+            landings,
+            detours: None,
             inner: None,
+            unproved: None,
             evidence: PhantomData,
         }
     }
 
     /// The same for a task that has just entered the function with this fentry site: the return address of the site's call is on
     /// its stack, and does not count.
-    ///
-    /// `hidden`: the functions without a route that functions of the side jump to, sorted. Who is in one of them is in none of the
-    /// side only if it is proved that it was called.
     pub fn at_entry(
         evidence: &'e impl Evidence,
         ranges: Ranges<'r>,
         site: u64,
         proof: Proof,
-        hidden: &'r [Span],
+        landings: &'r [Landing],
     ) -> Self {
         Self {
             entry: Entry::Own(site, proof),
-            hidden,
-            ..Self::new(evidence, ranges)
+            ..Self::new(evidence, ranges, landings)
         }
+    }
+
+    /// The same, where it may be known of other ways to the landings that they lead past the side.
+    pub fn with(self, detours: &'r Detours) -> Self {
+        Self {
+            detours: Some(detours),
+            ..self
+        }
+    }
+
+    /// Whether who was called there and is at a landing acts for nobody.
+    fn is_called(&self, landing: &Landing, target: u64, ret: u64) -> bool {
+        if landing.is_called(target) {
+            return true;
+        }
+        let may_ask = landing.by_call && !landing.several && self.ranges.hits(target).is_none();
+        let detours = self.detours.filter(|_| may_ask);
+        detours.is_some_and(|detours| detours.passes(ret, landing.start))
     }
 
     /// An address on the stack, or at which the task was interrupted. The nearest to the top first.
     ///
     /// `called`: what was called in front of it, if that is known; see [`callee::direct`].
-    pub fn frame(&mut self, addr: u64, called: impl FnOnce() -> Option<u64>) {
+    pub fn frame(&mut self, addr: u64, called: impl FnOnce() -> Option<Call>) {
         if self.hit.is_some() {
             return;
         }
-        // Asked for at most once, and mostly not at all.
-        let called = if self.hidden.is_empty() {
-            Called::Later(called)
-        } else {
-            Called::Now(called())
-        };
-        if let (Some(inner), Called::Now(target)) = (self.inner.take(), &called) {
-            if !target.is_some_and(|target| target == inner) {
-                self.entry = Entry::Unproved;
+        if let Entry::Own(site, proof) = self.entry {
+            if addr == site.wrapping_add(callee::SITE_LEN) {
+                self.entry = Entry::Caller(site, proof);
+                return;
             }
         }
-        let behind = matches!(self.entry, Entry::None | Entry::Caller(..));
-        self.inner = find(self.hidden, addr).filter(|_| behind);
-        let called = || called.get();
-        self.hit = match self.entry {
-            Entry::Own(site, proof) if addr == site.wrapping_add(callee::SITE_LEN) => {
-                self.entry = Entry::Caller(site, proof);
-                None
+        self.hit = self.ranges.hits(addr);
+        if self.hit.is_some() {
+            return;
+        }
+        let called = called();
+        let proved = called.and_then(Call::proved);
+        if let Some((landing, inside)) = self.inner.take() {
+            if !proved.is_some_and(|target| self.is_called(landing, target, addr)) {
+                self.unproved = self.unproved.or(Some(inside));
             }
-            Entry::Caller(site, proof) => {
-                let called = called();
-                let by_call = called.is_some_and(|target| callee::begins(target, site));
-                self.entry = match proof {
-                    Proof::Always => Entry::None,
-                    Proof::ByCall if by_call => Entry::None,
-                    Proof::ByCall | Proof::Never => Entry::Unproved,
-                };
-                // The call of the function itself says nothing but that.
-                let other = called.filter(|_| !by_call);
-                self.hits_one_of(addr, || other)
-            }
-            Entry::None | Entry::Own(..) | Entry::Unproved => self.hits_one_of(addr, called),
-        };
-    }
-
-    fn hits_one_of(&self, addr: u64, called: impl FnOnce() -> Option<u64>) -> Option<usize> {
-        let hit = self.ranges.hits(addr);
-        hit.or_else(|| called().and_then(|target| self.ranges.hits(target)))
+        }
+        // What runs on top of a function that was entered is nobody's business.
+        let behind = !matches!(self.entry, Entry::Own(..));
+        self.inner = find(self.landings, addr)
+            .filter(|_| behind)
+            .map(|landing| (landing, addr));
+        let mut target = called.map(|call| call.target);
+        if let Entry::Caller(site, proof) = self.entry {
+            let by_call = |target: &u64| callee::begins(*target, site);
+            self.entry = match proof {
+                Proof::Always => Entry::None,
+                Proof::ByCall if proved.as_ref().is_some_and(by_call) => Entry::None,
+                Proof::ByCall | Proof::Never => Entry::Unproved,
+            };
+            // The call of the function itself says nothing but that.
+            target = target.filter(|target| !by_call(target));
+        }
+        self.hit = target.and_then(|target| self.ranges.hits(target));
     }
 
     /// Something on the stack that the unwinder is not sure of.
     pub fn unreliable(&mut self) {
         self.reliable = false;
+    }
+
+    /// Where the task is in a function that may act for one of the side, since nobody is known to have called it.
+    pub fn may_act_for(&self) -> Option<u64> {
+        self.unproved.or(self.inner.map(|(_, addr)| addr))
     }
 
     /// The verdict. `whole`: the last frame was that of the entry from user mode, or of the task's own
@@ -303,7 +361,9 @@ impl<'e, 'r> StackCheck<'e, 'r> {
         match self.hit {
             Some(i) => Err(Blocked::By(i)),
             None if !whole || !self.reliable => Err(Blocked::Unreliable),
-            None if self.entry != Entry::None || self.inner.is_some() => Err(Blocked::Jumped),
+            None if self.entry != Entry::None || self.may_act_for().is_some() => {
+                Err(Blocked::Jumped)
+            }
             None => Ok(Clean {
                 task: self.task,
                 holds: self.holds,
@@ -331,7 +391,7 @@ mod tests {
         let task = Task::new(0x40).expect("it is even");
         let evidence = Current::trust(task, &());
         let ranges = Ranges::new(Side::To, &SPANS).expect("they are sorted");
-        let mut check = StackCheck::new(&evidence, ranges);
+        let mut check = StackCheck::new(&evidence, ranges, &[]);
         for frame in frames {
             match frame {
                 Some(addr) => check.frame(*addr, || None),
@@ -407,13 +467,28 @@ mod tests {
         let ranges = Ranges::new(Side::From, &spans).expect("they are sorted");
         let mut check = StackCheck::at_entry(&evidence, ranges, 50, proof, &HIDDEN);
         for &(addr, called) in frames {
-            check.frame(addr, || called);
+            check.frame(addr, || called.map(sure));
         }
         check.finish(true).map(|_| ())
     }
 
+    fn sure(target: u64) -> Call {
+        let certain = true;
+        Call { target, certain }
+    }
+
+    const fn landing(start: u64) -> Landing {
+        let end = start + 10;
+        Landing {
+            span: Span { start, end },
+            start,
+            by_call: true,
+            several: false,
+        }
+    }
+
     /// What functions of the side jump to.
-    const HIDDEN: [Span; 2] = [Span { start: 70, end: 80 }, Span { start: 80, end: 90 }];
+    const HIDDEN: [Landing; 2] = [landing(70), landing(80)];
 
     /// It called the function, or one that did, and may act for one of the side.
     #[test]
@@ -437,6 +512,143 @@ mod tests {
         // What runs on top of the function is its own.
         let above = [(75, None), own, (5, Some(50))];
         assert_eq!(enter_by(Proof::ByCall, &above), Ok(()));
+    }
+
+    /// Asleep or interrupted: at any place.
+    fn anywhere(frames: &[(u64, Option<Call>)]) -> Result<(), Blocked> {
+        let task = Task::new(0x40).expect("it is even");
+        let evidence = Current::trust(task, &());
+        let ranges = Ranges::new(Side::From, &SPANS).expect("they are sorted");
+        let mut check = StackCheck::new(&evidence, ranges, &HIDDEN);
+        for &(addr, called) in frames {
+            check.frame(addr, || called);
+        }
+        check.finish(true).map(|_| ())
+    }
+
+    #[test]
+    fn a_function_that_may_have_been_jumped_to() {
+        let doubtful = |target: u64| Call {
+            target,
+            certain: false,
+        };
+        let called = |call: Option<Call>| anywhere(&[(3, None), (75, None), (5, call), (6, None)]);
+        assert_eq!(called(Some(sure(70))), Ok(()));
+        for call in [None, Some(sure(80)), Some(sure(7)), Some(doubtful(70))] {
+            assert_eq!(called(call), Err(Blocked::Jumped));
+        }
+        // It was interrupted in its first instruction; nothing is known of what is below.
+        assert_eq!(anywhere(&[(70, None)]), Err(Blocked::Jumped));
+        // A function of the side is the better answer, wherever it is.
+        assert_eq!(anywhere(&[(75, None), (15, None)]), Err(Blocked::By(0)));
+        let below = [(75, None), (5, None), (6, Some(sure(12)))];
+        assert_eq!(anywhere(&below), Err(Blocked::By(0)));
+    }
+
+    /// What was called may have jumped back to one of the side, and that have come there by a jump.
+    #[test]
+    fn what_leads_back_is_not_proved_by_a_call() {
+        let by = |landing: Landing, target: u64| {
+            let task = Task::new(0x40).expect("it is even");
+            let evidence = Current::trust(task, &());
+            let ranges = Ranges::new(Side::From, &SPANS).expect("they are sorted");
+            let landings = [landing];
+            let mut check = StackCheck::new(&evidence, ranges, &landings);
+            for (addr, call) in [(75, None), (5, Some(sure(target)))] {
+                check.frame(addr, || call);
+            }
+            assert!(check.may_act_for().is_none_or(|addr| addr == 75));
+            check.finish(true).map(|_| ())
+        };
+        let leads_back = Landing {
+            by_call: false,
+            ..landing(70)
+        };
+        assert_eq!(by(leads_back, 70), Err(Blocked::Jumped));
+        // The text of a patch: it is called by its site, and has functions that call each other.
+        let text = Landing {
+            start: 50,
+            several: true,
+            ..landing(70)
+        };
+        for (target, expected) in [
+            (50, Ok(())),
+            (46, Ok(())),
+            (72, Ok(())),
+            (45, Err(Blocked::Jumped)),
+        ] {
+            assert_eq!(by(text, target), expected, "{target}");
+        }
+        assert_eq!(by(landing(70), 72), Err(Blocked::Jumped));
+    }
+
+    /// Called was a third function, which jumps there as well.
+    #[test]
+    fn a_way_past_the_side() {
+        let detours = Detours::default();
+        let by = |landing: Landing, call: Call| {
+            let task = Task::new(0x40).expect("it is even");
+            let evidence = Current::trust(task, &());
+            let ranges = Ranges::new(Side::From, &SPANS).expect("they are sorted");
+            let landings = [landing];
+            let mut check = StackCheck::new(&evidence, ranges, &landings).with(&detours);
+            for (addr, call) in [(75, None), (5, Some(call))] {
+                check.frame(addr, || call);
+            }
+            check.finish(true).map(|_| ())
+        };
+        assert_eq!(by(landing(70), sure(90)), Err(Blocked::Jumped));
+        let asked = detours.next().expect("it was asked");
+        assert_eq!((asked.ret, asked.landing), (5, 70));
+        detours.answer(&asked, true);
+        assert_eq!(by(landing(70), sure(90)), Ok(()));
+        // What cannot be proved by that is not even asked about.
+        let doubtful = Call {
+            certain: false,
+            ..sure(90)
+        };
+        assert_eq!(by(landing(70), doubtful), Err(Blocked::Jumped));
+        let leads_back = Landing {
+            by_call: false,
+            ..landing(70)
+        };
+        let text = Landing {
+            several: true,
+            ..landing(70)
+        };
+        for landing in [leads_back, text] {
+            assert_eq!(by(landing, sure(90)), Err(Blocked::Jumped));
+        }
+        assert_eq!(by(landing(70), sure(12)), Err(Blocked::By(0)));
+        assert_eq!(by(landing(70), sure(70)), Ok(()));
+        assert_eq!(detours.next(), None);
+    }
+
+    #[test]
+    fn landings_of_the_same_code_are_one() {
+        let leads_back = Landing {
+            by_call: false,
+            ..landing(70)
+        };
+        let mut all = [
+            landing(60),
+            landing(70),
+            leads_back,
+            landing(80),
+            landing(80),
+        ];
+        assert_eq!(merge(&mut all), 3);
+        assert_eq!(all[..3], [landing(60), leads_back, landing(80)]);
+    }
+
+    /// It may have been: so it counts.
+    #[test]
+    fn a_call_that_is_in_doubt() {
+        let call = Call {
+            target: 10,
+            certain: false,
+        };
+        assert_eq!(anywhere(&[(5, Some(call))]), Err(Blocked::By(0)));
     }
 
     fn enter(frames: &[(u64, Option<u64>)]) -> Result<(), Blocked> {

@@ -154,7 +154,9 @@ impl<K: Kernel> Checker<'_, '_, K> {
         let result = self.compare(func, &masks, &mut probes);
         // Whatever it was: those who were asked for their bytes are let go.
         self.kernel.forget_originals();
-        result?.map_err(differs)
+        // And whatever went wrong, with this function it did.
+        let of_this = |refusal: Refusal| Refusal::at(refusal.reason, i).value(refusal.value);
+        result.map_err(of_this)?.map_err(differs)
     }
 
     /// The same; the inner error is the CRC-32 of what is there, or 0.

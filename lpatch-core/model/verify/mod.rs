@@ -58,7 +58,7 @@ pub trait Kernel {
     ///
     /// # Errors
     ///
-    /// Without memory.
+    /// Without memory, or if the kernel cannot be asked now.
     fn original(&self, _addr: u64) -> Result<Option<u8>, Refusal> {
         Ok(None)
     }

@@ -4,19 +4,23 @@
 //!
 //! See `engine.rs` for why nothing here waits for a grace period.
 
-use super::{now, Cursor, Engine, State};
+use super::{now, Cursor, Engine, Shrinking, State};
 use crate::{
-    book::{self, Afterwards, Retired},
-    doors::{Attach, Done, Work},
+    book::{self, Afterwards, Retired, Tables},
+    doors::{Attach, Done, Trial, Work},
     ffi,
-    model::{routes, transition::Side},
+    model::{
+        refusal::Refusal,
+        routes,
+        transition::{detours::Asked, Side},
+    },
     moving::Remains,
-    patch::Patch,
+    patch::{self, Patch},
     redirect::{self, Active},
     registry::{self, Registry},
     uapi,
 };
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
 /// Milliseconds between looks: the first ones, and all that follow.
 const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
@@ -32,7 +36,7 @@ const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
 /// For so long behind a grace period it is believed that the next one ends, too.
-const FRESH_NS: u64 = 250_000_000;
+pub(crate) const FRESH_NS: u64 = 250_000_000;
 
 /// Whether functions of a patch are entered by a jump when they are settled.
 pub(super) fn may_promote(patch: &Patch) -> bool {
@@ -57,11 +61,20 @@ impl Engine {
         match core::mem::replace(&mut self.state, State::Settling) {
             State::Ended(remains) => Next::Settle(remains),
             State::Moving(under) => {
+                if let Some((tables, asked)) = asked() {
+                    self.state = State::Moving(under);
+                    return Next::Answer(tables, asked);
+                }
                 let rest_ms = under.look_ns.saturating_mul(LOOK_REST) / 1_000_000;
                 let later_ms = LOOK_MS.max(rest_ms.min(LOOK_REST_MAX_MS) as u32);
                 let ms = LOOKS_MS.get(under.moving.looks as usize);
                 self.state = State::Moving(under);
                 Next::Wait(Some(*ms.unwrap_or(&later_ms)))
+            }
+            // It is kicked when that is over. Sites that are on their way here for a transition are in no book yet.
+            State::Idle if self.is_asking() => {
+                self.state = State::Idle;
+                Next::Wait(None)
             }
             State::Idle if self.untidy && over => {
                 let left = self.tidy_ns.saturating_sub(now());
@@ -104,7 +117,8 @@ impl Engine {
         Next::Wait(None)
     }
 
-    /// Has a site, or the sites of a group, given back to ftrace that nobody needs any more: one of them, a moment after a grace period.
+    /// Has a site, or the sites of a group, given back to ftrace that nobody needs any more: one of them, a moment after a grace period. The site of
+    /// our own that a jump was tried at is one of them.
     ///
     /// ftrace waits for one as well, with the locks held that everybody needs who traces or loads a module. So it must not begin to wait while
     /// a kernel thread runs that never sleeps. If another one has just ended, there is none, or it woke up within the last moment. The first
@@ -122,7 +136,9 @@ impl Engine {
             None
         };
         self.spare = group.is_some();
-        if self.dead || (group.is_none() && !self.doors.has_unused(routes)) {
+        let trial = Trial::site();
+        let any = group.is_some() || trial.is_some() || self.doors.has_unused(routes);
+        if self.dead || !any {
             self.asked = None;
             return None;
         }
@@ -149,6 +165,10 @@ impl Engine {
             let (first, last) = group.bounds();
             self.return_between(first, last);
             return Some(Next::Return(group));
+        }
+        if let Some(ip) = trial {
+            self.return_between(ip, ip);
+            return Some(Next::EndTrial(Trial::take()));
         }
         let (ip, work) = self.doors.detach_unused()?;
         self.return_between(ip, ip);
@@ -226,7 +246,7 @@ impl Engine {
     }
 
     /// Something can be let go of, when all tasks are gone that are dying now.
-    pub(super) fn tidy_up(&mut self) {
+    pub(crate) fn tidy_up(&mut self) {
         // SAFETY: No requirements.
         self.ticket = unsafe { ffi::lp_grace_begin() };
         self.untidy = true;
@@ -270,18 +290,16 @@ impl Engine {
         self.untidy |= self.doors.settle(routes).is_err();
         let doors = &self.doors;
         let in_use = |ip: u64| routes::find(routes, ip).is_some() && !doors.has(ip);
-        for group in self.groups.iter_mut() {
-            if group.has_any(in_use) {
-                // Without memory all its sites stay; the handler sends their calls on. A dead ftrace keeps them.
-                let kept = group.keep(in_use);
-                self.untidy |= kept.is_err_and(|error| error != ENODEV);
-            } else {
-                self.spare = true;
-            }
-        }
+        self.spare |= self.groups.iter().any(|group| !group.has_any(in_use));
+        let shrinking = match self.dead {
+            true => Ok(None),
+            false => Self::shrinking(&self.groups, &mut self.asking, in_use, false),
+        };
+        // Without memory all sites stay; the handler sends their calls on.
+        self.untidy |= shrinking.is_err();
         self.tidy_ns = now().saturating_add(tidy_after_ns());
         self.rest(now().saturating_sub(began));
-        Next::Tidy(retired)
+        Next::Tidy(retired, shrinking.unwrap_or_default())
     }
 
     /// From here on only those wait who are about to bring sites to the handler.
@@ -303,12 +321,16 @@ impl Engine {
 pub(crate) enum Next {
     /// It waits, if not for so many milliseconds then until it is kicked.
     Wait(Option<u32>),
+    /// It finds out whether a way that a task may have come by leads past the sides of the transition.
+    Answer(Arc<Tables>, Asked),
     /// It ends what is left of the transition.
     Settle(Remains),
-    /// It drops a book that nobody needs any more.
-    Tidy(Option<Retired>),
+    /// It drops a book that nobody needs any more, and has groups let go of sites.
+    Tidy(Option<Retired>, Option<Shrinking>),
     /// It drops sites that nobody needs any more.
     Return(Active),
+    /// It drops the site of our own that a jump was tried at.
+    EndTrial(Trial),
     /// It brings a site to a door, or takes it away from there.
     Door(Work),
 }
@@ -341,6 +363,11 @@ extern "C" fn lpatch_drive() -> isize {
             }
             Ok(Next::Wait(Some(ms))) => return ms as isize,
             Ok(Next::Wait(None)) | Err(_) => return -1,
+            Ok(Next::Answer(tables, asked)) => {
+                if answer_all(&tables, asked).is_err() {
+                    return AGAIN_MS as isize;
+                }
+            }
             Ok(Next::Settle(remains)) => settle(remains),
             Ok(Next::Door(work)) => {
                 let began = now();
@@ -352,23 +379,69 @@ extern "C" fn lpatch_drive() -> isize {
                     Ok(())
                 });
             }
-            Ok(Next::Tidy(book)) => {
+            Ok(Next::Tidy(book, shrinking)) => {
                 // Waits for readers.
                 drop(book);
+                if let Some(shrinking) = shrinking {
+                    shrink(shrinking);
+                }
                 settled();
             }
-            Ok(Next::Return(group)) => {
-                let began = now();
-                // Waits for grace periods of RCU tasks, in ftrace.
-                drop(group);
-                let _ = registry::with(|registry| {
-                    registry.engine().gave_back(now().saturating_sub(began));
-                    Ok(())
-                });
-                settled();
-            }
+            Ok(Next::Return(group)) => give_back(group),
+            Ok(Next::EndTrial(trial)) => give_back(trial),
         }
     }
+}
+
+/// What looks at stacks have asked about the transition under way. The registry is locked.
+fn asked() -> Option<(Arc<Tables>, Asked)> {
+    // SAFETY: The registry is locked, and books are replaced under its lock only.
+    let book = unsafe { book::current() }?;
+    let asked = book.tables.detours.next()?;
+    Some((book.tables.clone(), asked))
+}
+
+/// Answers all that has been asked, by the code of the kernel, which is read with the registry unlocked.
+fn answer_all(tables: &Tables, mut asked: Asked) -> Result<(), Refusal> {
+    loop {
+        let way = patch::way(asked.ret, asked.landing)?;
+        let past = |way: KVVec<_>| way.iter().all(|func| tables.knows_nothing_of(func));
+        let passes = way.is_some_and(past);
+        let next = registry::with(|_| {
+            tables.detours.answer(&asked, passes);
+            Ok(tables.detours.next())
+        })?;
+        match next {
+            Some(next) => asked = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Has groups let go of sites. That waits for nobody but for who holds ftrace's locks.
+fn shrink(shrinking: Shrinking) {
+    let (first, last) = shrinking.between;
+    let _ = registry::with(|registry| {
+        registry.engine().return_between(first, last);
+        Ok(())
+    });
+    let began = now();
+    shrinking.ask();
+    let _ = registry::with(|registry| {
+        registry.engine().rest(now().saturating_sub(began));
+        Ok(())
+    });
+}
+
+/// Drops what ftrace has of us. That waits for grace periods of RCU tasks, in ftrace.
+fn give_back<T>(sites: T) {
+    let began = now();
+    drop(sites);
+    let _ = registry::with(|registry| {
+        registry.engine().gave_back(now().saturating_sub(began));
+        Ok(())
+    });
+    settled();
 }
 
 fn settled() {

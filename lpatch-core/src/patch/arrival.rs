@@ -11,17 +11,12 @@ use super::{
 use crate::{
     facts::{self, Running},
     memory::Mapped,
-    model::{
-        arrive::{self, Found},
-        image::Image,
-        refusal::Refusal,
-    },
-    redirect::Ready,
+    model::{arrive, image::Image, refusal::Refusal},
     symbols::Search,
     targets::{place, Target},
     uapi::{self, Reason},
 };
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
 /// The functions of a patch that have come.
 struct Arrived {
@@ -31,18 +26,21 @@ struct Arrived {
 }
 
 impl Parts {
-    /// A module that it is about is coming: its symbols are found, the fields that depend on them written, its functions
-    /// checked. On failure nothing of it is in use; `depart` takes the rest back.
+    /// What a module that comes is compared with, see [`compare`].
+    pub(crate) fn image(&self) -> Option<Arc<KVVec<u8>>> {
+        self.body.image()
+    }
+
+    /// A module that it is about is coming, whose functions were compared: its symbols are found, the fields that depend on them written,
+    /// its functions checked. On failure nothing of it is in use; `depart` takes the rest back.
     #[inline(never)]
     pub(crate) fn arrive(&mut self, coming: &Target<'_>) -> Result<(), Refusal> {
         let arrived = match &self.body {
-            Body::Module(_) => self.look_for(coming, |_, _| Ok(()))?,
+            Body::Module(_) => self.look_for(coming)?,
             Body::Arena { reserved, image } => {
                 let image = facts::image(image)?;
                 let addrs = addresses(&image, coming)?;
-                let running = Running::new();
-                let check = |i, found| arrive::func(&image, i, found, &running);
-                let arrived = self.look_for(coming, check)?;
+                let arrived = self.look_for(coming)?;
 
                 // What can fail comes before anything is written.
                 let reservation = reserved.reservation();
@@ -80,13 +78,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Finds its functions that are of this module, and checks what a patch's functions are checked for when it is loaded;
-    /// `check`: what else is.
-    fn look_for(
-        &self,
-        coming: &Target<'_>,
-        check: impl Fn(usize, Found) -> Result<(), Refusal>,
-    ) -> Result<Arrived, Refusal> {
+    /// Finds its functions that are of this module, and checks what a patch's functions are checked for when it is loaded.
+    fn look_for(&self, coming: &Target<'_>) -> Result<Arrived, Refusal> {
         let mut searches = KVec::new();
         let mut places = KVec::new();
         for (i, func) in self.funcs.iter().enumerate() {
@@ -103,20 +96,13 @@ impl Parts {
         };
         for (search, i) in searches.iter().zip(places.iter().copied()) {
             let found = place(search, i, Reason::FuncSymbol)?;
-            check(i, found)?;
             let there = uapi::Func {
                 old_addr: found.addr,
                 old_len: u32::try_from(found.len).unwrap_or(u32::MAX),
                 ..self.funcs[i]
             };
-            let refused = || Refusal::at(Reason::FuncFentry, i);
-            let site = site(&there, self.body.text().start as u64).ok_or_else(refused)?;
-            let mut one = KVVec::new();
-            one.push(site.ip as usize, GFP_KERNEL)?;
-            Ready::new(one).map_err(|error| match error {
-                EINVAL => refused(),
-                other => other.into(),
-            })?;
+            let site = site(&there, self.body.text().start as u64)?;
+            let site = site.ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
             arrived.funcs.push((i, there, site), GFP_KERNEL)?;
         }
         for part in parts.iter() {
@@ -136,12 +122,12 @@ impl Parts {
         }
     }
 
-    /// All has been asked about a module that is coming: calls of its functions may be redirected.
-    pub(crate) fn is_ready_for(&mut self, module: &[u8]) {
+    /// All has been asked about a module that is coming: calls of its functions may be redirected. Or not yet.
+    pub(crate) fn set_ready_for(&mut self, module: &[u8], ready: bool) {
         for i in 0..self.funcs.len() {
             if self.names.get(self.funcs[i].objname) == module {
                 if let Some(site) = self.sites.get_mut(i) {
-                    site.ready = true;
+                    site.ready = ready;
                 }
             }
         }
@@ -189,6 +175,31 @@ impl Parts {
         let Self { colds, funcs, .. } = self;
         colds.retain(|cold| (funcs.get(cold.func as usize)).is_some_and(|func| func.old_addr != 0));
     }
+}
+
+/// Compares the functions of a module that comes with what an image was made for. The registry is not locked, see
+/// [`Running::original`]; the module waits for us. Returns where kprobes are in them.
+#[inline(never)]
+pub(crate) fn compare(image: &[u8], coming: &Target<'_>) -> Result<KVec<u64>, Refusal> {
+    let image = facts::image(image)?;
+    // What it lacks comes first.
+    addresses(&image, coming)?;
+    let mut searches = KVec::new();
+    let mut places = KVec::new();
+    for (i, func) in image.funcs.iter().enumerate() {
+        if image.string(func.objname)? == coming.name {
+            let name = image.string(func.name)?;
+            searches.push(Search::new(name, func.sympos as usize), GFP_KERNEL)?;
+            places.push(i, GFP_KERNEL)?;
+        }
+    }
+    coming.find(&mut searches)?;
+    let running = Running::coming();
+    for (search, i) in searches.iter().zip(places.iter().copied()) {
+        let found = place(search, i, Reason::FuncSymbol)?;
+        arrive::func(&image, i, found, &running)?;
+    }
+    Ok(running.probed())
 }
 
 /// Where the symbols of an image are that are of this module; `None`: of another one.

@@ -5,7 +5,7 @@
 use super::Reserved;
 use crate::{memory::Runs, patch_module::Home, uapi};
 use core::ops::Range;
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
 /// The code of a patch.
 pub(super) enum Body {
@@ -13,7 +13,7 @@ pub(super) enum Body {
     Arena {
         reserved: Reserved,
         /// The image, for when a module comes that the patch is about; else empty.
-        image: KVVec<u8>,
+        image: Arc<KVVec<u8>>,
     },
     /// A patch module.
     Module(Home),
@@ -24,6 +24,14 @@ impl Body {
         match self {
             Self::Arena { reserved, .. } => reserved.runs.text.range(),
             Self::Module(home) => home.text.clone(),
+        }
+    }
+
+    /// The image of a patch object.
+    pub(super) fn image(&self) -> Option<Arc<KVVec<u8>>> {
+        match self {
+            Self::Arena { image, .. } => Some(image.clone()),
+            Self::Module(_) => None,
         }
     }
 

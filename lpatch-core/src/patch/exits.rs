@@ -3,29 +3,37 @@
 //! Where functions go on by jumps, in place of returning: see `model/transition/stack.rs` for what that is needed for.
 //!
 //! It is read from the code itself, here, when a patch is loaded or a module comes: of the original functions, of all functions that those
-//! jump on to, and of the patch. What cannot be read, or would take long, counts as a jump to anywhere.
+//! jump on to, and of the patch. What cannot be read, or would take long, counts as a jump to anywhere. So does a
+//! static call in the place of a return, whatever stands there now. A static key's branch counts as the jump that it may be.
 
+use super::statics::Statics;
 use crate::{
-    facts,
+    facts, ffi,
     model::{
+        callee::{self, Call},
         exits::{self, Exit, Target},
         refusal::Refusal,
         routes,
         transition::stack::Span,
     },
+    walk,
 };
 use kernel::prelude::*;
 
 /// No function that is longer is read. Few are.
 const LONGEST: u64 = 64 << 10;
 /// No more functions are followed from one.
-const MOST: usize = 64;
+const MOST: usize = 2048;
+/// How often code with an int3 in it is read, with a moment between two looks.
+const LOOKS: usize = 5;
 
 /// Where one piece of code goes on by jumps.
 #[derive(Default)]
 pub(crate) struct Exits {
     /// Functions.
     funcs: KVVec<Span>,
+    /// Which of them jumps to which other one, by index.
+    jumps: KVVec<(u32, u32)>,
     /// Whether they are all.
     known: bool,
 }
@@ -35,6 +43,7 @@ impl Exits {
     pub(crate) fn get(&self) -> routes::Exits<'_> {
         routes::Exits {
             funcs: &self.funcs,
+            jumps: &self.jumps,
             known: self.known,
         }
     }
@@ -56,6 +65,9 @@ pub(crate) struct Finder {
     nodes: KVVec<Node>,
     edges: KVVec<u64>,
     code: KVVec<u8>,
+    statics: Statics,
+    /// Of what is not [plain](exits::is_plain) nothing is known.
+    plain_only: bool,
 }
 
 impl Finder {
@@ -78,32 +90,56 @@ impl Finder {
                 &mut found,
             )?;
         }
-        self.follow(found)
+        self.follow(found, None)
     }
 
-    /// Of the text of a patch, which is at `base`.
+    /// Of the text of a patch as it is loaded, which is at `base`.
     pub(super) fn of_text(&mut self, text: &[u8], base: u64) -> Result<Exits, Refusal> {
+        self.of_code(text, base, true)
+    }
+
+    fn of_code(&mut self, text: &[u8], base: u64, fresh: bool) -> Result<Exits, Refusal> {
         let mut found = Found::new();
-        let mut result = Ok(());
-        exits::each(text, base, 0, |exit| {
-            result = result.and_then(|()| found.take(exit));
-        });
-        result?;
-        self.follow(found)
+        found.known = !self.statics.may_turn(base, text.len() as u64)?;
+        found.look(text, base, 0, fresh)?;
+        self.follow(found, None)
     }
 
     /// The same for text that is in memory already.
     pub(super) fn of_memory(&mut self, text: core::ops::Range<usize>) -> Result<Exits, Refusal> {
         let mut code = KVVec::from_elem(0u8, text.len(), GFP_KERNEL)?;
         if facts::read(text.start as u64, &mut code) {
-            self.of_text(&code, text.start as u64)
+            self.of_code(&code, text.start as u64, false)
         } else {
             Ok(Exits::default())
         }
     }
 
-    /// Reads code and takes in where it jumps to.
+    /// Reads code and takes in where it jumps to. Who changes it at this moment has an int3 there, and what comes of that is known soon. That of
+    /// a probe stays.
     fn read(
+        &mut self,
+        addr: u64,
+        len: u64,
+        begin: usize,
+        found: &mut Found,
+    ) -> Result<(), Refusal> {
+        let (before, known) = (found.starts.len(), found.known);
+        for look in 1..=LOOKS {
+            found.hidden = false;
+            self.read_once(addr, len, begin, found)?;
+            if !found.hidden || look == LOOKS {
+                break;
+            }
+            found.starts.truncate(before);
+            found.known = known;
+            // SAFETY: No requirements; we may sleep.
+            unsafe { ffi::lp_wait_a_moment() };
+        }
+        Ok(())
+    }
+
+    fn read_once(
         &mut self,
         addr: u64,
         len: u64,
@@ -118,32 +154,58 @@ impl Finder {
             found.known = false;
             return Ok(());
         }
-        let mut result = Ok(());
-        exits::each(&self.code, addr, begin, |exit| {
-            result = result.and_then(|()| found.take(exit));
-        });
-        result
+        found.known &= !self.statics.may_turn(addr, len)?;
+        if !self.plain_only {
+            self.branches(addr, len, found)?;
+        }
+        found.look(&self.code, addr, begin, false)?;
+        found.known &= !self.plain_only || exits::is_plain(&self.code);
+        Ok(())
     }
 
-    /// Goes on to where the functions jump that were found.
-    fn follow(&mut self, mut found: Found) -> Result<Exits, Refusal> {
+    /// Takes in where static keys lead from this code, on or off. What is plain has none.
+    fn branches(&mut self, addr: u64, len: u64, found: &mut Found) -> Result<(), Refusal> {
+        match self.statics.branches(addr, len)? {
+            Some(all) => {
+                for to in all {
+                    found.take(Exit::To(to))?;
+                }
+            }
+            None => found.known = false,
+        }
+        Ok(())
+    }
+
+    /// Goes on to where the functions jump that were found; but not from `end`, if it comes there.
+    fn follow(&mut self, mut found: Found, end: Option<u64>) -> Result<Exits, Refusal> {
         let mut next = 0;
         let mut funcs = KVVec::new();
-        while let Some(start) = found.starts.get(next).copied().filter(|_| found.known) {
+        let mut jumps = KVVec::new();
+        // Those of one that goes on where nobody knows, too: who sleeps there is told by that.
+        while let Some(start) = found.starts.get(next).copied() {
+            let from = next as u32;
             next += 1;
+            if Some(start) == end {
+                // It keeps its index.
+                funcs.push(Span { start, end: start }, GFP_KERNEL)?;
+                continue;
+            }
             let at = self.node(start)?;
             let Some(node) = self.nodes.get(at) else {
                 break;
             };
-            found.known &= node.known && found.starts.len() <= MOST;
+            found.known &= node.known;
             let Node { start, end, .. } = *node;
             funcs.push(Span { start, end }, GFP_KERNEL)?;
             for to in self.edges.iter().skip(node.first).take(node.len) {
-                found.add(*to)?;
+                if let Some(to) = found.add(*to)? {
+                    jumps.push((from, to), GFP_KERNEL)?;
+                }
             }
         }
         Ok(Exits {
             funcs,
+            jumps,
             known: found.known,
         })
     }
@@ -171,10 +233,44 @@ impl Finder {
     }
 }
 
+/// The functions that run one after the other when the call in front of this address comes to `landing` by jumps alone; without that one. `None`: it
+/// does not, or what has been called there, and where that has gone, cannot be told. May sleep.
+///
+/// Some task is about to return to that address, so its code stays.
+pub(crate) fn way(ret: u64, landing: u64) -> Result<Option<KVVec<Span>>, Refusal> {
+    let mut finder = Finder {
+        plain_only: true,
+        ..Finder::default()
+    };
+    let Some(call) = walk::called(ret).and_then(Call::proved) else {
+        return Ok(None);
+    };
+    // Another function may have been called there before it was turned to this one.
+    if finder.statics.may_turn_call(ret - callee::SITE_LEN)? {
+        return Ok(None);
+    }
+    // The module may go as soon as this is read.
+    let Some((start, _module)) = facts::held_code(call) else {
+        return Ok(None);
+    };
+    if start == landing || !callee::begins(start, call) {
+        return Ok(None);
+    }
+    let mut found = Found::new();
+    found.add(start)?;
+    let exits = finder.follow(found, Some(landing))?;
+    let mut funcs = exits.funcs;
+    let comes_there = funcs.iter().any(|func| func.start == landing);
+    funcs.retain(|func| func.start != landing);
+    Ok((exits.known && comes_there).then_some(funcs))
+}
+
 /// The beginnings of functions that one piece of code jumps to.
 struct Found {
     starts: KVVec<u64>,
     known: bool,
+    /// Somebody has put an int3 over some instruction, and that is why not all is known.
+    hidden: bool,
 }
 
 impl Found {
@@ -182,32 +278,70 @@ impl Found {
         Self {
             starts: KVVec::new(),
             known: true,
+            hidden: false,
         }
     }
 
-    fn take(&mut self, exit: Exit) -> Result<(), Refusal> {
+    /// Takes in where code goes that is at `base`.
+    fn look(&mut self, code: &[u8], base: u64, begin: usize, fresh: bool) -> Result<(), Refusal> {
+        let mut result = Ok(());
+        exits::each(code, base, begin, fresh, |exit| match self.take(exit) {
+            Ok(known) => known,
+            Err(refusal) => {
+                result = Err(refusal);
+                true
+            }
+        });
+        result
+    }
+
+    /// Whether it is known what is there.
+    fn take(&mut self, exit: Exit) -> Result<bool, Refusal> {
         let (to, certain) = match exit {
             Exit::To(to) => (to, true),
             Exit::Perhaps(to) => (to, false),
             Exit::Anywhere => {
                 self.known = false;
-                return Ok(());
+                return Ok(true);
+            }
+            // Behind a jump to anywhere, compilers fill room with it.
+            Exit::Hidden => {
+                self.hidden |= self.known;
+                self.known = false;
+                return Ok(true);
             }
         };
         match facts::holder(to) {
-            None if certain => self.known = false,
-            Some((_, Target::Anywhere)) if certain => self.known = false,
-            Some((start, Target::Code)) if certain || start == to => self.add(start)?,
-            _ => {}
+            None => {
+                self.known &= !certain;
+                return Ok(false);
+            }
+            Some((_, Target::Anywhere)) => self.known &= !certain,
+            Some((start, Target::Code)) if certain || start == to => {
+                self.add(start)?;
+            }
+            Some((start, Target::Part)) => {
+                self.add(start)?;
+            }
+            Some(_) => {}
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn add(&mut self, start: u64) -> Result<(), Refusal> {
-        // They are few.
-        if !self.starts.contains(&start) {
-            self.starts.push(start, GFP_KERNEL)?;
-        }
-        Ok(())
+    /// The index of this function among them; `None`: there are too many.
+    fn add(&mut self, start: u64) -> Result<Option<u32>, Refusal> {
+        // They are few, mostly.
+        let at = match self.starts.iter().position(|known| *known == start) {
+            Some(at) => at,
+            None if self.starts.len() < MOST => {
+                self.starts.push(start, GFP_KERNEL)?;
+                self.starts.len() - 1
+            }
+            None => {
+                self.known = false;
+                return Ok(None);
+            }
+        };
+        Ok(Some(at as u32))
     }
 }

@@ -83,6 +83,11 @@ impl fmt::Display for Misfit<'_> {
                 "its function {} is not the one that the patch was made for (its bytes have CRC-32 {value:#010x})",
                 self.func()
             )),
+            Reason::FuncProbed => f.write_fmt(fmt!(
+                "its function {} has a kprobe at {}, and a kernel thread runs without ever sleeping, so nobody can tell what was there",
+                self.func(),
+                Shown(value)
+            )),
             Reason::FuncFentry => {
                 f.write_fmt(fmt!("its function {} has no fentry site", self.func()))
             }

@@ -5,7 +5,7 @@
 use crate::{
     facts,
     model::{fentry, refusal::Refusal},
-    redirect::Ready,
+    redirect,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;
@@ -27,56 +27,36 @@ impl Site {
     }
 }
 
-/// The fentry sites of these functions, in that order, and their replacements in the text at `base`. All of them are
-/// known to ftrace.
+/// The fentry sites of these functions, in that order, and their replacements in the text at `base`.
 pub(super) fn sites(funcs: &[uapi::Func], base: u64) -> Result<KVVec<Site>, Refusal> {
     let mut sites = KVVec::with_capacity(funcs.len(), GFP_KERNEL)?;
-    let mut ips = KVVec::with_capacity(funcs.len(), GFP_KERNEL)?;
     for (i, func) in funcs.iter().enumerate() {
-        if func.old_addr == 0 {
-            let new = base + u64::from(func.new_off);
-            let none = Site {
+        let site = match func.old_addr {
+            0 => Site {
                 ip: 0,
-                new,
+                new: base + u64::from(func.new_off),
                 ready: true,
-            };
-            sites.push(none, GFP_KERNEL)?;
-            continue;
-        }
-        let site = site(func, base).ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?;
-        ips.push(site.ip as usize, GFP_KERNEL)?;
+            },
+            _ => site(func, base)?.ok_or_else(|| Refusal::at(Reason::FuncFentry, i))?,
+        };
         sites.push(site, GFP_KERNEL)?;
     }
-    if ips.is_empty() {
-        return Ok(sites);
-    }
-    match Ready::new(ips) {
-        Ok(_) => Ok(sites),
-        // ftrace knows no site at one of the addresses. Find out which.
-        Err(error) if error == EINVAL => {
-            for (i, site) in sites.iter().enumerate().filter(|(_, site)| site.ip != 0) {
-                let mut one = KVVec::new();
-                one.push(site.ip as usize, GFP_KERNEL)?;
-                if Ready::new(one).is_err_and(|error| error == EINVAL) {
-                    return Err(Refusal::at(Reason::FuncFentry, i));
-                }
-            }
-            Err(Refusal::new(Reason::FuncFentry))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(sites)
 }
 
-/// Where the call of a function is redirected, if it has a place for that.
-pub(super) fn site(func: &uapi::Func, base: u64) -> Option<Site> {
+/// Where the call of a function is redirected, if it has a place for that which ftrace knows.
+pub(super) fn site(func: &uapi::Func, base: u64) -> Result<Option<Site>, Refusal> {
     let mut start = [0; 16];
     if !facts::read(func.old_addr, &mut start) {
-        return None;
+        return Ok(None);
     }
-    let fentry = fentry::site(&start)?;
-    Some(Site {
-        ip: func.old_addr + u64::from(fentry.offset),
+    let Some(fentry) = fentry::site(&start) else {
+        return Ok(None);
+    };
+    let ip = func.old_addr + u64::from(fentry.offset);
+    Ok(redirect::is_site(ip)?.then(|| Site {
+        ip,
         new: base + u64::from(func.new_off),
         ready: true,
-    })
+    }))
 }

@@ -24,7 +24,7 @@ use crate::{
     uapi::{self, Reason},
 };
 use core::mem::MaybeUninit;
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
 /// Room in the arena for one patch, with the lengths that were asked for.
 pub(crate) struct Reserved {
@@ -60,12 +60,12 @@ pub(crate) struct Staged {
     text: KVVec<u8>,
     sites: KVVec<Site>,
     modules: Modules,
-    /// As long as the registry is locked: then we hear when they go.
+    /// Until the patch is in the registry, which is locked then: so we hear when they go.
     _targets: Modules,
     own: OwnModule,
     names: Strings,
     about: KVec<KVVec<u8>>,
-    image: KVVec<u8>,
+    image: Arc<KVVec<u8>>,
     funcs: KVVec<uapi::Func>,
     colds: KVVec<uapi::Cold>,
     exits: AllExits,
@@ -73,7 +73,8 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Checks every claim of the image against the reservation and the running kernel.
+    /// Checks every claim of the image against the reservation and the running kernel. The registry is not locked, see
+    /// [`Running::original`]; what it finds of modules that are not there is to be asked again, see [`not_there`].
     #[inline(never)]
     pub(crate) fn new(
         image: &Image<'_>,
@@ -101,6 +102,11 @@ impl Staged {
         sort_colds(&mut colds);
         let sites = sites(&funcs, base)?;
         let exits = AllExits::find(&funcs, &sites, &colds, |finder| finder.of_text(&text, base))?;
+        let kept = if about.is_empty() {
+            KVVec::new()
+        } else {
+            copy(bytes)?
+        };
         Ok(Self {
             room: KBox::new_uninit(GFP_KERNEL)?,
             mapped: Mapped::new(&reserved.runs)?,
@@ -110,11 +116,7 @@ impl Staged {
             modules,
             _targets: targets,
             own,
-            image: if about.is_empty() {
-                KVVec::new()
-            } else {
-                copy(bytes)?
-            },
+            image: Arc::new(kept, GFP_KERNEL)?,
             about,
             names: Strings {
                 patch: copy(image.name())?,
@@ -191,8 +193,7 @@ fn finished(image: &Image<'_>, base: u64, facts: &finalize::Facts) -> Result<KVV
     Ok(text)
 }
 
-/// The modules that functions or callbacks of an image are about. Those that are not loaded have to be really not
-/// there: who loads them must not have passed us already.
+/// The modules that functions or callbacks of an image are about.
 fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
     let mut all: KVec<KVVec<u8>> = KVec::new();
     let funcs = image.funcs.iter().map(|func| func.objname);
@@ -206,6 +207,13 @@ fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
             all.push(copy(name)?, GFP_KERNEL)?;
         }
     }
+    not_there(image)?;
+    Ok(all)
+}
+
+/// Modules of which an image has no addresses have to be really not there. If the registry is locked: who loads one of them hears of a
+/// patch that is there when it is unlocked.
+pub(crate) fn not_there(image: &Image<'_>) -> Result<(), Refusal> {
     for func in image.funcs.iter().filter(|func| func.old_addr == 0) {
         if modules::exists(image.string(func.objname)?) {
             return Err(Reason::NotReady.into());
@@ -216,5 +224,5 @@ fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
             return Err(Reason::NotReady.into());
         }
     }
-    Ok(all)
+    Ok(())
 }

@@ -89,6 +89,8 @@ impl Registry {
         }
         match &self.busy {
             Some(busy) if busy.patch == patch.id() => match busy.step {
+                // It is ftrace that is waited for.
+                Step::Before(..) if busy.at.is_none() && self.engine.is_asking() => None,
                 Step::Before(_, pid) => Some(pid),
                 Step::Behind(_) => Some(0),
             },

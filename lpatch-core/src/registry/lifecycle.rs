@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     callbacks::Others,
-    engine::{interrupt_ms, Kind, Outcome, Wanted},
+    engine::{interrupt_ms, Bringing, Kind, Outcome, Wanted},
     ffi,
     model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
     patch::Patch,
@@ -30,6 +30,16 @@ pub(crate) fn disable(op: &uapi::Op) -> Result<(), Refusal> {
     transition(wanted, false)
 }
 
+/// Whether a transition has begun.
+enum Begun {
+    /// No: callbacks are due before.
+    Due,
+    /// No: these sites have to come to the handler first.
+    Missing(Bringing),
+    /// `true`: and it has ended, and the caller has to call what is due behind it.
+    Yes(bool),
+}
+
 /// Begins a transition that was claimed. `expel`: if it does not begin, the patch goes.
 pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
     let id = wanted.patch;
@@ -38,22 +48,23 @@ pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
         Kind::Disable => (Goal::Leaving, Goal::New),
     };
     let mut wanted = Some(wanted);
+    let mut begun = Ok(Begun::Due);
+    let mut asked = false;
     let begun = loop {
-        let begun = calling::before(goal).and_then(|()| {
-            // While callbacks ran, the driver may have begun to tidy up.
-            with_until(Until::Settled, |registry| {
-                // From now on a module that comes finds the patch in transition. One that has come since is not prepared yet.
-                match wanted.take_if(|_| !registry.is_due(goal)) {
-                    Some(wanted) => urgently(|| registry.begin(wanted)).map(Some),
-                    None => Ok(None),
-                }
-            })
-        });
-        match begun {
-            Ok(None) => {}
-            Ok(Some(ours)) => break Ok(ours),
+        begun = match begun {
+            Ok(Begun::Due) => calling::before(goal).and_then(|()| {
+                // While callbacks ran, the driver may have begun to tidy up.
+                with_until(Until::Settled, |registry| {
+                    urgently(|| registry.begin(&mut wanted, goal))
+                })
+            }),
+            Ok(Begun::Missing(bringing)) => {
+                asked = true;
+                bring(bringing, &mut wanted, goal)
+            }
+            Ok(Begun::Yes(ours)) => break Ok(ours),
             Err(refusal) => break Err(refusal),
-        }
+        };
     };
     match begun {
         Ok(ours) => {
@@ -64,10 +75,35 @@ pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
         }
         Err(refusal) => {
             calling::take_back(back);
+            if asked {
+                // Sites may have come that nobody needs.
+                let _ = with(|registry| {
+                    registry.engine().tidy_up();
+                    Ok(())
+                });
+            }
             give_up(id, expel);
             Err(refusal)
         }
     }
+}
+
+/// Has ftrace asked for sites, with the registry unlocked, and tries to begin then. What it has taken is not enough if a module has come
+/// meanwhile, so this comes to an end when none does.
+#[inline(never)]
+fn bring(
+    mut bringing: Bringing,
+    wanted: &mut Option<Wanted>,
+    goal: Goal,
+) -> Result<Begun, Refusal> {
+    // The thread has nothing else to do: what is about a transition under way is not asked of it where none is.
+    urgently(|| bringing.ask());
+    // The driver does nothing about sites until this is taken in, and nobody else begins a transition. So nothing has to settle.
+    with(|registry| {
+        let taken = bringing.take_in(registry.engine())?;
+        taken.map_err(|refusal| registry.place_of(wanted, refusal))?;
+        urgently(|| registry.begin(wanted, goal))
+    })
 }
 
 /// Nobody is busy with a patch any more, after its transition did not begin.
@@ -97,7 +133,11 @@ fn give_up(id: u64, expel: bool) {
 
 /// Turns the transition of a patch around.
 pub(crate) fn reverse(op: &uapi::Op) -> Result<(), Refusal> {
-    if with(|registry| urgently(|| registry.reverse(op)))? {
+    let ours = with(|registry| {
+        registry.reversible(op)?;
+        urgently(|| registry.reverse(op))
+    })?;
+    if ours {
         calling::behind();
     }
     Ok(())
@@ -211,20 +251,27 @@ impl Registry {
         Ok(wanted)
     }
 
-    /// Begins a transition, behind the callbacks that are due before it. Returns whether it has ended, and the caller has to call
-    /// what is due behind it.
-    fn begin(&mut self, wanted: Wanted) -> Result<bool, Refusal> {
-        let id = wanted.patch;
-        if let Err(refusal) = self.engine.begin(&self.patches, wanted) {
-            return Err(self.place(id, refusal));
+    /// Begins a transition, behind the callbacks that are due before it.
+    fn begin(&mut self, wanted: &mut Option<Wanted>, goal: Goal) -> Result<Begun, Refusal> {
+        // From now on a module that comes finds the patch in transition. One that has come since is not prepared yet.
+        if self.is_due(goal) {
+            return Ok(Begun::Due);
         }
+        let after = wanted.as_ref().map_or(&[][..], |wanted| &wanted.after);
+        if let Some(bringing) = self.engine.missing_for(&self.patches, after)? {
+            return Ok(Begun::Missing(bringing));
+        }
+        let Some(wanted) = wanted.take() else {
+            unreachable!("it begins once");
+        };
+        self.engine.begin(&self.patches, wanted)?;
         self.busy = None;
         // SAFETY: No requirements.
         unsafe { ffi::lp_event() };
         let ours = self.step(true);
         // SAFETY: No requirements.
         unsafe { ffi::lp_driver_kick() };
-        Ok(ours)
+        Ok(Begun::Yes(ours))
     }
 
     /// The enabled patches, the lowest first.
@@ -242,8 +289,9 @@ impl Registry {
     }
 
     /// ftrace's refusal of a site, as one of a function of the patch.
-    fn place(&self, id: u64, refusal: Refusal) -> Refusal {
-        let patch = self.patches.iter().find(|patch| patch.id() == id);
+    fn place_of(&self, wanted: &Option<Wanted>, refusal: Refusal) -> Refusal {
+        let id = wanted.as_ref().map(|wanted| wanted.patch);
+        let patch = self.patches.iter().find(|patch| Some(patch.id()) == id);
         let Some(patch) = patch.filter(|_| refusal.reason == Reason::FuncOwned) else {
             return refusal;
         };
@@ -251,11 +299,20 @@ impl Registry {
         Refusal::at(Reason::FuncOwned, i.unwrap_or(0))
     }
 
+    /// Refuses to reverse what is not under way. Nobody but who begins a transition has ftrace asked urgently, so from here on that thread waits for
+    /// nobody.
+    fn reversible(&self, op: &uapi::Op) -> Result<(), Refusal> {
+        let at = self.position(&op.name)?;
+        self.not_before(at)?;
+        match self.engine.in_transition() {
+            Some(id) if id == self.patches[at].id() => Ok(()),
+            _ => Err(Reason::NoTransition.into()),
+        }
+    }
+
     /// Returns whether the caller has to call what is due behind it.
     fn reverse(&mut self, op: &uapi::Op) -> Result<bool, Refusal> {
-        let at = self.position(&op.name)?;
-        let id = self.patches[at].id();
-        self.not_before(at)?;
+        let id = self.patches[self.position(&op.name)?].id();
         self.engine.reverse(id, op.interrupt_ms)?;
         pr_info!("reversing the transition of patch '{}'\n", Name(&op.name));
         let ours = self.step(true);

@@ -2,16 +2,35 @@
 
 //! Loading and unloading of patch objects: what they take from the arena and from the tables, and when that is given back.
 
-use super::{now, Name, Registry};
+use super::{now, with, Name, Registry};
 use crate::{
     facts, ffi,
     memory::{Mapped, Runs},
-    model::{extable, image::Image, orc, plan::Plan, refusal::Refusal},
-    patch::{Patch, Reserved, Staged},
+    model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
+    patch::{not_there, Patch, Reserved, Staged},
     tables::Bug,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;
+
+/// What of the registry it takes to verify an image.
+struct Loading {
+    facts: KBox<finalize::Facts>,
+    module: &'static ThisModule,
+}
+
+/// Verifies and installs an image. Takes the reservation, which is the caller's alone, only on success.
+///
+/// To verify it can take long, where the kernel has to be asked what was in the place of kprobes. So the registry is not locked
+/// meanwhile. The modules that the image has addresses of are held until the patch is there.
+#[inline(never)]
+pub(crate) fn load(slot: &mut Option<Reserved>, bytes: &[u8], flags: u64) -> Result<(), Refusal> {
+    let image = facts::image(bytes)?;
+    let Loading { facts, module } = with(|registry| registry.may_load(&image.header.name))?;
+    let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
+    let staged = Staged::new(&image, bytes, reserved, &facts, module)?;
+    with(|registry| registry.install(slot, &image, staged, flags))
+}
 
 impl Registry {
     /// Takes room in the arena.
@@ -64,24 +83,37 @@ impl Registry {
         self.memory.give(reserved.runs);
     }
 
-    /// Verifies and installs an image. Takes the reservation only on success.
+    /// Whether a patch of this name can be loaded; what that takes to know of this boot.
     #[inline(never)]
-    pub(crate) fn load(
-        &mut self,
-        slot: &mut Option<Reserved>,
-        bytes: &[u8],
-        flags: u64,
-    ) -> Result<(), Refusal> {
+    fn may_load(&self, name: &[u8; uapi::NAME_LEN]) -> Result<Loading, Refusal> {
         if !self.kallsyms.is_ready() {
             return Err(Reason::NotReady.into());
         }
-        let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
         let facts = self.facts.as_ref().map_err(|refusal| *refusal)?;
-        let image = facts::image(bytes)?;
+        if self.position(name).is_ok() {
+            return Err(Reason::Exists.into());
+        }
+        Ok(Loading {
+            facts: KBox::new(*facts, GFP_KERNEL)?,
+            module: self.module,
+        })
+    }
+
+    /// Installs a verified image. Takes the reservation only on success.
+    #[inline(never)]
+    fn install(
+        &mut self,
+        slot: &mut Option<Reserved>,
+        image: &Image<'_>,
+        staged: Staged,
+        flags: u64,
+    ) -> Result<(), Refusal> {
+        // What may have come since that was asked: the registry was not locked.
         if self.position(&image.header.name).is_ok() {
             return Err(Reason::Exists.into());
         }
-        let staged = Staged::new(&image, bytes, reserved, facts, self.module)?;
+        not_there(image)?;
+        let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
         let loaded = self.patches.iter().filter_map(Patch::names);
         let names = Iterator::chain(loaded, core::iter::once(staged.names(reserved)));
         let prepared = self.kallsyms.prepare(names)?;
@@ -91,12 +123,12 @@ impl Registry {
         let Some(reserved) = slot.take() else {
             return Err(Reason::NoReservation.into());
         };
-        let mut patch = staged.install(&image, reserved, self.next_id, now());
+        let mut patch = staged.install(image, reserved, self.next_id, now());
         patch.set_promoted(flags & uapi::LOAD_NO_PROMOTE == 0);
         patch.set_refuses_modules(flags & uapi::LOAD_REFUSE_MODULES != 0);
         self.next_id += 1;
         if let Some(runs) = patch.runs() {
-            self.fill_tables(&image, runs);
+            self.fill_tables(image, runs);
         }
         self.kallsyms.publish(prepared);
         pr_info!(
@@ -159,6 +191,10 @@ impl Registry {
         }
         if self.patches[at].is_pinned() {
             return Err(Reason::Pinned.into());
+        }
+        // Of a module that comes, in a moment.
+        if self.patches[at].callbacks().is_due(Goal::Old) {
+            return Err(Reason::InCallback.into());
         }
         Ok(at)
     }

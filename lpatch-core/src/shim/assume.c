@@ -55,6 +55,14 @@
 #ifndef CONFIG_KALLSYMS
 #error "what userspace says of an address is compared with what the kernel calls it: CONFIG_KALLSYMS"
 #endif
+/* As for CONFIG_LIVEPATCH. */
+#ifndef CONFIG_KALLSYMS_ALL
+#error "the ends of the table of static calls are found by their names, which are no functions': CONFIG_KALLSYMS_ALL"
+#endif
+/* Else static calls go through trampolines only, and struct module has no table of them. */
+#ifndef CONFIG_HAVE_STATIC_CALL_INLINE
+#error "jumps that the kernel may turn later are known from the tables of static calls: CONFIG_HAVE_STATIC_CALL_INLINE"
+#endif
 /* A callback of a patch has no type hash in front of it, so the first call of one would trap. */
 #ifdef CONFIG_CFI
 #error "callbacks of patch objects are called by pointer, which CONFIG_CFI traps: nobody makes their hashes yet"
@@ -152,6 +160,22 @@ static void lp_try_symbols(void)
 	lp_holds(sscanf(text, "lp_each_task+0x0/0x%lx%n", &size, &end) == 1 && size &&
 		 !strcmp(text + end, " [" KBUILD_MODNAME "]"),
 		 "sprint_symbol() does not say name+0x0/0xSIZE [module] of a function of a module");
+}
+
+/*
+ * Jumps that the kernel may turn to another function later, or switch on, are known from its tables (statics.c). Else such a jump mixes
+ * versions.
+ */
+static void lp_try_statics(void)
+{
+	char *text __free(kfree) = kmalloc(KSYM_SYMBOL_LEN, GFP_KERNEL);
+
+	if (!lp_holds(text, "memory"))
+		return;
+	lp_holds(lp_statics_learn(text, LP_LIES("statics")), "the table of static calls of the kernel is not found by the names of its ends");
+	lp_holds(lp_branches_learn(text, LP_LIES("branches")), "the table of static keys' branches of the kernel is not found by the names of its ends");
+	lp_holds(lp_branches_ours(text, LP_LIES("branch")), "the table of static keys' branches of a module does not say where they are");
+	lp_holds(lp_statics_ours(text, LP_LIES("tails")), "the table of static calls of a module does not say which ones are jumps");
 }
 
 /*
@@ -338,7 +362,7 @@ static void lp_try_tasks(void)
 /*
  * ftrace makes a jump of a direct call whose address has bit 0 set. The first site that it is asked for is one of our own, which
  * nobody calls, and it is looked at. That is done by the driver, before the first function gets a door: to give the site back takes a
- * grace period of RCU tasks, in ftrace, which neither insmod nor rmmod should have to wait for.
+ * grace period of RCU tasks, in ftrace, which neither insmod nor rmmod should have to wait for. It goes back as those of patches do.
  */
 static bool lp_jumps;
 module_param_named(jumps, lp_jumps, bool, 0444);
@@ -346,6 +370,8 @@ MODULE_PARM_DESC(jumps, "whether ftrace makes the jumps that settled functions a
 
 static bool lp_jumps_tried;
 static int lp_jump_answer = 1;
+/* While the site is with ftrace. Only the driver looks at it. */
+static struct ftrace_ops *lp_trial;
 
 static noinline int lp_jump_from(void)
 {
@@ -404,20 +430,38 @@ int lp_try_jump(void)
 		kfree(ops);
 		return err;
 	}
+	/* Until the site is given back. Whoever asks for a door holds a reference. */
+	__module_get(THIS_MODULE);
+	lp_trial = ops;
 	jumps = lp_is_jumped();
 	if (!jumps)
 		pr_warn("ftrace does not make a jump of a direct call; functions stay with the handler\n");
-	err = unregister_ftrace_direct(ops, lp_jump_addr(), true);
-	if (err) {
-		/* ftrace may read it for ever, and sends a site here that goes with the module and that nobody calls. */
-		pr_err("ftrace keeps a site of our own (errno %d); lpatch_core stays loaded\n", err);
-		__module_get(THIS_MODULE);
-	} else {
-		kfree(ops);
-	}
 	WRITE_ONCE(lp_jumps, jumps);
 	smp_store_release(&lp_jumps_tried, true); /* pairs with lp_may_jump(): the answer is there */
 	return jumps ? 0 : -EOPNOTSUPP;
+}
+
+unsigned long lp_trial_site(void)
+{
+	return lp_trial ? (unsigned long)lp_jump_from : 0;
+}
+
+void lp_trial_return(void)
+{
+	struct ftrace_ops *ops = lp_trial;
+	int err;
+
+	lp_trial = NULL;
+	/* As for doors: a dead ftrace goes on reading the ops. */
+	err = lp_ftrace_is_dead() ? -ENODEV : unregister_ftrace_direct(ops, lp_jump_addr(), true);
+	if (err) {
+		/* ftrace may read it for ever, and sends a site here that goes with the module and that nobody calls. */
+		pr_err("ftrace keeps a site of our own (errno %d); lpatch_core stays loaded\n", err);
+		return;
+	}
+	kfree(ops);
+	/* Our code goes on: the exit of the module waits for the driver. */
+	module_put(THIS_MODULE);
 }
 
 int lp_may_jump(void)
@@ -433,6 +477,7 @@ int lp_assume(void)
 	lp_holds(cpu_online(0), "CPU 0 is offline");
 	lp_try_modules();
 	lp_try_symbols();
+	lp_try_statics();
 	lp_try_tasks();
 	err = lp_wrong ? 0 : lp_try_life();
 	if (err)

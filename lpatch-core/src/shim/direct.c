@@ -76,22 +76,21 @@ static int lp_door_share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_o
 	return cmd == FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_PEER ? -EBUSY : 0;
 }
 
-struct lp_door *lp_door_new(unsigned long ip, int *err)
+struct lp_door *lp_door_new(void)
 {
 	struct lp_door *door = kzalloc(sizeof(*door), GFP_KERNEL);
 
-	*err = -ENOMEM;
 	if (!door)
 		return NULL;
 	/* As for redirections: kernel.ftrace_enabled=0 must not take a patch out of force. */
 	door->ops.flags = FTRACE_OPS_FL_PERMANENT;
 	door->ops.ops_func = lp_door_share;
-	*err = ftrace_set_filter_ip(&door->ops, ip, 0, 1);
-	if (*err) {
-		lp_door_free(door);
-		return NULL;
-	}
 	return door;
+}
+
+int lp_door_filter(struct lp_door *door, unsigned long ip)
+{
+	return ftrace_set_filter_ip(&door->ops, ip, 0, 1);
 }
 
 int lp_door_attach(struct lp_door *door, unsigned int index)

@@ -66,21 +66,48 @@ int lp_read_kernel(void *to, unsigned long from, unsigned long len)
  * our own entry the list's head is met once; it is not part of a module. Modules live in the module area, the
  * head in the kernel image. RCU keeps the struct until the module is freed.
  */
-static struct module *lp_find_module(const char *name, unsigned long len)
+static struct module *lp_next_module(struct module *mod)
 {
-	struct list_head *pos = &THIS_MODULE->list;
-	struct module *mod;
+	struct list_head *pos = &mod->list;
 
 	do {
-		if ((unsigned long)pos >= MODULES_VADDR && (unsigned long)pos < MODULES_END) {
-			mod = list_entry(pos, struct module, list);
-			if (READ_ONCE(mod->state) != MODULE_STATE_UNFORMED && strlen(mod->name) == len &&
-			    !memcmp(mod->name, name, len))
-				return mod;
-		}
 		pos = rcu_dereference_raw(list_next_rcu(pos));
-	} while (pos != &THIS_MODULE->list);
+	} while ((unsigned long)pos < MODULES_VADDR || (unsigned long)pos >= MODULES_END);
+	return pos == &THIS_MODULE->list ? NULL : list_entry(pos, struct module, list);
+}
+
+#define lp_for_each_module(mod)						\
+	for (mod = THIS_MODULE; mod; mod = lp_next_module(mod))		\
+		if (READ_ONCE(mod->state) != MODULE_STATE_UNFORMED)
+
+static struct module *lp_find_module(const char *name, unsigned long len)
+{
+	struct module *mod;
+
+	lp_for_each_module(mod) {
+		if (strlen(mod->name) == len && !memcmp(mod->name, name, len))
+			return mod;
+	}
 	return NULL;
+}
+
+int lp_module_statics(unsigned long addr, struct lp_statics *found)
+{
+	struct module *mod;
+
+	guard(rcu)();
+	lp_for_each_module(mod) {
+		if (within_module(addr, mod)) {
+			*found = (struct lp_statics){
+				.calls = (unsigned long)mod->static_call_sites,
+				.call_count = mod->num_static_call_sites,
+				.branches = (unsigned long)mod->jump_entries,
+				.branch_count = mod->num_jump_entries,
+			};
+			return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 void *lp_module_get(const char *name, unsigned long len)

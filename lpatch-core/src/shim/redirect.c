@@ -136,12 +136,27 @@ unsigned long lp_probe_site(void)
 	return (unsigned long)lp_probe;
 }
 
-int lp_ftrace_is_dead(void)
+/*
+ * Has ftrace take a site out of a filter in which there is none. It looks whether it is alive, whether it knows the site, whether the filter
+ * has it, and takes no lock but that of this filter before it has refused.
+ */
+static int lp_ftrace_asked(unsigned long ip)
 {
 	struct ftrace_ops nobody = {};
 
-	/* At 0 there is no site, so nothing comes of it; but ftrace first looks whether it is alive. */
-	return ftrace_set_filter_ip(&nobody, 0, 0, 0) == -ENODEV;
+	return ftrace_set_filter_ip(&nobody, ip, 1, 0);
+}
+
+int lp_ftrace_knows(unsigned long ip)
+{
+	int err = lp_ftrace_asked(ip);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int lp_ftrace_is_dead(void)
+{
+	return lp_ftrace_asked(0) == -ENODEV;
 }
 
 void lp_synchronize(void)

@@ -314,6 +314,39 @@ int lp_behind_start(void);
 /* Rust side: calls what is due behind a transition. */
 void lpatch_behind(void);
 
+/* statics.c */
+
+/* What the kernel changes in some code as it runs, and no table means none. A table is an array of the kernel's own entries. */
+struct lp_statics {
+	/* struct static_call_site */
+	unsigned long calls;
+	unsigned long call_count;
+	/* struct jump_entry */
+	unsigned long branches;
+	unsigned long branch_count;
+};
+
+/**
+ * lp_statics_of() - find the tables that have the static calls and the static keys' branches of some code
+ * @addr: an address of the kernel or of a module that cannot go away
+ * @found: is set to them; where a table is empty, its address may be anything
+ *
+ * Return: 0, or -ENOENT if nobody keeps them for this address.
+ */
+int lp_statics_of(unsigned long addr, struct lp_statics *found);
+/* The same, of modules only. */
+int lp_module_statics(unsigned long addr, struct lp_statics *found);
+/*
+ * Finds one of the kernel's; once, and before lp_statics_of(). @text: room for the text of a symbol. @lie: find another one.
+ * Return: whether it is what it has to be.
+ */
+int lp_statics_learn(char *text, int lie);
+int lp_branches_learn(char *text, int lie);
+/* Whether ours says of a call and of a jump which one is the jump. @lie: understand it the other way round. */
+int lp_statics_ours(char *text, int lie);
+/* Whether ours says where a branch is and where it leads. @lie: look at another place. */
+int lp_branches_ours(char *text, int lie);
+
 /* assume.c */
 
 /**
@@ -328,11 +361,18 @@ int lp_assume(void);
 /**
  * lp_try_jump() - find out whether ftrace makes the jumps that doors need, once
  *
- * By one caller at a time, the driver. Waits for a grace period of RCU tasks, in ftrace. May sleep.
+ * By one caller at a time, the driver, which holds a reference to the module. May sleep.
  *
  * Return: 0, -EOPNOTSUPP if it does not, or another errno if that is not known now.
  */
 int lp_try_jump(void);
+/* The site of our own that this was tried at, as long as it is with ftrace; 0: it is not. For the driver. */
+unsigned long lp_trial_site(void);
+/*
+ * Gives that site back. The module stays until then. For the driver. Waits for grace periods of RCU tasks, in ftrace and with its locks
+ * held. May sleep.
+ */
+void lp_trial_return(void);
 /* Whether nobody has found out that it does not. */
 int lp_may_jump(void);
 
@@ -376,9 +416,18 @@ void lp_redirect_free(struct lp_redirect *r);
 /* The function of ours that nobody calls and nobody else can own: if ftrace refuses that, it refuses all. */
 unsigned long lp_probe_site(void);
 
+/**
+ * lp_ftrace_knows() - whether there is an fentry site
+ *
+ * Waits for nobody who holds ftrace's locks. May sleep.
+ *
+ * Return: 0, -EINVAL if there is none, or another errno.
+ */
+int lp_ftrace_knows(unsigned long ip);
+
 /*
  * Whether ftrace has found something wrong and switched itself off: from then on it changes nothing any more, until the next boot. Sites
- * that come to us go on coming. May sleep.
+ * that come to us go on coming. Waits for nobody who holds ftrace's locks. May sleep.
  */
 int lp_ftrace_is_dead(void);
 
@@ -413,12 +462,15 @@ extern unsigned int lp_tidy_ms;
 /* For doors.S only. */
 unsigned long lp_door_answer(unsigned long ip);
 
+/* What it takes to send a site to a door, or NULL without memory. */
+struct lp_door *lp_door_new(void);
+
 /**
- * lp_door_new() - prepare to send a site to a door
+ * lp_door_filter() - set the site
  * @ip: the fentry site
- * @err: 0, or why there is none: -EINVAL if it is no fentry site, or -ENOMEM
+ * Return: 0, -EINVAL if it is no fentry site, or another errno.
  */
-struct lp_door *lp_door_new(unsigned long ip, int *err);
+int lp_door_filter(struct lp_door *door, unsigned long ip);
 
 /**
  * lp_door_attach() - have the site jump to a door
@@ -449,14 +501,12 @@ typedef void (*lp_frame_fn)(void *arg, unsigned long addr);
  */
 int lp_walk(void *task, lp_frame_fn frame, void *arg);
 
-#define LP_CALL_LEN	5
-
 /**
- * lp_in_front_of() - read the LP_CALL_LEN bytes in front of a return address
+ * lp_peek() - read code or data, in any context
  *
- * Return: 1, or 0 if they cannot be read.
+ * Return: 1, or 0 if it cannot be read.
  */
-int lp_in_front_of(unsigned long addr, unsigned char *to);
+int lp_peek(unsigned long addr, unsigned char *to, unsigned int len);
 
 #define LP_WALK_RAN	(-1)
 

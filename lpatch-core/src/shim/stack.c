@@ -47,10 +47,10 @@ notrace int lp_walk(void *task, lp_frame_fn frame, void *arg)
 	return whole;
 }
 
-/* The instruction may be in the page in front, which need not be there. */
-notrace int lp_in_front_of(unsigned long addr, unsigned char *to)
+/* An instruction in front of an address may be in the page in front, which need not be there. */
+notrace int lp_peek(unsigned long addr, unsigned char *to, unsigned int len)
 {
-	return !copy_from_kernel_nofault(to, (void *)(addr - LP_CALL_LEN), LP_CALL_LEN);
+	return !copy_from_kernel_nofault(to, (void *)addr, len);
 }
 
 static unsigned long lp_switches(struct task_struct *task)

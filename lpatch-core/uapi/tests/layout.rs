@@ -167,6 +167,7 @@ fn values(c: &mut Comparison) {
     c.value("LPATCH_WHY_UNRELIABLE", WHY_UNRELIABLE);
     c.value("LPATCH_WHY_RUNNABLE", WHY_RUNNABLE);
     c.value("LPATCH_WHY_NOT_ASKED", WHY_NOT_ASKED);
+    c.value("LPATCH_WHY_JUMPED", WHY_JUMPED);
     c.value("LPATCH_TASK_KTHREAD", TASK_KTHREAD);
     c.value("LPATCH_TASK_IDLE", TASK_IDLE);
     c.value("LPATCH_RANGES_MAX", RANGES_MAX);

@@ -193,7 +193,7 @@ fn attempt(
     ranges: Ranges<'_>,
     frames: &[u64],
 ) -> Result<(Shift, bool), Blocked> {
-    let mut check = StackCheck::new(evidence, ranges);
+    let mut check = StackCheck::new(evidence, ranges, &[]);
     for addr in frames {
         let before = addr.to_le_bytes();
         let called = || callee::direct(*before.first_chunk()?, *addr);

@@ -2,6 +2,7 @@
 
 //! Tasks with stacks, and what is done to them.
 
+use super::super::super::callee::Call;
 use super::super::atomic::AtomicUsize;
 use super::super::evidence::{Asleep, Current, Ended, Evidence, Interrupted, Unborn};
 use super::super::stack::{Proof, Ranges, Span, StackCheck};
@@ -165,7 +166,7 @@ impl Everything {
     /// Looks at a stack and moves the task if it may.
     pub(super) fn attempt(&self, evidence: &impl Evidence, stack: &[Frame], cause: Cause) -> bool {
         self.attempt_by(evidence, stack, cause, |ranges| {
-            StackCheck::new(evidence, ranges)
+            StackCheck::new(evidence, ranges, &[])
         })
     }
 
@@ -185,7 +186,8 @@ impl Everything {
         };
         let mut check = check(Ranges::new(leaves, spans).expect("sorted"));
         for (addr, called) in stack.iter().rev().map(|frame| frame.found()) {
-            check.frame(addr, || called);
+            let certain = true;
+            check.frame(addr, || called.map(|target| Call { target, certain }));
         }
         let Ok(clean) = check.finish(true) else {
             return false;

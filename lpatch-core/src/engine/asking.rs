@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What ftrace is asked for while the registry is not locked: to take sites, or to let go of some.
+//!
+//! Who gives a function back to ftrace has it wait for grace periods of RCU tasks, with its locks held. A kernel thread that never sleeps
+//! makes that a wait for ever, and whoever asks ftrace for anything waits behind it. So what is to be asked is found out under the
+//! registry's lock, then ftrace is asked without it, and under the lock it is decided anew. One asks at a time. Meanwhile
+//!
+//! - questions are answered;
+//! - who would begin a transition waits, unless it is the one who asks;
+//! - a module that comes waits if it has to ask as well, and one that goes if it has to, or if one of the sites is its own;
+//! - the driver looks at tasks, and does nothing about sites.
+//!
+//! Where no book has the sites, their calls go on as if nothing were, whatever becomes of them.
+
+use super::{Engine, State};
+use crate::{
+    ffi,
+    links::Links,
+    model::refusal::Refusal,
+    patch::Patch,
+    redirect::{self, Active, LettingGo},
+    registry,
+    uapi::Reason,
+};
+use kernel::{prelude::*, sync::Arc};
+
+/// Sites that have to come to the handler first.
+pub(crate) struct Bringing {
+    sites: Arc<KVVec<usize>>,
+    /// Whether the handler has the site of our own already that nobody else can own.
+    has_probe: bool,
+    /// What ftrace has taken.
+    taken: KVec<Active>,
+    result: Result<(), Refusal>,
+    /// It is not taken in.
+    open: bool,
+}
+
+impl Bringing {
+    /// Asks ftrace for them. The registry is not locked.
+    pub(crate) fn ask(&mut self) {
+        self.result = redirect::bring(&self.sites, self.has_probe, &mut self.taken);
+    }
+
+    /// Takes over what has come of it: the refusal, if ftrace did not take all. Who does not need them then has it
+    /// tidied up. `ENOMEM`: there is no room for it, and nothing has changed.
+    pub(crate) fn take_in(&mut self, engine: &mut Engine) -> Result<Result<(), Refusal>> {
+        engine.groups.reserve(self.taken.len(), GFP_KERNEL)?;
+        while let Some(group) = self.taken.pop() {
+            if engine.groups.push_within_capacity(group).is_err() {
+                unreachable!("room was reserved");
+            }
+        }
+        engine.answered();
+        self.open = false;
+        Ok(core::mem::replace(&mut self.result, Ok(())))
+    }
+}
+
+/// Without the registry locked, if it was not taken in.
+impl Drop for Bringing {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        until_taken_in(|engine| {
+            let _ = self.take_in(engine)?;
+            // Nobody may need them any more.
+            engine.tidy_up();
+            Ok(())
+        });
+    }
+}
+
+/// Sites that groups let go of, which keep others.
+pub(crate) struct Shrinking {
+    parts: KVec<LettingGo>,
+    /// The first and the last one of the sites.
+    pub(super) between: (u64, u64),
+    /// They are of a module that goes.
+    gone: bool,
+}
+
+impl Shrinking {
+    /// Asks ftrace, and takes over what has come of it. The registry is not locked.
+    pub(crate) fn ask(mut self) {
+        for part in self.parts.iter_mut() {
+            part.ask(self.gone);
+        }
+    }
+}
+
+impl Drop for Shrinking {
+    fn drop(&mut self) {
+        until_taken_in(|engine| {
+            for part in self.parts.iter() {
+                engine
+                    .groups
+                    .iter_mut()
+                    .for_each(|group| group.let_go(part));
+                engine.untidy |= !self.gone && part.is_to_be_tried_again();
+            }
+            engine.answered();
+            Ok(())
+        });
+    }
+}
+
+/// Runs `f` until there is memory for it.
+fn until_taken_in(mut f: impl FnMut(&mut Engine) -> Result) {
+    // The registry is there: its end waits for who has an open file, for who hears of modules, and for the driver.
+    while registry::with(|registry| Ok(f(registry.engine())?)).is_err() {
+        // SAFETY: No requirements; we may sleep.
+        unsafe { ffi::lp_wait_a_moment() };
+    }
+}
+
+impl Engine {
+    /// Whether somebody asks ftrace.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// Whether one of these sites is what ftrace is asked about.
+    pub(super) fn asks_about(&self, sites: impl Fn(u64) -> bool) -> bool {
+        let asking = self.asking.as_ref();
+        asking.is_some_and(|asking| asking.iter().any(|ip| sites(*ip as u64)))
+    }
+
+    /// It has answered.
+    fn answered(&mut self) {
+        self.asking = None;
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_driver_kick() };
+    }
+
+    /// What has to come to the handler before the transition to this stack of patches can begin, if anything has.
+    pub(crate) fn missing_for(
+        &mut self,
+        patches: &[Patch],
+        after: &[u64],
+    ) -> Result<Option<Bringing>, Refusal> {
+        let sites = self.missing(patches, after)?;
+        self.bringing(sites)
+    }
+
+    /// What has to before the book can be replaced, because functions of a module have come. `NotReady`: somebody else asks.
+    pub(crate) fn missing_now(&mut self, patches: &[Patch]) -> Result<Option<Bringing>, Refusal> {
+        let after = match &self.state {
+            State::Moving(under) => &under.wanted.after,
+            _ => &self.order,
+        };
+        let sites = self.missing(patches, after)?;
+        self.bringing(sites)
+    }
+
+    /// The sites of all functions that are not with the handler and have no door, sorted.
+    #[inline(never)]
+    fn missing(&self, patches: &[Patch], after: &[u64]) -> Result<KVVec<usize>, Refusal> {
+        let links = Links::new(patches, &self.order, after)?;
+        let is_missing = |ip| !self.doors.has(ip) && !has(&self.groups, ip);
+        Links::ips(&links.routes()?, is_missing)
+    }
+
+    fn bringing(&mut self, sites: KVVec<usize>) -> Result<Option<Bringing>, Refusal> {
+        if sites.is_empty() {
+            return Ok(None);
+        }
+        if self.is_asking() {
+            return Err(Reason::NotReady.into());
+        }
+        let sites = Arc::new(sites, GFP_KERNEL)?;
+        self.asking = Some(sites.clone());
+        Ok(Some(Bringing {
+            sites,
+            has_probe: has(&self.groups, redirect::probe_site() as u64),
+            taken: KVec::new(),
+            result: Ok(()),
+            open: true,
+        }))
+    }
+
+    /// Has all groups let go of the sites that are not kept, which have others too; `gone`: they are of a module that goes. Nobody else is
+    /// asking.
+    pub(super) fn shrinking(
+        groups: &[Active],
+        asking: &mut Option<Arc<KVVec<usize>>>,
+        kept: impl Fn(u64) -> bool,
+        gone: bool,
+    ) -> Result<Option<Shrinking>> {
+        let mut parts = KVec::new();
+        let mut sites = KVVec::new();
+        for group in groups {
+            if let Some(part) = group.letting_go(&kept)? {
+                sites.extend_from_slice(part.sites(), GFP_KERNEL)?;
+                parts.push(part, GFP_KERNEL)?;
+            }
+        }
+        let (Some(first), Some(last)) = (sites.iter().min(), sites.iter().max()) else {
+            return Ok(None);
+        };
+        let between = (*first as u64, *last as u64);
+        *asking = Some(Arc::new(sites, GFP_KERNEL)?);
+        Ok(Some(Shrinking {
+            parts,
+            between,
+            gone,
+        }))
+    }
+}
+
+fn has(groups: &[Active], ip: u64) -> bool {
+    groups.iter().any(|group| group.has(ip))
+}
