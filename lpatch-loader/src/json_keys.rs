@@ -63,6 +63,7 @@ pub(crate) const KEYS: &[Keys] = &[
             ("loaded_ns", "CLOCK_MONOTONIC when it was loaded"),
             ("enabled_ns", "CLOCK_MONOTONIC when it was last enabled, or 0"),
             ("function_list", "status: each function with name, objname, waiting, old_addr, old_len, new_addr, new_len, path, left_out"),
+            ("silent_probes", "status: kprobes in its old functions, which are not hit while it is enabled, each with place and addr"),
             ("objname", "vmlinux, or the module that has the function"),
             ("waiting", "whether the module is not loaded; the function is replaced when it comes"),
             ("old_addr", "address of the function, 0 while it waits"),
@@ -100,6 +101,10 @@ pub(crate) const KEYS: &[Keys] = &[
         "status --blockers",
         &[
             ("under_way", "whether there is a transition"),
+            (
+                "about_to_begin",
+                "the patch that a request is about to enable or disable, while no task moves yet; else null",
+            ),
             ("transition", "the one under way or the last one, see below"),
             ("blockers", "the tasks that it waits for, see below"),
             ("blocker_count", "how many there are; of very many, only some are in the list"),
@@ -215,7 +220,7 @@ pub(crate) const KEYS: &[Keys] = &[
             ("task_state", "as in /proc/PID/stat"),
             ("kthread", "whether it is a kernel thread"),
             ("idle", "whether it is the idle task of cpu"),
-            ("why", "function, unreliable (its stack cannot be unwound now), runnable (it waits for a CPU), not_asked"),
+            ("why", "function, unreliable (its stack cannot be unwound now), runnable (it waits for a CPU), not_asked, jumped (a changed function may have jumped to where it is)"),
             ("comm", "its name"),
             ("func", "why is function: where it is, else empty"),
             ("stack", "its stack, innermost first; empty if it cannot be read"),

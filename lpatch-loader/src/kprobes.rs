@@ -3,6 +3,7 @@
 //! The kernel's list of kprobes: whose code they have changed, and which are not hit while a function is replaced.
 
 use crate::resolve::Resolved;
+use lpatch_model::uapi::FuncInfo;
 use std::ops::Range;
 
 /// A kprobe, as /sys/kernel/debug/kprobes/list has it.
@@ -58,6 +59,15 @@ pub fn silent(list: Vec<Kprobe>, unused: &[Range<u64>]) -> Vec<Kprobe> {
     // Several at one place are one place.
     all.dedup();
     all
+}
+
+/// The same of functions as the core tells them, which are in force.
+pub fn silent_in(list: Vec<Kprobe>, funcs: &[FuncInfo]) -> Vec<Kprobe> {
+    let there = funcs.iter().filter(|func| func.old_addr != 0);
+    let unused: Vec<_> = there
+        .map(|func| func.old_addr..func.old_addr.saturating_add(func.old_len.into()))
+        .collect();
+    silent(list, &unused)
 }
 
 /// The code that nobody enters while a patch is in force: its old functions and their cold parts.

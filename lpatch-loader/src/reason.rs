@@ -30,6 +30,9 @@ pub fn sentence_for(refused: &Refused, linked: &Linked<'_>, other: Option<&str>)
 pub fn misfit(code: u32) -> String {
     let text = match Reason::from_code(code) {
         Some(Reason::FuncPreimage) => "the module has another function than the patch was made for",
+        Some(Reason::FuncProbed) => {
+            "a function of the module had a kprobe, beside a kernel thread that never sleeps"
+        }
         Some(Reason::FuncSymbol) => "the module lacks a function of that name, or has several",
         Some(Reason::Symbol) => "the module lacks a symbol that the patch uses, or has several",
         Some(Reason::FuncFentry) => "a function of the module has no fentry site",
@@ -84,6 +87,7 @@ fn name_at(reason: Reason, at: u64, linked: &Linked<'_>) -> Option<String> {
         | Reason::FuncOurs
         | Reason::FuncFentry
         | Reason::FuncOffline
+        | Reason::FuncProbed
         | Reason::FuncPreimage
         | Reason::FuncTwice
         | Reason::FuncConflict
@@ -202,7 +206,7 @@ fn explain(
         Reason::Stacked => format!("a newer patch, {other}, changes a function of it; disable that first (lpatch list)"),
         Reason::Pinned => "the patch took part in a forced transition; it stays loaded until the next boot".into(),
         Reason::Grace => "a kernel thread runs without ever sleeping, so the kernel cannot tell yet that no dying task is in the patch; try again when it sleeps (see `top`), or when the machine has less to do".into(),
-        Reason::Interrupted => "interrupted; the transition goes on".into(),
+        Reason::Interrupted => "interrupted; a transition that is under way goes on (see `lpatch status`)".into(),
         Reason::Kernel => format!("a call into the kernel failed with errno {value}; see dmesg"),
         Reason::Callback => format!("a pre-patch callback of the patch refused with errno {value}; see dmesg"),
         Reason::InCallback if value == 0 => "a callback of the patch is running; try again when it has returned".into(),
@@ -251,6 +255,7 @@ fn explain(
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
         Reason::FtraceDead => "ftrace has switched itself off on this machine, because it found something wrong; what is in force stays in force; see the kernel log, and reboot".into(),
         Reason::FuncOffline => format!("{what} may be executed by a CPU that is offline, which nobody can wait for; patch its callers instead"),
+        Reason::FuncProbed => format!("{what} has a kprobe at {value:#x}, and a kernel thread runs without ever sleeping, so the kernel cannot be asked what was there; remove the probe, or try again when the thread sleeps (see `top`)"),
         Reason::Mitigation => "the returns or indirect branches of this kernel have a form that lpatch does not know, because of its mitigations; boot with another spectre_v2=/retbleed= setting".into(),
         Reason::CallDepth => "this kernel counts calls in a way that lpatch does not know; boot without retbleed=stuff".into(),
     };

@@ -6,7 +6,8 @@ use crate::output::table;
 use crate::progress::tasks;
 use lpatch_loader::device::{name_of, Blocking};
 use lpatch_model::uapi::{
-    Blocker, TASK_IDLE, TASK_KTHREAD, WHY_FUNCTION, WHY_NOT_ASKED, WHY_RUNNABLE, WHY_UNRELIABLE,
+    Blocker, TASK_IDLE, TASK_KTHREAD, WHY_FUNCTION, WHY_JUMPED, WHY_NOT_ASKED, WHY_RUNNABLE,
+    WHY_UNRELIABLE,
 };
 use serde_json::{json, Value};
 
@@ -63,6 +64,7 @@ fn why(task: &Blocker) -> &'static str {
         WHY_UNRELIABLE => "unreliable",
         WHY_RUNNABLE => "runnable",
         WHY_NOT_ASKED => "not_asked",
+        WHY_JUMPED => "jumped",
         _ => "unknown",
     }
 }
@@ -74,6 +76,10 @@ fn place(task: &Blocker) -> String {
         WHY_UNRELIABLE => "its stack cannot be told with certainty now".into(),
         WHY_RUNNABLE => "it waits for a CPU".into(),
         WHY_NOT_ASKED => "it is about to be asked".into(),
+        WHY_JUMPED => format!(
+            "in {}, which one of the changed functions may have jumped to",
+            printable(&name_of(&task.func))
+        ),
         _ => "for a reason that this lpatch does not know".into(),
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(
         Command::Force(args) => op::force(system, args),
         Command::Unload(args) => op::unload(system, &args.name),
         Command::List => list::run(system.core()?.as_mut()),
-        Command::Status(args) => status::run(args, system.core()?.as_mut()),
+        Command::Status(args) => status::run(args, system),
         Command::DiffMem(args) => diff_mem::run(&args.name, system),
         Command::Link(args) => link::run(args, system, output),
         Command::Info(args) => info::run(args, system),

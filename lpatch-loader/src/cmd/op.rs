@@ -91,11 +91,7 @@ fn silent(
     let Ok((_, funcs)) = core.status(name) else {
         return Vec::new();
     };
-    let there = funcs.iter().filter(|func| func.old_addr != 0);
-    let unused: Vec<_> = there
-        .map(|func| func.old_addr..func.old_addr.saturating_add(func.old_len.into()))
-        .collect();
-    kprobes::silent(list, &unused)
+    kprobes::silent_in(list, &funcs)
 }
 
 /// Frees a patch.

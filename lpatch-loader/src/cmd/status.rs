@@ -4,26 +4,29 @@
 
 use super::list::{or_dash, patch_json, patches};
 use super::promotion::Promotion;
-use super::{blockers, transition};
+use super::{blockers, meta, transition};
 use crate::cli;
 use crate::failure::Failure;
 use crate::output::{table, Report};
+use crate::system::System;
 use lpatch_loader::device::{name_of, Ask, Blocking, Device};
+use lpatch_loader::kprobes::{self, Kprobe};
 use lpatch_loader::reason;
 use lpatch_loader::wait::ended;
 use lpatch_model::uapi::{
     FuncInfo, PatchInfo, Reason, F_CONSISTENCY, PATCH_IN_CALLBACK, PATCH_LEFT_OUT, PATCH_MODULE,
     PATCH_PINNED, PATCH_REPLACE, PATCH_STUCK, PATH_ASK, PATH_HANDLER, PATH_JUMP, PATH_LEFT_OUT,
-    PATH_NONE, PATH_TRACED, PHASE_NONE,
+    PATH_NONE, PATH_TRACED, PHASE_NONE, STATE_DISABLING, STATE_ENABLED, STATE_ENABLING,
 };
 use serde_json::{json, Value};
 
 /// Shows what was asked for.
-pub(crate) fn run(args: &cli::Status, core: &mut dyn Device) -> Result<Report, Failure> {
+pub(crate) fn run(args: &cli::Status, system: &mut dyn System) -> Result<Report, Failure> {
+    let mut core = system.core()?;
     match &args.name {
-        Some(name) => patch(core, name),
-        None if args.blockers => blocked(core),
-        None => whole(core),
+        Some(name) => patch(core.as_mut(), name, || system.kprobes()),
+        None if args.blockers => blocked(core.as_mut()),
+        None => whole(core.as_mut()),
     }
 }
 
@@ -96,8 +99,18 @@ fn left_out(func: &FuncInfo) -> Option<u32> {
     (func.path == PATH_LEFT_OUT).then_some(func.path_errno)
 }
 
-fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
+/// `probes`: those of the kernel, if they may be seen.
+fn patch(
+    core: &mut dyn Device,
+    name: &str,
+    probes: impl FnOnce() -> Option<Vec<Kprobe>>,
+) -> Result<Report, Failure> {
     let (info, funcs) = core.status(name)?;
+    let probes = if info.state == STATE_ENABLED {
+        kprobes::silent_in(probes().unwrap_or_default(), &funcs)
+    } else {
+        Vec::new()
+    };
     let heading = ["FUNCTION", "OBJECT", "OLD", "LEN", "NEW", "LEN", "CALLS GO"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(funcs.iter().map(|f| {
@@ -138,13 +151,18 @@ fn patch(core: &mut dyn Device, name: &str) -> Result<Report, Failure> {
     promotion.insert(&mut json);
     if let Value::Object(object) = &mut json {
         object.insert("function_list".into(), Value::Array(funcs));
+        object.insert("silent_probes".into(), meta::silent_json(&probes));
     }
     let about = table(&[
         vec!["order".into(), order(&info)],
         vec!["flags".into(), or_dash(flags(&info))],
         vec!["jumps".into(), promotion.text()],
     ]);
-    let text = format!("{}\n\n{about}\n\n{}", patches(&[info]), table(&rows));
+    let mut text = format!("{}\n\n{about}\n\n{}", patches(&[info]), table(&rows));
+    let warnings = meta::silent(&probes);
+    if !warnings.is_empty() {
+        text = format!("{}\n\n{}", text.trim_end(), warnings.join("\n"));
+    }
     Ok(Report::new(text, json))
 }
 
@@ -217,6 +235,25 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
     Ok(Report::new(table(&rows), json))
 }
 
+/// Whether a request has begun with it, for which no task moves yet.
+fn is_about_to_move(info: &PatchInfo) -> bool {
+    matches!(info.state, STATE_ENABLING | STATE_DISABLING)
+}
+
+fn about_to_move(next: &PatchInfo) -> String {
+    let name = name_of(&next.name);
+    let verb = match next.state {
+        STATE_DISABLING => "disabled",
+        _ => "enabled",
+    };
+    let why = if next.flags & PATCH_IN_CALLBACK != 0 {
+        "a callback of it is running"
+    } else {
+        "ftrace is taking its functions, which waits for whoever else changes ftrace's sites"
+    };
+    format!("no transition is under way yet: {name} is about to be {verb}; {why}")
+}
+
 /// The tasks that the transition under way waits for; if the last one ended at its deadline, those of then.
 fn blocked(core: &mut dyn Device) -> Result<Report, Failure> {
     let now = core.transition()?;
@@ -238,13 +275,18 @@ fn blocked(core: &mut dyn Device) -> Result<Report, Failure> {
     } else {
         None
     };
+    let next = match under_way {
+        None => core.list()?.into_iter().find(is_about_to_move),
+        Some(_) => None,
+    };
     let now_ns = core.now_ns();
     let line = transition::line(&now, now_ns);
-    let text = match (&under_way, &then) {
-        (Some(blocking), _) if blocking.count == 0 => line,
-        (Some(blocking), _) => format!("{line}\n\n{}", blockers::overview(blocking)),
-        (None, None) => "no transition is under way".into(),
-        (None, Some(then)) => format!(
+    let text = match (&under_way, &next, &then) {
+        (Some(blocking), ..) if blocking.count == 0 => line,
+        (Some(blocking), ..) => format!("{line}\n\n{}", blockers::overview(blocking)),
+        (None, Some(next), _) => about_to_move(next),
+        (None, None, None) => "no transition is under way".into(),
+        (None, None, Some(then)) => format!(
             "no transition is under way; the last one: {line}\nthen {} pending:\n\n{}",
             blockers::count(then, "was", "were"),
             blockers::overview(then)
@@ -256,6 +298,7 @@ fn blocked(core: &mut dyn Device) -> Result<Report, Failure> {
     };
     let json = json!({
         "under_way": under_way.is_some(),
+        "about_to_begin": next.as_ref().map(|next| name_of(&next.name)),
         "transition": transition::json(Some(&now), now_ns),
         "blockers": list(&under_way),
         "blocker_count": under_way.as_ref().map_or(0, |b| b.count),

@@ -103,6 +103,18 @@ fn the_status_of_functions_that_wait() {
     // One is not in force.
     ran.succeeds(&["jumps  1 of 3 functions by a jump\n"]);
     run(state(), &["status"]).succeeds(&["jumps        1 of 3 functions by a jump\n"]);
+    // A probe in an old function, put there whenever.
+    let probed = || State {
+        kprobes: Some(
+            "0000000000001010  k  read+0x10    [OPTIMIZED]\n0000000000001050  k  write+0x10\n",
+        ),
+        ..state()
+    };
+    run(probed(), &["status", "one"]).succeeds(&[
+        "\n\nwarning: the kprobe at read+0x10 (0x1010) is not hit while the patch is enabled",
+    ]);
+    let json = run(probed(), &["status", "one", "--json"]).json();
+    assert_eq!(json["silent_probes"].as_array().map(Vec::len), Some(1));
     let json = run(state(), &["status", "--json"]).json();
     assert_eq!(
         (&json["in_force"], &json["by_jump"]),
@@ -303,6 +315,29 @@ fn blockers_are_a_table_and_stacks() {
     );
 }
 
+/// The registry is busy with the patch, and no task moves yet.
+#[test]
+fn a_transition_that_is_about_to_begin_is_named() {
+    let state = |state, flags| State {
+        others: vec![patch("one", state, flags)],
+        ..State::default()
+    };
+    let ran = run(state(STATE_ENABLING, 0), &["status", "--blockers"]);
+    ran.succeeds(&["no transition is under way yet: one is about to be enabled; ftrace"]);
+    let callback = state(STATE_DISABLING, PATCH_IN_CALLBACK);
+    let ran = run(callback, &["status", "--blockers"]);
+    ran.succeeds(&["yet: one is about to be disabled; a callback of it is running"]);
+    let json = run(
+        state(STATE_ENABLING, 0),
+        &["status", "--blockers", "--json"],
+    )
+    .json();
+    assert_eq!(
+        (&json["under_way"], &json["about_to_begin"]),
+        (&false.into(), &"one".into())
+    );
+}
+
 #[test]
 fn without_a_transition_nobody_blocks() {
     for state in [State::default(), after(&[End], &BEGIN)] {
@@ -315,6 +350,7 @@ fn without_a_transition_nobody_blocks() {
         (&json["under_way"], &json["blocker_count"]),
         (&false.into(), &0.into())
     );
+    assert_eq!(json["about_to_begin"], serde_json::Value::Null);
     // Who did not wait learns afterwards why it was reversed.
     let state = State {
         blockers: vec![blocker(77, "cat", b'D')],
