@@ -146,6 +146,10 @@ fast() {
     few run /tmp/kallsyms /tmp/functions "$@"
 }
 
+# wait_for_no_door FUNCTION: a test before this one may have made it a jump, and ftrace has it then for some more time.
+wait_for_no_door() { wait_for "end of the jump" no_door "$1"; }
+no_door() { ! grep -A 1 "^$1 " /sys/kernel/tracing/enabled_functions | grep -q lp_doors; }
+
 # need_ftrace_off: kernel.ftrace_enabled=0 is taken while nobody needs ftrace.
 need_ftrace_off() {
     { echo 0 >/proc/sys/kernel/ftrace_enabled; } 2>/dev/null || skip "this kernel never switches ftrace off, as from Linux 7.3 on"
@@ -190,7 +194,7 @@ unload_witness() {
 clean_witness() {
     [ -e /proc/witness ] && [ ! -e "$KTAP_TEST/leaves_patches" ] || return 0
     echo stop >/proc/witness
-    for patch in witness-2 witness-3 witness-jump; do
+    for patch in witness-2 witness-3 witness-jump witness-static; do
         lpatch disable $patch --timeout 10 --interrupt-after 0.1
         lpatch unload $patch
     done >/dev/null 2>&1 || :
@@ -219,6 +223,9 @@ in_witness() { grep -q witness_pass "/proc/$1/stack"; }
 # state PATCH: what it is; state_is PATCH STATE.
 state() { lpatch --json list | sed -n "s/.*\"name\":\"$1\"[^}]*\"state\":\"\([a-z]*\)\".*/\1/p"; }
 state_is() { [ "$(state "$1")" = "$2" ]; }
+
+# Whether tasks move. A patch is enabling or disabling before that: while its callbacks run, and while ftrace is asked.
+under_way() { lpatch --json status --blockers | grep -q '"under_way":true'; }
 
 # The pids of those who are in the way of a transition, in the order of the list.
 blockers() {
@@ -329,3 +336,27 @@ let_other_go() {
     wake
     wait "$spawned"
 }
+
+# probe FUNCTION [MODULE]: a kprobe, as "body", at the first place behind the function's site where one can be, armed, $probe_place.
+EVENTS=/sys/kernel/tracing/kprobe_events
+probe() {
+    at_exit no_probe
+    probe_place=''
+    for offset in $(seq 9 60); do
+        if echo "p:body ${2:+$2:}$1+$offset" >$EVENTS 2>/dev/null; then
+            # As a regular expression.
+            probe_place=$1'\+'$(printf 0x%x "$offset")
+            break
+        fi
+    done
+    [ -n "$probe_place" ] || fail "no place for a probe in $1"
+    echo 1 >/sys/kernel/tracing/events/kprobes/body/enable
+}
+no_probe() {
+    [ ! -e /sys/kernel/tracing/events/kprobes/body ] || {
+        echo 0 >/sys/kernel/tracing/events/kprobes/body/enable
+        echo >$EVENTS
+    }
+}
+probe_hits() { sed -nE 's/^ *body +([0-9]+) .*/\1/p' /sys/kernel/tracing/kprobe_profile; }
+probe_is() { grep -qE "$probe_place .*$1" /sys/kernel/debug/kprobes/list; }

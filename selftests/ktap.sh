@@ -12,7 +12,7 @@
 
 KTAP_SKIP=4
 # A test may set more in its file: a line "# timeout: SECONDS". KTAP_LIMIT is for all of them, whatever they set.
-KTAP_TIMEOUT=120
+KTAP_TIMEOUT=300
 KTAP_PATTERNS=${KTAP_PATTERNS:-/lpatch/verdict.patterns}
 KTAP_TMP=${KTAP_TMP:-/tmp/ktap}
 KTAP_OUT=${KTAP_OUT:-/out/results}

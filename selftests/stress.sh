@@ -9,6 +9,10 @@
 #   CPU 1 goes offline and comes online
 #   lpatch_core and the witness are to be removed, which has to fail
 #   patches of other functions are loaded and unloaded; between two rounds they are enabled and disabled too
+#   a patch with all callbacks comes into force and goes, or is turned around
+#   kprobes at the entries, in the bodies and at the ends of patched functions come and go, tracers of them too, and perf looks
+#
+# beside.sh has all these. Who makes a transition has its turn: while one is under way, the core refuses another.
 #
 # What is printed behind a bar is the report. Exits with 1 if anything was mixed, lost or is not as before.
 set -eu
@@ -17,9 +21,11 @@ mkdir -p "$KTAP_TEST"
 cd /selftests
 # shellcheck source=selftests/helpers.sh
 . ./helpers.sh
+# shellcheck source=selftests/beside.sh
+. ./beside.sh
 
 seconds=$1 seed=${2:-}
-WORKLOAD='hog=4 idle=50 fork=16 thread=16 exec=6 uring=12 call=24 sleep=60 sleepd=16 spin=4'
+WORKLOAD='hog=2 idle=30 fork=6 thread=6 exec=2 uring=4 call=12 sleep=40 sleepd=10 spin=2'
 TRANSITIONS=15
 failures=0
 
@@ -35,85 +41,26 @@ uptime_s() { cut -d . -f 1 /proc/uptime; }
 references() { cat /sys/module/lpatch_core/refcnt; }
 no_references() { [ "$(references)" = 0 ]; }
 
-# One child at a time of this shell may be ended in the middle of what it does; these end between two rounds.
-running() { [ ! -e "$KTAP_TEST/stop" ]; }
-
-hotplug() {
-    online=/sys/devices/system/cpu/cpu1/online n=0
-    [ -w $online ] || return 0
-    while running; do
-        echo 0 >$online
-        sleep 0.1
-        echo 1 >$online
-        sleep 0.3
-        n=$((n + 1))
-        echo $n >"$KTAP_TEST/hotplug"
-    done
-}
-
-remove() {
-    n=0
-    while running; do
-        for module in lpatch_core witness; do
-            ! rmmod $module 2>/dev/null || echo $module >>"$KTAP_TEST/removed"
-            n=$((n + 1))
-        done
-        echo $n >"$KTAP_TEST/remove"
-        sleep 0.1
-    done
-}
-
-# Loads and unloads in the middle of transitions of others. Who unloads may be told to try again.
-churn() {
-    n=0
-    while running; do
-        for patch in data multi; do
-            fast lpatch load $PATCHES/$patch.lpo --no-enable >"$KTAP_TEST/churn.said" 2>&1 || {
-                echo "load $patch: $(cat "$KTAP_TEST/churn.said")" >>"$KTAP_TEST/churn.failed"
-                continue
-            }
-            unload_patiently $patch churn
-            n=$((n + 1))
-            echo $n >"$KTAP_TEST/churn"
-        done
-        sleep 0.2
-    done
-}
-
-# unload_patiently NAME WHO
-unload_patiently() {
-    left=100
-    until lpatch unload "$1" >"$KTAP_TEST/$2.said" 2>&1; do
-        left=$((left - 1))
-        [ $left -gt 0 ] || {
-            echo "unload $1: $(cat "$KTAP_TEST/$2.said")" >>"$KTAP_TEST/$2.failed"
-            return
-        }
-        sleep 0.1
-    done
-}
-
 # A patch of a function that many call, through its whole life.
 life() {
-    for step in "fast lpatch load $PATCHES/hot.lpo --timeout 60" "lpatch disable hot --timeout 60"; do
-        $step >"$KTAP_TEST/life.said" 2>&1 || {
-            echo "$step: $(cat "$KTAP_TEST/life.said")" >>"$KTAP_TEST/life.failed"
+    for step in "fast turn $TURN lpatch load $PATCHES/hot.lpo --timeout 60" "turn $TURN lpatch disable hot --timeout 60"; do
+        # shellcheck disable=SC2086 # words
+        did life $step || {
             lpatch list >>"$KTAP_TEST/life.failed"
             lpatch status --blockers >>"$KTAP_TEST/life.failed" || :
             return
         }
     done
-    unload_patiently hot life
+    unload_patiently life hot
 }
 
 # What is there when nothing is going on.
 snapshot() {
     core_state >"$KTAP_TEST/$1.state"
-    cat /proc/kallsyms >"$KTAP_TEST/$1.kallsyms"
+    # kprobes keep a page for the next one.
+    grep -v '\[__builtin__kprobes\]' /proc/kallsyms >"$KTAP_TEST/$1.kallsyms"
     cat /sys/kernel/tracing/enabled_functions >"$KTAP_TEST/$1.functions"
 }
-
-count() { cat "$KTAP_TEST/$1" 2>/dev/null || echo 0; }
 
 # nothing_in FILE WHAT
 nothing_in() {
@@ -123,15 +70,18 @@ nothing_in() {
     }
 }
 
+echo '<6>lpatch-selftest: stress' >/dev/kmsg
 need_core
 fast true
 rm -f /tmp/kallsyms /tmp/functions
+use_tracing
 snapshot before
 # Dead ones are freed behind grace periods.
 sleep 3
 tasks_before=$(task_structs)
 load_witness
-echo 'shapes plain,jumps,pointer,far' >/proc/witness
+prepare_probes
+echo 'shapes plain,jumps,pointer,far,caller' >/proc/witness
 echo 'dying 50' >/proc/witness
 for command in 'kindly spin 100' 'kindly call' 'kthread sleep 300' 'kthread sleepd 40'; do
     echo "$command" >/proc/witness
@@ -145,9 +95,10 @@ spawn workload $WORKLOAD >"$KTAP_TEST/workload"
 workload=$spawned
 wait_for "workload" grep -q '^ready: ' "$KTAP_TEST/workload"
 
+export TURN
 others=''
-for other in hotplug remove churn; do
-    $other >/dev/null 2>"$KTAP_TEST/$other.failed" &
+for other in $BESIDE; do
+    $other >/dev/null 2>>"$KTAP_TEST/$other.failed" &
     others="$others $!"
 done
 
@@ -175,9 +126,11 @@ worked=0
 wait "$workload" || worked=$?
 [ $worked -eq 0 ] || wrong "the workload ended with $worked"
 chains=$(grep '^calls_' /proc/witness | tr '\n' ' ')
+shapes=$(grep -E '^(plain|jumps|pointer|far|caller) ' /proc/witness | tr '\n' ' ')
 mixes=$(sed -n 's/^mixes //p' /proc/witness)
 echo stop >/proc/witness
 echo 'dying 0' >/proc/witness
+end_tracing
 unload_witness
 rm -f /tmp/kallsyms /tmp/functions
 wait_for "end of what holds lpatch_core" no_references
@@ -202,15 +155,29 @@ awk '
         exit stale > 0
     }' "$KTAP_TEST/rounds" || wrong "a version that was not in force ran"
 say "chains: $chains"
+say "shapes: $shapes"
 say "workload:"
 sed 's/^/|   /' "$KTAP_TEST/workload"
 say "CPU 1 off and on $(count hotplug); removals refused $(count remove); loads and unloads $(count churn), with enabling $lives"
+pre_patch=$(callbacks_called pre-patch) post_patch=$(callbacks_called post-patch)
+pre_unpatch=$(callbacks_called pre-unpatch) post_unpatch=$(callbacks_called post-unpatch)
+say "lives with callbacks $(count callbacks), turned around $(count callbacks.turned): pre-patch $pre_patch post-patch $post_patch" \
+    "pre-unpatch $pre_unpatch post-unpatch $post_unpatch"
+say "kprobes came and went $(count probes) times, $(count probes.hits) hits; tracers $(count tracers), $(count tracers.seen) saw something;" \
+    "perf $(count perf), $(count perf.seen) saw the witness"
 say "mixes $mixes"
 
 [ "$mixes" = 0 ] || wrong "versions were mixed"
 nothing_in removed "a module could be removed"
-for what in hotplug churn life; do
+for what in $BESIDE life; do
     nothing_in $what.failed "$what"
+done
+dmesg | grep -q '\] lpatch-selftest: stress$' || wrong "the log has lost its beginning, and with it the callbacks"
+[ "$pre_patch" = "$post_unpatch" ] || wrong "not each pre-patch callback has its post-unpatch"
+[ "$post_patch" = "$pre_unpatch" ] || wrong "not each post-patch callback has its pre-unpatch"
+[ "$pre_patch" = "$(count callbacks)" ] || wrong "not each life has its callbacks"
+for what in callbacks probes probes.hits tracers tracers.seen perf perf.seen; do
+    [ "$(count $what)" -gt 0 ] || wrong "there were no $what"
 done
 leaks=0
 for what in state kallsyms functions; do

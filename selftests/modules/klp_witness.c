@@ -13,6 +13,7 @@ static struct klp_func funcs[] = {
 	{ .old_name = "witness_inner", .new_func = new_witness_inner },
 	{ .old_name = "witness_jumps", .new_func = new_witness_jumps },
 	{ .old_name = "witness_jumps_far", .new_func = new_witness_jumps_far },
+	{ .old_name = "witness_jumps_caller", .new_func = new_witness_jumps_caller },
 	{ .old_name = "witness_landed", .new_func = new_witness_landed },
 	{ }
 };

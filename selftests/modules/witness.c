@@ -10,7 +10,7 @@
  *   mixes_jumps            of them, those of functions that end by a jump
  *   mixes_dying            of them, those of tasks that were dying
  *   call sleep sleepd spin chains, by the way they pass their time
- *   plain jumps far pointer chains, by their shape
+ *   plain jumps pointer far static caller chains, by their shape
  *   dying                  chains of tasks that were dying
  *   kthreads               kernel threads that run
  *
@@ -26,6 +26,9 @@
  *                                              jumps    witness_jumps()
  *                                              pointer  the same, called through a pointer
  *                                              far      witness_jumps_far()
+ *                                              static   witness_turns(), called through a pointer
+ *   turn                                     makes the static call that witness_turns() ends with go to witness_turned()
+ *                                              caller   witness_jumps_caller(), called through a pointer
  *   dying US                                 each task that ends does a chain of each shape, "spin US", when it says itself that it has
  *                                            exited, and is in no list of tasks any more or soon will be; 0: none
  *
@@ -44,6 +47,7 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/static_call.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
@@ -57,8 +61,8 @@
 /* By way, and as the words of the commands. */
 static const char *const ways[WITNESS_WAYS] = { "call", "sleep", "sleepd", "spin" };
 
-enum shape { PLAIN, JUMPS, POINTER, FAR, SHAPES };
-static const char *const shapes[SHAPES] = { "plain", "jumps", "pointer", "far" };
+enum shape { PLAIN, JUMPS, POINTER, FAR, STATIC, CALLER, SHAPES };
+static const char *const shapes[SHAPES] = { "plain", "jumps", "pointer", "far", "static", "caller" };
 
 static atomic64_t calls[WITNESS_VERSIONS + 1];
 static atomic64_t passed[WITNESS_WAYS];
@@ -174,7 +178,45 @@ __attribute__((noipa)) int witness_jumps_far(const struct witness_call *call)
 	return witness_between(call, 1);
 }
 
+__attribute__((noipa)) int witness_turned(unsigned int outer, int error)
+{
+	witness_count_landed(outer, 1);
+	return error;
+}
+EXPORT_SYMBOL_GPL(witness_turned);
+
+/* Where the static call goes at first. */
+static __attribute__((noipa)) int witness_not_turned(unsigned int outer, int error)
+{
+	return error;
+}
+
+DEFINE_STATIC_CALL(witness_turn, witness_not_turned);
+
+__attribute__((noipa)) int witness_turns(const struct witness_call *call)
+{
+	int error = witness_pass(call);
+
+	return static_call(witness_turn)(1, error);
+}
+
+__attribute__((noipa)) int witness_caller(unsigned int outer, const struct witness_call *call)
+{
+	int error = witness_pass(call);
+	unsigned int inner = witness_inner(outer);
+
+	return inner ? error : 0;
+}
+EXPORT_SYMBOL_GPL(witness_caller);
+
+__attribute__((noipa)) int witness_jumps_caller(const struct witness_call *call)
+{
+	return witness_caller(1, call);
+}
+
 static int (*by_pointer)(const struct witness_call *call) = witness_jumps;
+static int (*turns_by_pointer)(const struct witness_call *call) = witness_turns;
+static int (*caller_by_pointer)(const struct witness_call *call) = witness_jumps_caller;
 
 static noinline int chain_of(enum shape shape, const struct witness_call *call)
 {
@@ -190,6 +232,12 @@ static noinline int chain_of(enum shape shape, const struct witness_call *call)
 		break;
 	case FAR:
 		error = witness_jumps_far(call);
+		break;
+	case STATIC:
+		error = READ_ONCE(turns_by_pointer)(call);
+		break;
+	case CALLER:
+		error = READ_ONCE(caller_by_pointer)(call);
 		break;
 	default:
 		error = witness_outer(call);
@@ -364,6 +412,10 @@ static int command(char *text)
 	}
 	if (!strcmp(text, "release")) {
 		release(0);
+		return 0;
+	}
+	if (!strcmp(text, "turn")) {
+		static_call_update(witness_turn, witness_turned);
 		return 0;
 	}
 	if (sscanf(text, "release %d", &pid) == 1) {

@@ -6,7 +6,11 @@
  * the versions differ has run old and new code together.
  *
  * The same for functions that end by a jump to the next one, and have no frame when that runs: witness_jumps() goes to witness_landed(),
- * and witness_jumps_far() to witness_between(), which no patch replaces, and which goes to witness_landed().
+ * and witness_jumps_far() to witness_between(), which no patch replaces, and which goes to witness_landed(). witness_turns() goes to
+ * witness_turned(), but only since its jump, a static call, was turned there.
+ *
+ * And for those that end by a jump to one that is not replaced, which passes the time and then calls: witness_jumps_caller() goes to
+ * witness_caller(), which calls witness_inner().
  */
 #ifndef _LPATCH_SELFTESTS_WITNESS_H
 #define _LPATCH_SELFTESTS_WITNESS_H
@@ -44,11 +48,15 @@ unsigned int witness_inner(unsigned int outer);
 
 int witness_jumps(const struct witness_call *call);
 int witness_jumps_far(const struct witness_call *call);
+int witness_jumps_caller(const struct witness_call *call);
 int witness_landed(unsigned int outer, int error);
+int witness_turns(const struct witness_call *call);
+int witness_turned(unsigned int outer, int error);
 
 /* What every version uses and no patch replaces. */
 int witness_pass(const struct witness_call *call);
 int witness_between(const struct witness_call *call, unsigned int outer);
+int witness_caller(unsigned int outer, const struct witness_call *call);
 void witness_count(unsigned int outer, unsigned int inner);
 void witness_count_landed(unsigned int outer, unsigned int inner);
 

@@ -41,3 +41,8 @@ static int new_witness_jumps_far(const struct witness_call *call)
 {
 	return witness_between(call, WITNESS_VERSION);
 }
+
+static int new_witness_jumps_caller(const struct witness_call *call)
+{
+	return witness_caller(WITNESS_VERSION, call);
+}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
+# boot: two
 #
 # What goes on while a callback runs, and in whose name it does. modules/patch_any.c says what its callbacks can do.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
+# boot: two
 #
 # Patches beside other users of ftrace on the same function, whoever comes first: tracers and probes. BPF is in
 # coexist_bpf.sh, upstream livepatch and ftrace_enabled in refuse_state.sh and upstream_ftrace.sh.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
+# boot: two
 #
 # Patches beside BPF programs at the same function, whoever comes first and whoever goes first. An fentry program runs before the
 # function; an fexit program puts a trampoline between the function and its caller. Both take the place of the jump by which a
@@ -7,6 +8,7 @@
 
 # attach TYPE FUNCTION [MODULE]: as $program. detach. calls N: so many have come by the program.
 attach() {
+    wait_for_no_door "$2"
     spawn bpf "$@" >"$KTAP_TEST/bpf" 2>&1
     program=$spawned
     wait_for "program" grep -q . "$KTAP_TEST/bpf"

@@ -21,8 +21,6 @@ ends() {
     }
 }
 
-in_transition() { lpatch status "$1" | grep -qE ' (en|dis)abling '; }
-
 test_timeout_names_who_was_pending() {
     begin
     ends 1 lpatch enable witness-2 --timeout 0.5
@@ -62,7 +60,7 @@ test_blockers_and_reverse() {
 test_interrupted() {
     begin
     spawn lpatch enable witness-2 >"$KTAP_TEST/said" 2>&1
-    wait_for "transition" in_transition witness-2
+    wait_for "transition" under_way
     kill -TERM "$spawned"
     rc=0
     wait "$spawned" || rc=$?

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: consistency --append log_buf_len=8M --append tsc=reliable
-# timeout: 400
+# timeout: 1200
 #
 # No task runs old and new code together, whatever it does while patches come and go. The log of all that has to fit.
 
@@ -17,7 +17,7 @@ test_no_mixes() {
     need_core
     transitions lpatch check || fail "transitions ended with $?"
     load_witness
-    echo 'shapes plain,jumps,pointer,far' >/proc/witness
+    echo 'shapes plain,jumps,pointer,far,caller' >/proc/witness
     echo 'dying 50' >/proc/witness
     # Two that never sleep, and sleepers of both kinds. Kind ones, because ftrace waits for RCU tasks between transitions.
     for command in 'kindly spin 100' 'kindly call' 'kthread sleep 300' 'kthread sleepd 40'; do
@@ -42,7 +42,7 @@ test_no_mixes() {
     [ "$worked" -eq 0 ] || fail "the workload ended with $worked: $(cat "$KTAP_TEST/workload")"
     like "the counters" "$(cat "$KTAP_TEST/cycles")" '^mixes 0 stale 0$'
     # Every version was in force for some chains, every way of passing the time was gone.
-    for counter in calls_1 calls_2 calls_3 call sleep sleepd spin plain jumps pointer far dying; do
+    for counter in calls_1 calls_2 calls_3 call sleep sleepd spin plain jumps pointer far caller dying; do
         like "the witness" "$(cat /proc/witness)" "^$counter [1-9]"
     done
     unload_witness

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: cycles
-# timeout: 550
+# timeout: 1100
 #
 # After many loads and unloads under load everything is as before; `CYCLES=200 make selftest T=cycles` for more of them.
 
@@ -33,7 +33,7 @@ test_leave_nothing_behind() {
             n=$((n + 1))
         done
         # Some of them together, in another order.
-        if [ $((n % 40)) -eq 0 ]; then
+        if [ $((n % 16)) -eq 0 ]; then
             for p in hot data multi; do
                 quiet lpatch load $PATCHES/$p.lpo
             done

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
+# boot: two
 #
 # The tests of features.sh, with the same source compiled by clang for a kernel that gcc built.
 

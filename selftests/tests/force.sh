@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: force
-# timeout: 180
+# timeout: 360
 #
 # A transition that is ended by force. What took part is there until the next boot, so this is the only test of its guest.
 
@@ -49,8 +49,8 @@ test_pins_what_took_part() {
     is "mixes" "$(witness mixes)" 1
     stays
     core_log <<END
-lpatch_core: loaded patch 'witness-2': 5 functions
-lpatch_core: loaded patch 'witness-3': 5 functions
+lpatch_core: loaded patch 'witness-2': 6 functions
+lpatch_core: loaded patch 'witness-3': 6 functions
 lpatch_core: enabling patch 'witness-2'
 lpatch_core: enabled patch 'witness-2' by force
 lpatch_core: disabling patch 'witness-2'

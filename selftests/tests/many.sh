@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: many
-# timeout: 240
+# timeout: 480
 #
 # Patches of a thousand functions: each of them is in force when it is to be, each comes to be a jump, and what ftrace and RCU have to
 # do for a request does not grow with their number.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
+# boot: two
 #
 # lpatch_core comes and goes, and so do modules that a patch is about.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
+# boot: consistency --append log_buf_len=8M --append tsc=reliable
 #
 # Patches of functions whose code somebody else writes: sites that ftrace is writing at the moment at which they are looked at.
 
@@ -33,30 +34,6 @@ test_sites() {
     done
     no_poke
 }
-
-# probe FUNCTION [MODULE]: a kprobe, as "body", at the first place behind the function's site where one can be, armed, $probe_place.
-EVENTS=/sys/kernel/tracing/kprobe_events
-probe() {
-    at_exit no_probe
-    probe_place=''
-    for offset in $(seq 9 60); do
-        if echo "p:body ${2:+$2:}$1+$offset" >$EVENTS 2>/dev/null; then
-            # As a regular expression.
-            probe_place=$1'\+'$(printf 0x%x "$offset")
-            break
-        fi
-    done
-    [ -n "$probe_place" ] || fail "no place for a probe in $1"
-    echo 1 >/sys/kernel/tracing/events/kprobes/body/enable
-}
-no_probe() {
-    [ ! -e /sys/kernel/tracing/events/kprobes/body ] || {
-        echo 0 >/sys/kernel/tracing/events/kprobes/body/enable
-        echo >$EVENTS
-    }
-}
-probe_hits() { sed -nE 's/^ *body +([0-9]+) .*/\1/p' /sys/kernel/tracing/kprobe_profile; }
-probe_is() { grep -qE "$probe_place .*$1" /sys/kernel/debug/kprobes/list; }
 
 # In the body of a function that is replaced: an int3 first, a jump once it is optimized. It is none of the function's bytes. Those who
 # use it are told that it is not hit while the patch is in force.
@@ -100,6 +77,8 @@ test_kprobe_in_a_module_that_comes() {
     at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
     quiet modprobe binfmt_misc
     probe_is . || fail "the probe has not come with the module"
+    like "the log" "$(ktap_log "$KTAP_NAME")" "lpatch_core: the kprobe at $probe_place.* is not hit while the patch is enabled"
+    like "the status" "$(lpatch status module)" "^warning: the kprobe at $probe_place \(0x[0-9a-f]+\) is not hit while"
     mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
     is "the status" "$(cat /proc/sys/fs/binfmt_misc/status)" patched
     is "hits while the patch is in force" "$(probe_hits)" 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: promote --one-thread --append log_buf_len=8M
-# timeout: 240
+# timeout: 480
 #
 # Functions that are settled are entered by one jump, and go back under the handler's rule without a moment in which a call
 # takes the wrong version.
@@ -41,7 +41,7 @@ test_hammered() {
     # What is done behind a transition begins at once.
     at_exit 'echo 500 >/sys/module/lpatch_core/parameters/tidy_ms'
     echo 5 >/sys/module/lpatch_core/parameters/tidy_ms
-    quiet promotions "${PROMOTIONS:-12}" witness-2 witness-3
+    quiet promotions "${PROMOTIONS:-6}" witness-2 witness-3 3
     note "$(cat "$KTAP_TEST/quiet")"
     kill_spawned
     is "mixes" "$(witness mixes)" 0
@@ -68,7 +68,7 @@ test_beside_tracers() {
     spawn sh -c "while :; do echo function >$tracing/current_tracer; echo nop >$tracing/current_tracer; done"
     spawn sh -c "while :; do echo 1 >$tracing/events/kprobes/enable; echo 0 >$tracing/events/kprobes/enable; done"
     spawn sh -c 'while :; do sample sh -c "echo \"loop 500\" >/proc/witness" >/dev/null; done'
-    quiet promotions "${GIVEN_BACK:-3}" witness-2 witness-3 1
+    quiet promotions "${GIVEN_BACK:-2}" witness-2 witness-3 1
     note "$(cat "$KTAP_TEST/quiet")"
     kill_spawned
     is "mixes" "$(witness mixes)" 0

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# timeout: 120
 #
 # Objects that must not load: each is refused by its own named error, and nothing changes.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
+# boot: two
 #
 # Shadow variables, from a module and from a patch. upstream_shadow_vars.sh has what upstream tests.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: transition
-# timeout: 180
+# timeout: 360
 #
 # Tasks that are hard to move, and what a transition does when one cannot be. Whoever holds the old function is
 # out of everybody's reach until it is let go, so a transition is under way for as long as that.
@@ -81,7 +81,7 @@ test_uninterruptible_sleeper() {
     hold
     spawn lpatch enable witness-2 --timeout 3 >"$KTAP_TEST/said" 2>&1
     loader=$spawned
-    wait_for "transition" state_is witness-2 enabling
+    wait_for "transition" under_way
     lpatch status --blockers >"$KTAP_TEST/blockers"
     read -r uptime _ </proc/uptime
     started=$(of_transition started_ns)
@@ -107,8 +107,8 @@ test_uninterruptible_sleeper() {
     is "old chains" "$(witness calls_1)" 1
     is "new chains" "$(witness calls_2)" 0
     core_log <<END
-lpatch_core: loaded patch 'witness-2': 5 functions
-lpatch_core: loaded patch 'witness-3': 5 functions
+lpatch_core: loaded patch 'witness-2': 6 functions
+lpatch_core: loaded patch 'witness-3': 6 functions
 lpatch_core: enabling patch 'witness-2'
 lpatch_core: task $held (sh) is in $func
 lpatch_core: disabled patch 'witness-2' again
@@ -202,8 +202,8 @@ test_births_in_a_reversal() {
     wait_for "end" state_is witness-2 loaded
     let_go "$old"
     core_log <<END
-lpatch_core: loaded patch 'witness-2': 5 functions
-lpatch_core: loaded patch 'witness-3': 5 functions
+lpatch_core: loaded patch 'witness-2': 6 functions
+lpatch_core: loaded patch 'witness-3': 6 functions
 lpatch_core: enabling patch 'witness-2'
 lpatch_core: reversing the transition of patch 'witness-2'
 lpatch_core: disabled patch 'witness-2' again
@@ -234,8 +234,8 @@ test_no_way_back() {
     wait_for "end" state_is witness-2 enabled
     let_go
     core_log <<END
-lpatch_core: loaded patch 'witness-2': 5 functions
-lpatch_core: loaded patch 'witness-3': 5 functions
+lpatch_core: loaded patch 'witness-2': 6 functions
+lpatch_core: loaded patch 'witness-3': 6 functions
 lpatch_core: enabling patch 'witness-2'
 lpatch_core: task $old (sh) is in $(dmesg | sed -nE "s/.*task $old \(sh\) is in //p" | tail -n 1)
 lpatch_core: no room to move all tasks back; moving forward again
@@ -302,7 +302,7 @@ test_killed_loader() {
     begin
     hold
     spawn lpatch enable witness-2
-    wait_for "transition" state_is witness-2 enabling
+    wait_for "transition" under_way
     kill -KILL "$spawned"
     wait "$spawned" 2>/dev/null || :
     is "the state" "$(state witness-2)" enabling
@@ -320,9 +320,7 @@ test_interrupted_loader() {
     begin
     hold
     spawn lpatch enable witness-2 >"$KTAP_TEST/said" 2>&1
-    wait_for "transition" state_is witness-2 enabling
-    # It has said so: it catches signals now.
-    sleep 0.3
+    wait_for "transition" under_way
     kill -INT "$spawned"
     rc=0
     wait "$spawned" || rc=$?

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 # boot: promote --one-thread --append log_buf_len=8M
-# timeout: 240
+# timeout: 480
 #
 # Who waits for what: a kernel thread that never sleeps holds up nobody but those who need to know that dying tasks are gone, and a CPU
 # that goes holds up who frees what its last calls may read.
@@ -18,7 +18,11 @@ kindly() { rmmod spin 2>/dev/null || :; }
 # answers COMMAND…: it ends soon, whatever it says. One that hangs cannot be killed.
 answers() {
     rm -f "$KTAP_TEST/answer"
-    sh -c '"$@" >"$KTAP_TEST/said" 2>&1; echo $? >"$KTAP_TEST/answer"' sh "$@" &
+    (
+        rc=0
+        "$@" >"$KTAP_TEST/said" 2>&1 || rc=$?
+        echo "$rc" >"$KTAP_TEST/answer"
+    ) &
     wait_for "answer to $*" test -s "$KTAP_TEST/answer"
     answer=$(cat "$KTAP_TEST/answer")
 }
@@ -41,7 +45,7 @@ test_module_goes_beside_a_busy_thread() {
         answers lpatch $request
         is "the status of $request" "$answer" 0
     done
-    [ -d "/proc/$removal" ] || fail "rmmod has not waited"
+    grep -q ftrace "/proc/$removal/stack" || fail "rmmod has not waited"
     kindly
     wait "$removal" || fail "rmmod ended with $?"
     ! grep -q '^bm_' /sys/kernel/tracing/enabled_functions || fail "ftrace still has functions of the module"
@@ -83,6 +87,275 @@ test_busy_thread_keeps_the_core() {
     quiet lpatch unload cmdline
     remove_core
     ! grep -q '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions || fail "ftrace still has it"
+}
+
+# The site of our own at which ftrace's jumps are tried goes back like those of patches: not as long as such a thread keeps ftrace waiting.
+test_trial_site_waits_for_a_busy_thread() {
+    no_core
+    need_core
+    at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY"
+    quiet modprobe binfmt_misc
+    # Long enough for the thread to begin between the end of the grace period and the first jump.
+    driver=$(driver_stack)
+    echo 10000 >$TIDY
+    load cmdline
+    wait_for "rest of the driver" driver_rests "$driver"
+    wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) -le 2 ]"
+    never_sleeping
+    is "whether it was tried" "$(cat /sys/module/lpatch_core/parameters/jumps)" N
+    wait_for "trial" grep -q Y /sys/module/lpatch_core/parameters/jumps
+    wait_for "door" grep -q '^cmdline_proc_show .* D ' /sys/kernel/tracing/enabled_functions
+    grep -q '^lp_jump_from ' /sys/kernel/tracing/enabled_functions || fail "the site of the trial was given back"
+    answers rmmod binfmt_misc
+    is "the status of rmmod" "$answer" 0
+    kindly
+    wait_for "end of the trial" sh -c '! grep -q ^lp_jump_from /sys/kernel/tracing/enabled_functions'
+    off cmdline
+    remove_core
+}
+
+# What was in the place of a kprobe the kernel is asked only when it can say so in a moment. Its optimizer of probes would wait for the thread,
+# and everybody who changes text for that.
+test_probe_waits_for_a_busy_thread() {
+    need_core
+    quiet modprobe binfmt_misc
+    probe cmdline_proc_show
+    wait_for "optimized probe" probe_is OPTIMIZED
+    never_sleeping
+    begin_load() { fast lpatch load "$PATCHES/cmdline.lpo" >"$KTAP_TEST/load" 2>&1; }
+    spawn begin_load
+    wait_for "load that waits" sh -c 'cat /proc/[0-9]*/stack 2>/dev/null | grep -q lp_event_wait'
+    for request in list status; do
+        answers lpatch $request
+        is "the status of $request" "$answer" 0
+    done
+    answers fast lpatch load "$PATCHES/stack.lpo"
+    is "the status of another load" "$answer" 0
+    kill -0 "$spawned" || fail "the load did not wait: $(cat "$KTAP_TEST/load")"
+    rc=0
+    wait "$spawned" || rc=$?
+    is "the status of the load" "$rc" 3
+    like "what it says" "$(cat "$KTAP_TEST/load")" 'cmdline_proc_show of vmlinux has a kprobe at 0x[0-9a-f]+, and a kernel thread runs without ever sleeping'
+    # The optimizer has nothing to do.
+    answers rmmod binfmt_misc
+    is "the status of rmmod" "$answer" 0
+    kindly
+    load cmdline
+    off cmdline
+    off stack
+    no_probe
+}
+
+# A module that comes waits no longer than a request, and does without the patch.
+test_module_with_a_probe_comes_beside_a_busy_thread() {
+    need_core
+    at_exit 'echo 1 >/proc/sys/debug/kprobes-optimization'
+    # Else the probe itself would have the optimizer, and with it the module, wait for the thread.
+    echo 0 >/proc/sys/debug/kprobes-optimization
+    grep -q '^binfmt_misc ' /proc/modules || quiet modprobe binfmt_misc
+    probe bm_status_read binfmt_misc
+    quiet rmmod binfmt_misc
+    load_really module
+    never_sleeping
+    modprobe binfmt_misc &
+    loader=$!
+    wait_for "module that waits" grep -q lp_event_wait "/proc/$loader/stack"
+    answers lpatch list
+    is "the status of list" "$answer" 0
+    # After ten seconds it does not wait any more.
+    grep -q lp_event_wait "/proc/$loader/stack" || fail "list has waited for the module"
+    wait "$loader" || fail "modprobe ended with $?"
+    like "the log" "$(ktap_log "$KTAP_NAME")" "'module' is left out of module 'binfmt_misc': its function bm_status_read has a kprobe at"
+    like "the status" "$(lpatch status module)" 'beside a kernel thread that never sleeps'
+    kindly
+    quiet rmmod binfmt_misc
+    quiet modprobe binfmt_misc
+    like "the status" "$(lpatch --json status module)" '"path":"(handler|jump)"'
+    off module
+    no_probe
+    quiet rmmod binfmt_misc
+}
+
+# ftrace_waits: somebody else gives a function back to ftrace, which waits for the thread with its locks held, until kindly() or the end.
+# leaves_ftrace: it is over.
+ftrace_waits() {
+    at_exit 'rmmod owner 2>/dev/null || :'
+    quiet insmod $MODULES/owner.ko symbol=uptime_proc_show
+    never_sleeping
+    rmmod owner &
+    leaving=$!
+    wait_for "wait in ftrace" grep -q synchronize_rcu_tasks "/proc/$leaving/stack"
+}
+leaves_ftrace() {
+    kindly
+    wait "$leaving" || fail "rmmod of who had the function ended with $?"
+}
+
+# asks_ftrace PID: it waits there to have sites taken, or let go of. It may be any.
+asks_ftrace() {
+    # shellcheck disable=SC2086 # a pattern
+    cat /proc/$1/stack 2>/dev/null | grep -qE 'lp_redirect_|ftrace_set_(hash|filter)'
+}
+
+# questions PATCH: are answered, while somebody asks ftrace.
+questions() {
+    wait_for "wait for ftrace" asks_ftrace '[0-9]*'
+    for request in list status "status $1" 'status --blockers'; do
+        # shellcheck disable=SC2086 # words
+        answers lpatch $request
+        is "the status of $request" "$answer" 0
+    done
+    asks_ftrace '[0-9]*' || fail "nobody waits for ftrace any more"
+}
+
+# Who enables a patch waits for ftrace, and nobody but who would begin another transition waits for him.
+test_enable_beside_who_leaves_ftrace() {
+    need_core
+    load cmdline --no-enable
+    load stack --no-promote
+    ftrace_waits
+    lpatch enable cmdline &
+    enabling=$!
+    questions cmdline
+    like "the list" "$(lpatch list)" ' cmdline .* enabling '
+    answers lpatch reverse cmdline
+    is "the status of reverse" "$answer" 3
+    answers fast lpatch load "$PATCHES/lifecycle.lpo" --no-enable
+    is "the status of a load" "$answer" 0
+    lpatch disable stack &
+    disabling=$!
+    wait_for "request that waits" grep -q lp_event_wait "/proc/$disabling/stack"
+    ! grep -q 'lpatch=1' /proc/cmdline || fail "it is in force already"
+    asks_ftrace '[0-9]*' || fail "the enable did not wait"
+    leaves_ftrace
+    wait "$enabling" || fail "the enable ended with $?"
+    like "the command line" "$(cat /proc/cmdline)" 'lpatch=1'
+    wait "$disabling" || fail "the disable ended with $?"
+    like "the list" "$(lpatch list)" ' stack .* loaded '
+    off cmdline
+    quiet lpatch unload stack
+    quiet lpatch unload lifecycle
+}
+
+# The same for who loads a module that a patch is about. ftrace is in the way of its load as well, but not any more when the callback is called.
+test_module_comes_beside_who_leaves_ftrace() {
+    need_core
+    at_exit clear_modules
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :; rmmod binfmt_misc 2>/dev/null || :'
+    ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
+    insert patch_any object=binfmt_misc func=bm_status_read with=status no_promote=1 callbacks=binfmt_misc of=binfmt_misc 'does="pre-patch sleep"'
+    modprobe binfmt_misc &
+    loader=$!
+    wait_for "task asleep in a callback" grep -q ' act.*\[patch_any\]' "/proc/$loader/stack"
+    ftrace_waits
+    echo 1 >/sys/module/patch_any/parameters/wake
+    questions patch_any
+    asks_ftrace "$loader" || fail "modprobe has not waited"
+    leaves_ftrace
+    wait "$loader" || fail "modprobe ended with $?"
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    is "the status of the module" "$(cat /proc/sys/fs/binfmt_misc/status)" patched
+    umount /proc/sys/fs/binfmt_misc
+    quiet rmmod binfmt_misc
+    ! grep -q '^bm_' /sys/kernel/tracing/enabled_functions || fail "ftrace still has functions of the module"
+    off patch_any
+    quiet rmmod patch_any
+}
+
+# And for who removes one whose functions came to the handler together with others, which stay there.
+test_module_goes_beside_who_leaves_ftrace() {
+    need_core
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    grep -q '^binfmt_misc ' /proc/modules || quiet modprobe binfmt_misc
+    load_really homes --no-promote
+    ftrace_waits
+    rmmod binfmt_misc &
+    removal=$!
+    questions homes
+    asks_ftrace "$removal" || fail "rmmod has not waited"
+    is "the version" "$(cat /proc/version)" "lpatch homes"
+    leaves_ftrace
+    wait "$removal" || fail "rmmod ended with $?"
+    ! grep -q '^bm_' /sys/kernel/tracing/enabled_functions || fail "ftrace still has functions of the module"
+    is "the version" "$(cat /proc/version)" "lpatch homes"
+    comes_again
+}
+
+# comes_again: the module that went, with its function of the patch in force.
+comes_again() {
+    quiet modprobe binfmt_misc
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+    is "the status of the module" "$(cat /proc/sys/fs/binfmt_misc/status)" patched
+    umount /proc/sys/fs/binfmt_misc
+    off homes
+    quiet rmmod binfmt_misc
+}
+
+# A module goes while its functions are on their way to the handler: it waits for that, and then nothing of it is left with ftrace.
+test_module_goes_beside_an_enable() {
+    need_core
+    at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
+    grep -q '^binfmt_misc ' /proc/modules || quiet modprobe binfmt_misc
+    load_really homes --no-enable
+    ftrace_waits
+    lpatch enable homes &
+    enabling=$!
+    questions homes
+    rmmod binfmt_misc &
+    removal=$!
+    wait_for "module that waits" grep -q lpatch_module_going "/proc/$removal/stack"
+    questions homes
+    grep -q lpatch_module_going "/proc/$removal/stack" || fail "rmmod has not waited"
+    leaves_ftrace
+    wait "$enabling" || fail "the enable ended with $?"
+    wait "$removal" || fail "rmmod ended with $?"
+    ! grep -q '^bm_' /sys/kernel/tracing/enabled_functions || fail "ftrace still has functions of the module"
+    is "the version" "$(cat /proc/version)" "lpatch homes"
+    like "the status" "$(lpatch status homes)" 'waits for its module'
+    comes_again
+}
+
+# The driver has ftrace let go of sites that have come together with others, which stay.
+test_tidying_beside_who_leaves_ftrace() {
+    need_core
+    at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY; clear_modules"
+    load multi --no-promote
+    driver=$(driver_stack)
+    wait_for "rest of the driver" driver_rests "$driver"
+    # Long enough for ftrace to wait before the driver asks it.
+    echo 8000 >$TIDY
+    insert patch_any func=version_proc_show set=selftests cumulative=1 no_promote=1
+    wait_for "rest of the driver" driver_rests "$driver"
+    wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) -le 4 ]"
+    ftrace_waits
+    echo 500 >$TIDY
+    questions patch_any
+    asks_ftrace "$(echo "$driver" | cut -d/ -f3)" || fail "it is not the driver that waits: $(cat "$driver")"
+    leaves_ftrace
+    wait_for "sites that are given back" sh -c '! grep -q ^filesystems_proc_show /sys/kernel/tracing/enabled_functions'
+    like "the version" "$(cat /proc/version)" 'lpatch module patch_any'
+    off patch_any
+    quiet rmmod patch_any
+    quiet lpatch unload multi
+}
+
+# The driver has a site go to a door.
+test_door_beside_who_leaves_ftrace() {
+    need_core
+    at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY"
+    wait_for_no_door cmdline_proc_show
+    driver=$(driver_stack)
+    echo 10000 >$TIDY
+    load cmdline
+    wait_for "rest of the driver" driver_rests "$driver"
+    wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) -le 2 ]"
+    ftrace_waits
+    questions cmdline
+    asks_ftrace "$(echo "$driver" | cut -d/ -f3)" || fail "it is not the driver that waits: $(cat "$driver")"
+    leaves_ftrace
+    echo 500 >$TIDY
+    wait_for "jump" sh -c 'lpatch --json status cmdline | grep -q "\"path\":\"jump\""'
+    off cmdline
 }
 
 # Books are freed when no CPU can read them, also none that is just going, which RCU does not watch.

@@ -9,17 +9,21 @@
  *  - every new chain runs the version in force, and no chain of another version is left to end,
  *  - no chain has mixed versions.
  *
+ * With TURN=FILE in the environment, each one holds the lock of that file, as `turn` does.
+ *
  * Prints how many of each kind there were, which triggers moved how many tasks, and "mixes N stale N".
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "transitions.h"
 
 /* A transition that takes longer has failed: nothing in the workload stays in the pair for so long. */
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 300000
 /* Moments for a reversal and for the next request are up to so long after a request. */
 #define MOMENT_US 30000
 
@@ -117,6 +121,15 @@ static void check_version(void)
 		}
 }
 
+/* The file, or -1. */
+static int turn = -1;
+
+static void lock(int operation)
+{
+	if (turn >= 0 && flock(turn, operation))
+		die(errno, "flock");
+}
+
 static void cycle(void)
 {
 	int version = 2 + (int)below(2), i;
@@ -128,6 +141,7 @@ static void cycle(void)
 	/* Of a stack, only the top can go. */
 	if (!enable)
 		version = stack[depth - 1];
+	lock(LOCK_EX);
 	error = side->begin(version, enable);
 	if (error)
 		die(-error, "%s of version %d", enable ? "enable" : "disable", version);
@@ -165,6 +179,7 @@ static void cycle(void)
 	for (i = 2; i <= VERSIONS; i++)
 		if (side->enabled(i) != on(i))
 			die(0, "version %d is %s, and should be otherwise", i, on(i) ? "disabled" : "enabled");
+	lock(LOCK_UN);
 	check_version();
 }
 
@@ -172,12 +187,15 @@ static void finish(void)
 {
 	while (depth > 1) {
 		struct outcome outcome;
-		int error = side->begin(stack[depth - 1], false);
+		int error;
 
+		lock(LOCK_EX);
+		error = side->begin(stack[depth - 1], false);
 		if (!error)
 			error = side->wait(PATIENCE_MS, &outcome);
 		if (error)
 			die(-error, "disable of version %d at the end", stack[depth - 1]);
+		lock(LOCK_UN);
 		depth--;
 	}
 }
@@ -195,6 +213,11 @@ int cycles(const struct side *which, int argc, char **argv)
 	/* All triggers are to have their share. */
 	interrupt_ms = INTERRUPT_SOON_MS;
 	side = which;
+	if (getenv("TURN")) {
+		turn = open(getenv("TURN"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (turn < 0)
+			die(errno, "%s", getenv("TURN"));
+	}
 	count = strtoul(argv[0], NULL, 10);
 	seed = argc > 1 ? strtoul(argv[1], NULL, 10) : (unsigned long)begin;
 	/* Never 0, which would stay 0. */
