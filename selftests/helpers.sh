@@ -359,4 +359,13 @@ no_probe() {
     }
 }
 probe_hits() { sed -nE 's/^ *body +([0-9]+) .*/\1/p' /sys/kernel/tracing/kprobe_profile; }
-probe_is() { grep -qE "$probe_place .*$1" /sys/kernel/debug/kprobes/list; }
+probe_is() { grep -qE "$probe_place .*$1" "$PROBES"; }
+
+# wait_for_jump: until the probe is a jump. The list says [OPTIMIZED] from the moment at which the optimizer is asked for it; the optimizer
+# begins later, and keeps the kernel's lock of probes for a grace period of RCU tasks.
+PROBES=/sys/kernel/debug/kprobes/list
+wait_for_jump() { wait_for "jump of the probe" probe_has e9; }
+probe_has() {
+    address=$(sed -nE "s/^([0-9a-f]+) .*$probe_place .*/\\1/p" "$PROBES")
+    [ -n "$address" ] && [ "$(byte "$address")" = "$1" ]
+}

@@ -42,7 +42,7 @@ test_kprobe_in_the_body() {
     probe cmdline_proc_show
     note "the probe is at $probe_place"
     for form in int3 jump; do
-        [ $form = int3 ] || wait_for "optimized probe" probe_is OPTIMIZED
+        [ $form = int3 ] || wait_for_jump
         fast lpatch load "$PATCHES/cmdline.lpo" >"$KTAP_TEST/said" 2>&1 || fail "load beside an $form: $(cat "$KTAP_TEST/said")"
         like "what load says" "$(cat "$KTAP_TEST/said")" "^warning: the kprobe at $probe_place \(0x[0-9a-f]+\) is not hit while"
         like "/proc/cmdline" "$(cat /proc/cmdline)" ' lpatch=1$'
@@ -61,7 +61,7 @@ test_kprobe_in_the_body() {
         quiet cat /proc/cmdline
         is "hits without a patch" "$(probe_hits)" $((before + 1))
     done
-    wait_for "optimized probe" probe_is OPTIMIZED
+    wait_for_jump
     like "what verify says" "$(fast lpatch verify "$PATCHES/cmdline.lpo")" 'pre-images could not all be compared; the core does that$'
     no_probe
 }
