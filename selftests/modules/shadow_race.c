@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Attaches, reads and frees a few shadow variables from all CPUs at once, in threads and in interrupts, for "ms"
+ * Attaches, reads and frees a few shadow variables from all CPUs at once, in threads and in soft interrupts, for "ms"
  * milliseconds. Then says in the log how often, and how often something was wrong:
  * two variables of one object at a time, a destructor too few or too many, memory that changed
  * its owner under a reader.
@@ -10,8 +10,10 @@
 #include <linux/atomic.h>
 #include <linux/delay.h>
 #include <linux/err.h>
+#include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/smp.h>
 
@@ -91,22 +93,43 @@ static void step(unsigned int n, gfp_t gfp)
 	}
 }
 
-/* The same step at the same time on all CPUs. */
-static void interrupt(void *n)
+/* A soft interrupt of each CPU: the hard one only asks for it, since the lock of the variables may be one that sleeps. */
+static void soft(struct tasklet_struct *unused);
+static DEFINE_PER_CPU(struct tasklet_struct, softs);
+static DEFINE_MUTEX(rounds);
+static unsigned int same;
+
+static void soft(struct tasklet_struct *unused)
 {
-	step(*(unsigned int *)n, GFP_ATOMIC);
+	step(READ_ONCE(same), GFP_ATOMIC);
+}
+
+static void hard(void *unused)
+{
+	tasklet_hi_schedule(this_cpu_ptr(&softs));
+}
+
+/* The same step at the same time on all CPUs. */
+static void step_everywhere(unsigned int n)
+{
+	int cpu;
+
+	mutex_lock(&rounds);
+	WRITE_ONCE(same, n);
+	on_each_cpu(hard, NULL, 1);
+	for_each_possible_cpu(cpu)
+		tasklet_unlock_wait(per_cpu_ptr(&softs, cpu));
+	mutex_unlock(&rounds);
 }
 
 static int work(void *arg)
 {
-	unsigned int same, n = (unsigned long)arg * 7;
+	unsigned int n = (unsigned long)arg * 7;
 
 	while (!kthread_should_stop()) {
 		step(n, GFP_KERNEL);
-		if (n % 4 == 0) {
-			same = n / 4;
-			on_each_cpu(interrupt, &same, 1);
-		}
+		if (n % 4 == 0)
+			step_everywhere(n / 4);
 		/* Odd, so that every object meets every step. */
 		n += 3;
 		cond_resched();
@@ -118,7 +141,10 @@ static int __init shadow_race_init(void)
 {
 	struct task_struct *threads[THREADS];
 	unsigned long i;
+	int cpu;
 
+	for_each_possible_cpu(cpu)
+		tasklet_setup(per_cpu_ptr(&softs, cpu), soft);
 	for (i = 0; i < THREADS; i++)
 		threads[i] = kthread_run(work, (void *)i, "shadow_race/%lu", i);
 	msleep(ms);
@@ -126,6 +152,8 @@ static int __init shadow_race_init(void)
 		if (!IS_ERR(threads[i]))
 			kthread_stop(threads[i]);
 	}
+	for_each_possible_cpu(cpu)
+		tasklet_kill(per_cpu_ptr(&softs, cpu));
 	lpatch_shadow_free_all(ID, destroy);
 	for (i = 0; i < OBJECTS; i++) {
 		if (atomic_read(&objects[i].alive) || lpatch_shadow_get(&objects[i], ID))

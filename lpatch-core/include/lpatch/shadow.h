@@ -25,8 +25,8 @@
  * goes only after a grace period. Concurrent accesses to the data are the caller's to order, too.
  *
  * Contexts: lpatch_shadow_get() takes no lock and may be called from any context in which RCU is watching, NMI
- * included. The others take a spin lock with interrupts off, so they may be called from any context but NMI;
- * the caller's gfp flags say whether an allocation may sleep. On PREEMPT_RT that lock sleeps.
+ * included. The others take a spinlock_t with interrupts off: from threads and soft interrupts, and from hard interrupts only where that lock
+ * does not sleep, which is on kernels without PREEMPT_RT. The caller's gfp flags say whether an allocation may sleep.
  */
 #ifndef _LPATCH_SHADOW_H
 #define _LPATCH_SHADOW_H
