@@ -31,6 +31,7 @@
 
 #include <linux/jump_label.h>
 
+#ifdef CONFIG_JUMP_LABEL
 /* The second: a branch that starts as a jump leaves its size to the assembler. Spell it out. */
 static __always_inline bool lpatch_static_branch_jump(struct static_key * const key,
 						      const bool branch)
@@ -47,5 +48,6 @@ l_yes:
 }
 
 #define arch_static_branch_jump lpatch_static_branch_jump
+#endif /* CONFIG_JUMP_LABEL */
 
 #endif /* _LPATCH_PREFIX_H */
