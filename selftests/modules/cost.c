@@ -21,6 +21,7 @@
 #include <linux/wait.h>
 
 #include "cost.h"
+#include "noipa.h"
 
 #define COMMAND_LEN 64
 /* The sum of all versions stays an int. */
@@ -42,7 +43,7 @@ static DECLARE_WAIT_QUEUE_HEAD(queue);
 static enum { WAIT, GO, LEAVE } far;
 static atomic_t staying;
 
-#define TRACED __attribute__((noipa))
+#define TRACED NOIPA
 
 TRACED int cost_0(void) COST_0(1)
 TRACED int cost_1(int x) COST_1(1)

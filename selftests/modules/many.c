@@ -8,10 +8,11 @@
 #include <linux/seq_file.h>
 
 #include "many.h"
+#include "noipa.h"
 
 #define VERSIONS 3
 
-#define FUNCTION(n) int many_##n(void); __attribute__((noipa)) int many_##n(void) { return MANY_ANSWER(1, n); }
+#define FUNCTION(n) int many_##n(void); NOIPA int many_##n(void) { return MANY_ANSWER(1, n); }
 MANY_1000(FUNCTION)
 
 #define ENTRY(n) many_##n,

@@ -16,6 +16,8 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
+#include "noipa.h"
+
 static atomic64_t same, mixes;
 static atomic_t releases;
 static DECLARE_WAIT_QUEUE_HEAD(sleepers);
@@ -35,37 +37,37 @@ int ways_sleep(int x)
 }
 EXPORT_SYMBOL_GPL(ways_sleep);
 
-__attribute__((noipa)) int ways_inner(unsigned int outer)
+NOIPA int ways_inner(unsigned int outer)
 {
 	ways_count(outer, 0);
-	return 1;
+	return HIDDEN(1);
 }
 
-__attribute__((noipa)) int ways_caller(int x, unsigned int outer)
+NOIPA int ways_caller(int x, unsigned int outer)
 {
 	x = ways_sleep(x);
 	return ways_inner(outer) + x;
 }
 
-__attribute__((noipa)) int ways_jumps_caller(int x)
+NOIPA int ways_jumps_caller(int x)
 {
 	return ways_caller(x + 1, 0);
 }
 EXPORT_SYMBOL_GPL(ways_jumps_caller);
 
 /* The same; the jump comes right behind an instruction of two bytes, `xor %esi, %esi`. */
-__attribute__((noipa)) int ways_zero(int x, unsigned int outer)
+NOIPA int ways_zero(int x, unsigned int outer)
 {
 	x = ways_sleep(x);
 	return ways_inner(outer) + x;
 }
 
-__attribute__((noipa)) int ways_zero_jumps(int x)
+NOIPA int ways_zero_jumps(int x)
 {
 	return ways_zero(x, 0);
 }
 
-__attribute__((noipa)) int ways_far(int x, unsigned int outer)
+NOIPA int ways_far(int x, unsigned int outer)
 {
 	x = ways_sleep(x);
 	return ways_inner(outer) + x;
@@ -73,12 +75,12 @@ __attribute__((noipa)) int ways_far(int x, unsigned int outer)
 
 int (*ways_ptr)(int, unsigned int) = ways_far;
 
-__attribute__((noipa)) int ways_ind(int x)
+NOIPA int ways_ind(int x)
 {
 	return READ_ONCE(ways_ptr)(x, 0);
 }
 
-__attribute__((noipa)) int ways_other(int x)
+NOIPA int ways_other(int x)
 {
 	return x + 1;
 }
@@ -86,7 +88,7 @@ __attribute__((noipa)) int ways_other(int x)
 int ways_loop_a(int x);
 
 /* Once around: this one goes on to ways_loop_a(), and that one back here. */
-__attribute__((noipa)) int ways_loop_h(int x, unsigned int outer)
+NOIPA int ways_loop_h(int x, unsigned int outer)
 {
 	if (x & 1)
 		return ways_loop_a(x - 1);
@@ -94,12 +96,12 @@ __attribute__((noipa)) int ways_loop_h(int x, unsigned int outer)
 	return ways_inner(outer) + x;
 }
 
-__attribute__((noipa)) int ways_loop_a(int x)
+NOIPA int ways_loop_a(int x)
 {
 	return ways_loop_h(x, 0);
 }
 
-__attribute__((noipa)) int ways_chain_loop(int x)
+NOIPA int ways_chain_loop(int x)
 {
 	x = ways_loop_h(x, 7);
 	barrier();
@@ -109,7 +111,7 @@ __attribute__((noipa)) int ways_chain_loop(int x)
 /* Ends by a jump through a pointer, to one that is replaced. */
 unsigned int (*ways_ptr2)(unsigned int) = (void *)ways_inner;
 
-__attribute__((noipa)) unsigned int ways_pj(int x)
+NOIPA unsigned int ways_pj(int x)
 {
 	ways_sleep(x);
 	return READ_ONCE(ways_ptr2)(0);
@@ -117,7 +119,7 @@ __attribute__((noipa)) unsigned int ways_pj(int x)
 
 static unsigned int (*p_pj)(int) = ways_pj;
 
-__attribute__((noipa)) int ways_chain_pj(int x)
+NOIPA int ways_chain_pj(int x)
 {
 	x = READ_ONCE(p_pj)(x);
 	barrier();
@@ -125,24 +127,24 @@ __attribute__((noipa)) int ways_chain_pj(int x)
 }
 
 /* Somebody else jumps there as well, who has nothing to do with what is replaced. */
-__attribute__((noipa)) int ways_shared(int x)
+NOIPA int ways_shared(int x)
 {
 	x = ways_sleep(x);
 	barrier();
 	return x + 1;
 }
 
-__attribute__((noipa)) int ways_jumps_shared(int x)
+NOIPA int ways_jumps_shared(int x)
 {
 	return ways_shared(x + 1);
 }
 
-__attribute__((noipa)) int ways_third(int x)
+NOIPA int ways_third(int x)
 {
 	return ways_shared(x - 1);
 }
 
-__attribute__((noipa)) int ways_chain_third(int x)
+NOIPA int ways_chain_third(int x)
 {
 	x = ways_third(x);
 	barrier();
@@ -150,14 +152,14 @@ __attribute__((noipa)) int ways_chain_third(int x)
 }
 
 /* Jumps there, too, but it has another way, which leads through one that is replaced. */
-__attribute__((noipa)) int ways_fourth(int x)
+NOIPA int ways_fourth(int x)
 {
 	if (x & 1)
 		return ways_jumps_caller(x - 1);
 	return ways_caller(x, 0);
 }
 
-__attribute__((noipa)) int ways_chain_fourth(int x)
+NOIPA int ways_chain_fourth(int x)
 {
 	x = ways_fourth(x);
 	barrier();
@@ -168,13 +170,13 @@ __attribute__((noipa)) int ways_chain_fourth(int x)
 
 static atomic_t noise;
 
-__attribute__((noipa, cold)) void ways_warns(int x)
+NOIPA __cold void ways_warns(int x)
 {
 	atomic_add(x, &noise);
 }
 
 /* A conditional jump leads there, by way of a part that is elsewhere. What is behind it can be decoded from the middle of the jump on. */
-__attribute__((noipa)) int ways_part(int x)
+NOIPA int ways_part(int x)
 {
 	if (x & 1) {
 		ways_warns(x);
@@ -187,7 +189,7 @@ __attribute__((noipa)) int ways_part(int x)
 static DEFINE_STATIC_KEY_FALSE(ways_key);
 
 /* A static key. */
-__attribute__((noipa)) int ways_keyed(int x)
+NOIPA int ways_keyed(int x)
 {
 	if (static_branch_unlikely(&ways_key)) {
 		ways_warns(x);
@@ -197,7 +199,7 @@ __attribute__((noipa)) int ways_keyed(int x)
 }
 
 /* It is jumped to, and sleeps where the static key leads: in a part that is elsewhere. */
-__attribute__((noipa)) int ways_landing(int x, unsigned int outer)
+NOIPA int ways_landing(int x, unsigned int outer)
 {
 	if (static_branch_unlikely(&ways_key)) {
 		ways_warns(x);
@@ -207,13 +209,13 @@ __attribute__((noipa)) int ways_landing(int x, unsigned int outer)
 	return x;
 }
 
-__attribute__((noipa)) int ways_jumps_landing(int x)
+NOIPA int ways_jumps_landing(int x)
 {
 	return ways_landing(x, 0);
 }
 
 /* Another live patcher, see klp_ways.c; or a static call, which is turned from the function of the patch to this one. */
-__attribute__((noipa)) int ways_plain(int x)
+NOIPA int ways_plain(int x)
 {
 	return ways_caller(x, 7);
 }
@@ -221,7 +223,7 @@ __attribute__((noipa)) int ways_plain(int x)
 DEFINE_STATIC_CALL(ways_turned, ways_jumps_caller);
 
 #define CHAIN(name, call) \
-	__attribute__((noipa)) int ways_chain_##name(int x) \
+	NOIPA int ways_chain_##name(int x) \
 	{ \
 		x = call(x); \
 		barrier(); \
@@ -238,21 +240,21 @@ static int (*p_landing)(int) = ways_jumps_landing;
 
 CHAIN(landing, READ_ONCE(p_landing))
 
-__attribute__((noipa)) int ways_chain_caller(int x)
+NOIPA int ways_chain_caller(int x)
 {
 	x = READ_ONCE(p_caller)(x);
 	barrier();
 	return x + 1;
 }
 
-__attribute__((noipa)) int ways_chain_zero(int x)
+NOIPA int ways_chain_zero(int x)
 {
 	x = READ_ONCE(p_zero)(x);
 	barrier();
 	return x + 1;
 }
 
-__attribute__((noipa)) int ways_chain_ind(int x)
+NOIPA int ways_chain_ind(int x)
 {
 	x = ways_ind(x);
 	barrier();

@@ -53,6 +53,7 @@
 #include <linux/wait.h>
 
 #include "witness.h"
+#include "noipa.h"
 
 #define COMMAND_LEN 64
 #define KTHREADS_MAX 64
@@ -140,14 +141,14 @@ void witness_count_landed(unsigned int outer, unsigned int inner)
 }
 EXPORT_SYMBOL_GPL(witness_count_landed);
 
-__attribute__((noipa)) unsigned int witness_inner(unsigned int outer)
+NOIPA unsigned int witness_inner(unsigned int outer)
 {
 	witness_count(outer, 1);
-	return 1;
+	return HIDDEN(1U);
 }
 EXPORT_SYMBOL_GPL(witness_inner);
 
-__attribute__((noipa)) int witness_outer(const struct witness_call *call)
+NOIPA int witness_outer(const struct witness_call *call)
 {
 	int error = witness_pass(call);
 
@@ -155,30 +156,30 @@ __attribute__((noipa)) int witness_outer(const struct witness_call *call)
 	return witness_inner(1) ? error : 0;
 }
 
-__attribute__((noipa)) int witness_landed(unsigned int outer, int error)
+NOIPA int witness_landed(unsigned int outer, int error)
 {
 	witness_count_landed(outer, 1);
 	return error;
 }
 EXPORT_SYMBOL_GPL(witness_landed);
 
-__attribute__((noipa)) int witness_jumps(const struct witness_call *call)
+NOIPA int witness_jumps(const struct witness_call *call)
 {
 	return witness_landed(1, witness_pass(call));
 }
 
-__attribute__((noipa)) int witness_between(const struct witness_call *call, unsigned int outer)
+NOIPA int witness_between(const struct witness_call *call, unsigned int outer)
 {
 	return witness_landed(outer, witness_pass(call));
 }
 EXPORT_SYMBOL_GPL(witness_between);
 
-__attribute__((noipa)) int witness_jumps_far(const struct witness_call *call)
+NOIPA int witness_jumps_far(const struct witness_call *call)
 {
 	return witness_between(call, 1);
 }
 
-__attribute__((noipa)) int witness_turned(unsigned int outer, int error)
+NOIPA int witness_turned(unsigned int outer, int error)
 {
 	witness_count_landed(outer, 1);
 	return error;
@@ -186,21 +187,21 @@ __attribute__((noipa)) int witness_turned(unsigned int outer, int error)
 EXPORT_SYMBOL_GPL(witness_turned);
 
 /* Where the static call goes at first. */
-static __attribute__((noipa)) int witness_not_turned(unsigned int outer, int error)
+static NOIPA int witness_not_turned(unsigned int outer, int error)
 {
 	return error;
 }
 
 DEFINE_STATIC_CALL(witness_turn, witness_not_turned);
 
-__attribute__((noipa)) int witness_turns(const struct witness_call *call)
+NOIPA int witness_turns(const struct witness_call *call)
 {
 	int error = witness_pass(call);
 
 	return static_call(witness_turn)(1, error);
 }
 
-__attribute__((noipa)) int witness_caller(unsigned int outer, const struct witness_call *call)
+NOIPA int witness_caller(unsigned int outer, const struct witness_call *call)
 {
 	int error = witness_pass(call);
 	unsigned int inner = witness_inner(outer);
@@ -209,7 +210,7 @@ __attribute__((noipa)) int witness_caller(unsigned int outer, const struct witne
 }
 EXPORT_SYMBOL_GPL(witness_caller);
 
-__attribute__((noipa)) int witness_jumps_caller(const struct witness_call *call)
+NOIPA int witness_jumps_caller(const struct witness_call *call)
 {
 	return witness_caller(1, call);
 }
