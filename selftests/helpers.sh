@@ -18,6 +18,14 @@ skip() {
     exit "$KTAP_SKIP"
 }
 
+# need_config NAME[=m]…: the kernel was built with these. qemu/config/tests.config has all of them.
+need_config() {
+    for config in "$@"; do
+        grep -qE "^CONFIG_${config%=m}=($([ "$config" != "${config%=m}" ] || echo 'y|')m)\$" /selftests/config ||
+            skip "this kernel was built without CONFIG_$config"
+    done
+}
+
 # note WHAT: shown even if the test passes.
 note() { echo "# $*"; }
 

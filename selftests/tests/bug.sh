@@ -29,6 +29,7 @@ test_names_the_place_and_ends_the_task() {
 
 # A callback with a bug ends its caller. The patch stays as it is, and says so; modules are loaded and other patches enabled as ever.
 test_in_a_callback_stops_nobody_else() {
+    need_config BINFMT_MISC=m
     need_core
     leaves_patches
     expect_crash 'BUG: kernel NULL pointer dereference, address: 0000000000000000'

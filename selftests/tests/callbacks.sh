@@ -75,6 +75,7 @@ test_run_as_the_caller() {
 
 # The rest of the machine does not wait for a callback, and who wants something of the patch is told.
 test_nobody_waits() {
+    need_config BINFMT_MISC=m
     need_core
     insert patch_any callbacks=vmlinux
     quiet lpatch disable patch_any
@@ -135,6 +136,7 @@ test_one_request_after_the_other() {
 
 # A callback is not cut short. The request that it is part of is carried out or, if the kernel has to be waited for, taken back.
 test_the_caller_is_killed() {
+    need_config BINFMT_MISC=m
     need_core
     insert patch_any callbacks=vmlinux
     quiet lpatch disable patch_any
@@ -158,6 +160,7 @@ test_the_caller_is_killed() {
 
 # A module waits for the callbacks that are about it, and nobody else does.
 test_a_module_comes_slowly() {
+    need_config BINFMT_MISC=m
     need_core
     insert patch_any func=version_proc_show callbacks=vmlinux,cb_target
     does pre-patch sleep cb_target
@@ -197,6 +200,7 @@ test_a_module_comes_slowly() {
 
 # When the driver finds the end of a transition, it does not wait for the callbacks behind it; those who wait for that end do.
 test_behind_a_transition() {
+    need_config BINFMT_MISC=m
     need_core
     hold_other
     held=$spawned

@@ -42,6 +42,7 @@ sleeper_holds() {
 }
 
 test_graph_tracer_first() {
+    need_config FUNCTION_GRAPH_TRACER
     need_core
     load_witness
     # Tasks that are asleep in a function that is traced too and not patched are moved as they are.
@@ -62,6 +63,7 @@ test_graph_tracer_first() {
 }
 
 test_graph_tracer_second() {
+    need_config FUNCTION_GRAPH_TRACER
     need_core
     load_witness
     quiet lpatch enable witness-2

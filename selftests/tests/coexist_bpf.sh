@@ -6,6 +6,8 @@
 # function; an fexit program puts a trampoline between the function and its caller. Both take the place of the jump by which a
 # settled function is entered, so patches that are there first are not promoted; promote.sh has what comes of it if they are.
 
+need_config BPF_SYSCALL DEBUG_INFO_BTF
+
 # attach TYPE FUNCTION [MODULE]: as $program. detach. calls N: so many have come by the program.
 attach() {
     wait_for_no_door "$2"

@@ -8,6 +8,7 @@
 CYCLES=${CYCLES:-25}
 
 test_leave_nothing_behind() {
+    need_config BINFMT_MISC=m
     need_core
     quiet modprobe binfmt_misc
     cat /proc/kallsyms >"$KTAP_TEST/kallsyms"

@@ -62,6 +62,7 @@ test_behind_the_text() {
 
 # A field that was written when its module came is not a change.
 test_module_that_comes_later() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     load_really module

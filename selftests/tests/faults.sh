@@ -291,6 +291,7 @@ test_disable() {
 
 # With callbacks and states; whatever fails, each callback has its counterpart.
 test_replace() {
+    need_config BINFMT_MISC=m
     start
     modprobe binfmt_misc
     load lifecycle

@@ -5,6 +5,8 @@
 # A kernel that is locked down takes no unsigned patch. There is no way back from it, so these have a guest of their own, and
 # their order counts.
 
+need_config SECURITY_LOCKDOWN_LSM
+
 LOCK=/sys/kernel/security/lockdown
 
 test_patch_is_refused() {

@@ -49,6 +49,7 @@ test_leaves_nothing() {
 }
 
 test_target_not_loaded() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     is "what load says at the end" "$(lpatch load "$PATCHES/module.lpo" | tail -n 1)" "1 function waits for module binfmt_misc"
@@ -62,6 +63,7 @@ test_target_not_loaded() {
 
 # What a field of the patch refers to is not in the module: the patch is left out of it, and another one is not.
 test_target_lacks_a_symbol() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     is "what load says at the end" "$(lpatch load "$PATCHES/bad/lacks.lpo" | tail -n 1)" "1 function waits for module binfmt_misc"
@@ -94,6 +96,7 @@ test_target_lacks_a_symbol() {
 
 # One whose function is another: the log names it.
 test_target_has_another_function() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     # A bit of the CRC-32 that the seal has.
@@ -113,6 +116,7 @@ test_target_has_another_function() {
 
 # The same where the patch was loaded so that it refuses the module.
 test_target_lacks_a_symbol_and_is_refused() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     quiet lpatch load --refuse-modules "$PATCHES/bad/lacks.lpo"
@@ -135,6 +139,7 @@ test_target_lacks_a_symbol_and_is_refused() {
 }
 
 test_target() {
+    need_config BINFMT_MISC=m
     need_core
     quiet modprobe binfmt_misc
     mount -t binfmt_misc none /proc/sys/fs/binfmt_misc

@@ -115,6 +115,7 @@ test_rust() {
 
 # A function of a module that comes and goes while the patch stays.
 test_target_module() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     at_exit 'rmmod binfmt_misc 2>/dev/null || :'
@@ -190,6 +191,7 @@ test_target_module_left_out() {
 
 # The same if the patch asks for that the module is refused; the patch stays.
 test_target_module_refused() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     insert patch_any object=cb_target func=no_such_function refuse_modules=1
@@ -285,6 +287,7 @@ test_sympos() {
 
 # What is in the way: the name, a transition, another set, another owner, ftrace itself.
 test_conflicts() {
+    need_config LIVEPATCH
     need_core
     load cmdline
     module_refused $EBUSY name=cmdline

@@ -38,6 +38,7 @@ test_sites() {
 # In the body of a function that is replaced: an int3 first, a jump once it is optimized. It is none of the function's bytes. Those who
 # use it are told that it is not hit while the patch is in force.
 test_kprobe_in_the_body() {
+    need_config KPROBE_EVENTS
     need_core
     probe cmdline_proc_show
     note "the probe is at $probe_place"
@@ -68,6 +69,7 @@ test_kprobe_in_the_body() {
 
 # In a function of a module that comes after the patch: the probe is written before lpatch_core hears of the module.
 test_kprobe_in_a_module_that_comes() {
+    need_config BINFMT_MISC=m KPROBE_EVENTS
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     quiet modprobe binfmt_misc

@@ -55,6 +55,7 @@ test_hammered() {
 # Tracers, kprobes and perf come and go at functions that are promoted, and given back each time. More of them:
 # `GIVEN_BACK=1000 TIMEOUT=3600 make selftest T=promote.beside_tracers`
 test_beside_tracers() {
+    need_config KPROBE_EVENTS
     need_core
     load_witness
     tracing=/sys/kernel/tracing
@@ -105,6 +106,7 @@ test_given_back_under_a_tracer() {
 
 # What somebody else has at the function keeps it from being a jump, or is behind the jump's back, and is told.
 test_bpf_program_first() {
+    need_config BPF_SYSCALL DEBUG_INFO_BTF
     need_core
     attach cmdline_proc_show
     load cmdline
@@ -132,6 +134,7 @@ detach() {
 }
 
 test_bpf_program_second() {
+    need_config BPF_SYSCALL DEBUG_INFO_BTF
     need_core
     load cmdline
     wait_for "jump" path_is cmdline jump
@@ -166,6 +169,7 @@ test_module_parameter() {
 }
 
 test_traced() {
+    need_config FUNCTION_GRAPH_TRACER
     need_core
     load cmdline
     wait_for "jump" path_is cmdline jump
@@ -207,6 +211,7 @@ test_probed() {
 }
 
 test_upstream_livepatch_second() {
+    need_config LIVEPATCH
     need_core
     load cmdline
     wait_for "jump" path_is cmdline jump

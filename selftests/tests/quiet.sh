@@ -64,6 +64,7 @@ test_nobody_is_interrupted_if_not_wanted() {
 # Then all leave. Calls that wait for ever are made again, also those that the kernel does not make again by itself; and the others
 # return what they return if a process is stopped and goes on. io_uring does not make its wait again.
 test_interruption_ends_few_calls() {
+    need_config IO_URING
     begin_sleepers
     load sleepers --no-promote --interrupt-after 0.2 --timeout 20
     sort >"$KTAP_TEST/wanted" <<END

@@ -78,6 +78,7 @@ test_stacked() {
 }
 
 test_upstream_livepatch() {
+    need_config LIVEPATCH
     need_core
     # The site of an earlier test's patch may be on its way back to ftrace.
     wait_for "upstream livepatch" insmod $MODULES/klp_cmdline.ko

@@ -10,6 +10,7 @@ TRACING=/sys/kernel/tracing
 STACK_MOST=7168
 
 test_a_load_leaves_room() {
+    need_config KPROBE_EVENTS
     need_core
     echo 'p:lp_pages __alloc_frozen_pages_noprof $stack' >$TRACING/kprobe_events || skip "pages are allocated by another function"
     at_exit "echo 0 >$TRACING/events/kprobes/lp_pages/enable; echo >$TRACING/kprobe_events; echo >$TRACING/trace"

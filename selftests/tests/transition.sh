@@ -389,6 +389,7 @@ test_idle_tasks() {
 
 # Killed in the old function: it dies when its sleep is over, and that is that.
 test_dying_task() {
+    need_config PROC_CHILDREN
     begin
     hold
     quiet lpatch enable witness-2 --no-wait
@@ -424,6 +425,7 @@ test_thread_of_a_dead_leader() {
 
 # The child is in the way; the parent waits for it in the kernel, and is not.
 test_vfork() {
+    need_config PROC_CHILDREN
     begin
     spawn chain vfork 'sleepd 120000' >"$KTAP_TEST/said"
     parent=$spawned
@@ -453,6 +455,7 @@ test_vfork() {
 
 # io_uring workers are threads of a process that never go to user mode.
 test_uring_worker() {
+    need_config IO_URING
     begin
     spawn chain uring 'sleepd 120000' >"$KTAP_TEST/said"
     owner=$spawned

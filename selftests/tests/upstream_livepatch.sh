@@ -97,6 +97,7 @@ test_atomic_replace_livepatch() {
 }
 
 test_module_function_patching() {
+    need_config BINFMT_MISC=m
     need_core
     quiet modprobe binfmt_misc
     mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
@@ -120,6 +121,7 @@ test_module_function_patching() {
 }
 
 test_module_function_patching_livepatch_first() {
+    need_config BINFMT_MISC=m
     need_core
     load module
     quiet modprobe binfmt_misc

@@ -31,6 +31,7 @@ test_attributes() {
 
 # A function of a module is patched, or waits for it.
 test_object_patched() {
+    need_config BINFMT_MISC=m
     need_core
     load module
     field module objname '"binfmt_misc"'

@@ -37,6 +37,7 @@ answers() {
 
 # A module of a patch goes; ftrace waits for its sites with the module's loader, and with nobody else.
 test_module_goes_beside_a_busy_thread() {
+    need_config BINFMT_MISC=m
     need_core
     grep -q '^binfmt_misc ' /proc/modules || quiet modprobe binfmt_misc
     load_really module --no-promote
@@ -76,6 +77,7 @@ test_exit_does_not_wait_for_a_busy_thread() {
 
 # It holds the module instead, as long as tasks that are dying may be on their way through it.
 test_busy_thread_keeps_the_core() {
+    need_config BINFMT_MISC=m
     need_core
     ! grep -q '^binfmt_misc ' /proc/modules || quiet rmmod binfmt_misc
     never_sleeping
@@ -99,6 +101,7 @@ test_busy_thread_keeps_the_core() {
 
 # The site of our own at which ftrace's jumps are tried goes back like those of patches: not as long as such a thread keeps ftrace waiting.
 test_trial_site_waits_for_a_busy_thread() {
+    need_config BINFMT_MISC=m
     no_core
     need_core
     at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY"
@@ -125,6 +128,7 @@ test_trial_site_waits_for_a_busy_thread() {
 # What was in the place of a kprobe the kernel is asked only when it can say so in a moment. Its optimizer of probes would wait for the thread,
 # and everybody who changes text for that.
 test_probe_waits_for_a_busy_thread() {
+    need_config BINFMT_MISC=m KPROBE_EVENTS
     need_core
     quiet modprobe binfmt_misc
     probe cmdline_proc_show
@@ -156,6 +160,7 @@ test_probe_waits_for_a_busy_thread() {
 
 # A module that comes waits no longer than a request, and does without the patch.
 test_module_with_a_probe_comes_beside_a_busy_thread() {
+    need_config BINFMT_MISC=m KPROBE_EVENTS
     need_core
     at_exit 'echo 1 >/proc/sys/debug/kprobes-optimization'
     # Else the probe itself would have the optimizer, and with it the module, wait for the thread.
@@ -247,6 +252,7 @@ test_enable_beside_who_leaves_ftrace() {
 
 # The same for who loads a module that a patch is about. ftrace is in the way of its load as well, but not any more when the callback is called.
 test_module_comes_beside_who_leaves_ftrace() {
+    need_config BINFMT_MISC=m
     need_core
     at_exit clear_modules
     at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :; rmmod binfmt_misc 2>/dev/null || :'
@@ -272,6 +278,7 @@ test_module_comes_beside_who_leaves_ftrace() {
 
 # And for who removes one whose functions came to the handler together with others, which stay there.
 test_module_goes_beside_who_leaves_ftrace() {
+    need_config BINFMT_MISC=m
     need_core
     at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
     grep -q '^binfmt_misc ' /proc/modules || quiet modprobe binfmt_misc
@@ -301,6 +308,7 @@ comes_again() {
 
 # A module goes while its functions are on their way to the handler: it waits for that, and then nothing of it is left with ftrace.
 test_module_goes_beside_an_enable() {
+    need_config BINFMT_MISC=m
     need_core
     at_exit 'umount /proc/sys/fs/binfmt_misc 2>/dev/null || :'
     grep -q '^binfmt_misc ' /proc/modules || quiet modprobe binfmt_misc

@@ -193,6 +193,7 @@ test_a_static_call_turned_to_a_third_function() {
 
 # Upstream livepatch has replaced the third function.
 test_a_third_function_that_upstream_has_replaced() {
+    need_config LIVEPATCH
     begin
     at_exit no_klp
     quiet insmod $MODULES/klp_ways.ko

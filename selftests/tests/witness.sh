@@ -8,6 +8,7 @@ KLP=/sys/kernel/livepatch/klp_witness
 
 # A task asleep in the outer function keeps the transition from ending, and is in the old version to its end.
 test_upstream_keeps_versions_apart() {
+    need_config LIVEPATCH
     quiet insmod $MODULES/witness.ko
     hold
     quiet insmod $MODULES/klp_witness.ko
@@ -30,6 +31,7 @@ test_upstream_keeps_versions_apart() {
 
 # The last test here: what was forced stays loaded.
 test_sees_a_forced_mix() {
+    need_config LIVEPATCH
     quiet insmod $MODULES/witness.ko
     hold
     quiet insmod $MODULES/klp_witness.ko
