@@ -74,7 +74,7 @@ apt_table() {
 apt_kernels() {
     apt_table "$1" | awk '
         { have[$1 " " $2] = 1 }
-        $1 ~ /^linux-headers-.*-amd64$/ && $1 !~ /-(cloud|rt)-amd64$/ { abi = $1; sub(/^linux-headers-/, "", abi); want[abi " " $2] = 1 }
+        $1 ~ /^linux-headers-.*-amd64$/ { abi = $1; sub(/^linux-headers-/, "", abi); want[abi " " $2] = 1 }
         END {
             for (w in want) {
                 split(w, a, " "); split(a[1], n, /[.+-]/)
