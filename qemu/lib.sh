@@ -68,6 +68,28 @@ why() {
     fi
 }
 
+# heartbeat NAME: from now on, a line every 15 s says that this process is still at it, as long as it lives, and whatever program takes its
+# place. A person who waits can tell work from a hang. Ends with it, or by end_heartbeat.
+HEART=''
+heartbeat() {
+    local pid=$BASHPID name=$1 i
+    (
+        trap - EXIT INT TERM HUP
+        for ((i = 1; ; i++)); do
+            sleep 1
+            kill -0 "$pid" 2>/dev/null || exit 0
+            [ $((i % 15)) -ne 0 ] || say "  … $name: $i s so far"
+        done
+    ) </dev/null >&2 &
+    HEART=$!
+}
+end_heartbeat() {
+    [ -n "$HEART" ] || return 0
+    kill -TERM "$HEART" 2>/dev/null || true
+    wait "$HEART" 2>/dev/null || true
+    HEART=''
+}
+
 # step NAME COMMAND…: run it with its output in a log, print one line with the time it took. The command
 # runs in a job of its own (so that errexit stays in force inside it, and an interrupt can end all of it).
 STEP_PIDS=()
@@ -82,7 +104,9 @@ step() {
     pid=$!
     set +m
     STEP_PIDS=("$pid")
+    heartbeat "$name"
     wait "$pid" || rc=$?
+    end_heartbeat
     STEP_PIDS=()
     if [ "$rc" -ne 0 ]; then
         cause=$(why "$log")
@@ -110,6 +134,7 @@ spawn() {
 # An interrupt, or the failure of one step, ends all that the steps started: by process id, and nothing else.
 end_steps() {
     local pid
+    end_heartbeat
     for pid in "${STEP_PIDS[@]}"; do
         kill -TERM -- "-$pid" 2>/dev/null || true
     done
