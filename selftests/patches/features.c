@@ -174,8 +174,8 @@ static noipa long lpatch_frame(long from)
 
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		WRITE_ONCE(numbers[i], from + i);
-	/* Whoever looks meanwhile has to find a way through this frame. */
-	msleep(300);
+	/* Whoever looks meanwhile has to find a way through this frame, and then ends the sleep by a signal. */
+	msleep_interruptible(120000);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		sum += READ_ONCE(numbers[i]);
 	return (unsigned long)numbers % 64 ? -EFAULT : sum;

@@ -171,21 +171,10 @@ test_stack_of_a_sleeper() {
 test_large_frame() {
     need_core
     load "$FEATURES"
-    # It sleeps for a moment only, which a busy host can miss.
-    stack='' turns=0
-    until [ -n "$stack" ]; do
-        turns=$((turns + 1))
-        [ $turns -le 20 ] || fail "nobody was seen asleep in the function"
-        features frame 5 >"$KTAP_TEST/sum" &
-        pid=$! looks=0
-        while [ -z "$stack" ] && [ $looks -lt 20 ]; do
-            looks=$((looks + 1))
-            sleep 0.02
-            stack=$(callers "$pid" 2>/dev/null | grep -o 'lpatch_frame .*') || :
-        done
-        wait "$pid"
-    done
-    is "the stack" "$stack" "lpatch_frame lpatch_rr_get_interval do_syscall_64 entry_SYSCALL_64_after_hwframe "
+    spawn features frame 5 >"$KTAP_TEST/sum"
+    stack_from "$spawned" lpatch_frame lpatch_rr_get_interval do_syscall_64 entry_SYSCALL_64_after_hwframe
+    kill -USR1 "$spawned"
+    wait "$spawned" || fail "it ended with $?"
     is "the sum" "$(cat "$KTAP_TEST/sum")" $((3072 * 5 + 3072 * 3071 / 2))
     off features
 }
