@@ -22,6 +22,7 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 #include <trace/events/sched.h>
 
 #include "key.h"
@@ -66,6 +67,17 @@
 /* A callback of a patch has no type hash in front of it, so the first call of one would trap. */
 #ifdef CONFIG_CFI
 #error "callbacks of patch objects are called by pointer, which CONFIG_CFI traps: nobody makes their hashes yet"
+#endif
+/* What was inlined where is decided when all is linked, over all files, and static functions get other names: nobody has tried. */
+#ifdef CONFIG_LTO
+#error "functions of a kernel that was optimized as a whole are not those of its sources: CONFIG_LTO"
+#endif
+/* Without them there are no tables of branches, and no entries of them to read. */
+#ifndef CONFIG_JUMP_LABEL
+#error "where static keys lead is known from the tables of branches: CONFIG_JUMP_LABEL"
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+#error "lpatch_core is made for Linux 7.2 and later: an older one has other tracepoints, and struct module looks different"
 #endif
 
 /* --- What the compiler can look at. */
