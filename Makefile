@@ -4,7 +4,7 @@
 # only; everything here is a name for a script.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check module loader selftest oracle oracle-breaks bench bench-docs bench-link stress fuzz install patch patch-module kernels shell clean
+.PHONY: help demo check check-debug debug-kernel module loader selftest oracle oracle-breaks bench bench-docs bench-link stress fuzz install patch patch-module kernels shell clean
 
 PREFIX ?= /usr/local
 LOADER := target/x86_64-unknown-linux-gnu/release/lpatch
@@ -22,6 +22,8 @@ help:
 	@echo 'make module           build lpatch_core.ko for the target kernel (KDIR=DIR: for your own tree)'
 	@echo 'make loader           build the command lpatch, static'
 	@echo 'make selftest         the tests in the guest only (KTAP)'
+	@echo 'make debug-kernel     build a kernel that checks itself (KASAN, lockdep and others), and make it a target; prints its name'
+	@echo 'make check-debug      tests in the guest, oracle and an hour of stress on that kernel and on PREEMPT_RT; takes hours'
 	@echo 'make oracle           what lpatch makes of stock modules, beside what the kernel made of them, on many machines'
 	@echo 'make oracle-breaks    the same comparison with a deliberate bug in each step: each has to be found'
 	@echo 'make bench            what lpatch costs, beside upstream livepatch in the same guest, and which goals hold (P=PART: a part)'
@@ -56,6 +58,12 @@ loader:
 selftest: module loader
 	$(call have,selftests/run,guest test)
 	@selftests/run
+
+debug-kernel:
+	@qemu/debug-kernel $(or $(CONFIG),kasan)
+
+check-debug:
+	@qemu/check-debug
 
 oracle: module loader
 	$(call have,selftests/oracle,oracle)

@@ -53,3 +53,14 @@ same_rustc() {
     text=$(tree_config "$2" RUSTC_VERSION_TEXT)
     [ "$1" = "$text" ] || die "the kernel in $2 was built with '$text', but rustc here is '$1': give the same one with RUSTC="
 }
+
+# kernel_slow DIR: how many times as long as usual everything takes with this kernel: one that checks itself is slow. SLOW overrides.
+kernel_slow() {
+    if [ -n "${SLOW:-}" ]; then
+        echo "$SLOW"
+    elif grep -qE '^CONFIG_(KASAN|KCSAN|PROVE_LOCKING)=y' "$1/config"; then
+        echo 6
+    else
+        echo 1
+    fi
+}

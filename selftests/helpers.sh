@@ -105,13 +105,14 @@ at_exit_all=''
 at_exit() { at_exit_all="$*; $at_exit_all"; }
 trap 'kill_spawned; eval "$at_exit_all"' EXIT
 
-# wait_for WHAT COMMAND…: until it succeeds, for at most 20 s.
+# wait_for WHAT COMMAND…: until it succeeds. How long that may take is no statement about lpatch: the host may have other things to do. SLOW
+# says how many times as long as usual everything may take.
 wait_for() {
-    wait_what=$1 wait_left=200
+    wait_what=$1 wait_left=$((600 * ${SLOW:-1}))
     shift
     until "$@" >/dev/null 2>&1; do
         wait_left=$((wait_left - 1))
-        [ "$wait_left" -gt 0 ] || fail "no $wait_what after 20 s"
+        [ "$wait_left" -gt 0 ] || fail "no $wait_what after $((60 * ${SLOW:-1})) s"
         sleep 0.1
     done
 }

@@ -11,7 +11,7 @@
 # and did not say that it does (see leaves_patches).
 
 KTAP_SKIP=4
-# A test may set more in its file: a line "# timeout: SECONDS". KTAP_LIMIT is for all of them, whatever they set.
+# A test may set more in its file: a line "# timeout: SECONDS". KTAP_LIMIT is for all of them, whatever they set; SLOW multiplies what they set.
 KTAP_TIMEOUT=300
 KTAP_PATTERNS=${KTAP_PATTERNS:-/lpatch/verdict.patterns}
 KTAP_TMP=${KTAP_TMP:-/tmp/ktap}
@@ -54,14 +54,15 @@ ktap_run() {
     : >"$KTAP_TMP/test/expect"
     # One file after the other.
     [ "$2" = "${ktap_file:-}" ] || ktap_limit=$(sed -n 's/^# timeout: //p' "$2")
-    ktap_file=$2 ktap_limit=${KTAP_LIMIT:-$ktap_limit}
+    ktap_file=$2
+    ktap_seconds=${KTAP_LIMIT:-$((${ktap_limit:-$KTAP_TIMEOUT} * ${SLOW:-1}))}
     ktap_start=$(ktap_now)
     echo "<6>lpatch-selftest: $1" >/dev/kmsg
 
     # Its own process, so that "set -e" holds in it and that nothing it does to the shell stays.
-    KTAP_NAME=$1 KTAP_TEST=$KTAP_TMP/test timeout -s KILL "${ktap_limit:-$KTAP_TIMEOUT}" \
+    KTAP_NAME=$1 KTAP_TEST=$KTAP_TMP/test timeout -s KILL "$ktap_seconds" \
         sh -eu -c '. ./ktap.sh; . ./helpers.sh; . "$1"; "$2"' sh "$2" "$3" >"$KTAP_TMP/said" 2>&1 </dev/null || ktap_rc=$?
-    [ "$ktap_rc" -ne 137 ] || ktap_why="no end after ${ktap_limit:-$KTAP_TIMEOUT} s"
+    [ "$ktap_rc" -ne 137 ] || ktap_why="no end after $ktap_seconds s"
 
     if ! ktap_log "$1" >"$KTAP_TMP/log"; then
         ktap_why="the kernel log lost its beginning"
