@@ -72,6 +72,10 @@
 #ifdef CONFIG_LTO
 #error "functions of a kernel that was optimized as a whole are not those of its sources: CONFIG_LTO"
 #endif
+/* Patches bring entries of the table of bugs, with all of their fields. */
+#ifndef CONFIG_DEBUG_BUGVERBOSE
+#error "WARN() and BUG() of patches are in a table with file and line: CONFIG_DEBUG_BUGVERBOSE"
+#endif
 /* Without them there are no tables of branches, and no entries of them to read. */
 #ifndef CONFIG_JUMP_LABEL
 #error "where static keys lead is known from the tables of branches: CONFIG_JUMP_LABEL"
