@@ -2,29 +2,22 @@
 
 //! lpatch_core replaces functions of the running kernel.
 //!
-//! `device` takes requests, `registry` keeps the patches, `patch` is the life of one. Below them, each in
-//! one file: `memory` (the arena), `tables` and `kallsyms` (what the kernel looks up about patched code),
-//! `redirect` (ftrace), `modules` (references), `patch_module` and `symbols` (patches that are kernel modules),
-//! `shadow` (shadow variables), `facts` (the running kernel).
+//! `ioctl` takes requests, `registry` keeps the patches, `transition` brings all tasks from one stack of them to another, `patch` is
+//! the life of one. Below them: `promote` (calls by jumps), `redirect` (calls by ftrace), `arena` (the memory of patches, and what the
+//! kernel looks up about it), `running` (the kernel that runs).
 //! What needs no kernel is in `model`, what C has to do in `shim`.
 
 use core::pin::Pin;
+use ioctl::device;
 use kernel::{error::to_result, prelude::*};
-use urgent::Urgent;
+use redirect::book;
+use running::facts;
+use transition::urgent::Urgent;
 
-mod answer;
-mod blockers;
-mod book;
-mod callbacks;
-mod device;
-mod doors;
-mod engine;
+mod arena;
 mod errno;
-mod facts;
 mod ffi;
-mod kallsyms;
-mod links;
-mod memory;
+mod ioctl;
 #[expect(
     dead_code,
     unreachable_pub,
@@ -32,19 +25,13 @@ mod memory;
 )]
 #[path = "../model/mod.rs"]
 mod model;
-mod modules;
-mod movers;
-mod moving;
 mod patch;
-mod patch_module;
-mod probes;
+mod promote;
 mod redirect;
 mod registry;
+mod running;
 mod shadow;
-mod symbols;
-mod tables;
-mod targets;
-mod tasks;
+mod transition;
 #[expect(
     dead_code,
     unreachable_pub,
@@ -52,8 +39,6 @@ mod tasks;
 )]
 #[path = "../uapi/mod.rs"]
 mod uapi;
-mod urgent;
-mod walk;
 
 module! {
     type: Core,

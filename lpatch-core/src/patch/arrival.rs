@@ -2,18 +2,20 @@
 
 //! What a patch does when a module comes or goes that it is about.
 
-use super::{
-    body::Body,
-    exits::Finder,
-    sites::{site, Site},
-    sort_colds, twice, AllExits, Parts,
-};
 use crate::{
-    facts::{self, Running},
-    memory::Mapped,
+    arena::memory::Mapped,
     model::{arrive, image::Image, refusal::Refusal},
-    symbols::Search,
-    targets::{place, Target},
+    patch::{
+        body::Body,
+        exits::Finder,
+        sites::{site, Site},
+        sort_colds, twice, AllExits, Parts,
+    },
+    registry::targets::{place, Target},
+    running::{
+        facts::{self, Running},
+        symbols::Search,
+    },
     uapi::{self, Reason},
 };
 use kernel::{prelude::*, sync::Arc};

@@ -2,8 +2,7 @@
 
 //! Where the code of a patch lives: in the arena, or in a kernel module.
 
-use super::Reserved;
-use crate::{memory::Runs, patch_module::Home, uapi};
+use crate::{arena::memory::Runs, patch::Reserved, registry::patch_module::Home, uapi};
 use core::ops::Range;
 use kernel::{prelude::*, sync::Arc};
 

@@ -6,9 +6,8 @@
 //! jump on to, and of the patch. What cannot be read, or would take long, counts as a jump to anywhere. So does a
 //! static call in the place of a return, whatever stands there now. A static key's branch counts as the jump that it may be.
 
-use super::statics::Statics;
 use crate::{
-    facts, ffi,
+    ffi,
     model::{
         callee::{self, Call},
         exits::{self, Exit, Target},
@@ -16,7 +15,9 @@ use crate::{
         routes,
         transition::stack::Span,
     },
-    walk,
+    patch::statics::Statics,
+    running::facts,
+    transition::walk,
 };
 use kernel::prelude::*;
 
@@ -80,7 +81,7 @@ impl Finder {
         colds: impl Iterator<Item = Span>,
     ) -> Result<Exits, Refusal> {
         let mut found = Found::new();
-        let begin = site.saturating_sub(addr) + crate::walk::FENTRY_CALL;
+        let begin = site.saturating_sub(addr) + crate::transition::walk::FENTRY_CALL;
         self.read(addr, len, begin as usize, &mut found)?;
         for cold in colds {
             self.read(

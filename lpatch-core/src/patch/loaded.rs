@@ -4,7 +4,12 @@
 //!
 //! A copy, not a checksum: who asks wants to know which byte it was. It takes as much memory again as the text.
 
-use crate::{facts, memory::INT3, model::compare::differences, model::refusal::Refusal, uapi};
+use crate::{
+    arena::memory::INT3,
+    model::{compare::differences, refusal::Refusal},
+    running::facts,
+    uapi,
+};
 use core::ops::Range;
 use kernel::{page::PAGE_SIZE, prelude::*};
 

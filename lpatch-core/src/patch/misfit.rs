@@ -2,11 +2,11 @@
 
 //! Why a patch does not fit a module that comes, for the log, which is all that anybody sees of it then.
 
-use super::{body::Body, Patch};
 use crate::{
-    facts::{self, Shown},
     model::refusal::Refusal,
+    patch::{body::Body, Patch},
     registry::Name,
+    running::facts::{self, Shown},
     uapi::{self, Reason},
 };
 use core::fmt::Write;

@@ -3,9 +3,9 @@
 //! Where calls of a patch's functions are redirected.
 
 use crate::{
-    facts,
     model::{fentry, refusal::Refusal},
     redirect,
+    running::facts,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;

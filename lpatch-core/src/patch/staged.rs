@@ -2,25 +2,29 @@
 
 //! From an image to an installed patch: all that can fail is done before anything of it is visible.
 
-use super::{
-    body::Body,
-    collect, copy,
-    loaded::Loaded,
-    sites::{sites, Site},
-    sort_colds, AllExits, Parts, Patch, Strings,
-};
 use crate::{
-    callbacks::Callbacks,
-    facts::{self, Running},
-    kallsyms::Names,
-    memory::{Mapped, Run, Runs},
+    arena::{
+        memory::{Mapped, Run, Runs},
+        symbols::Names,
+    },
     model::{
         finalize::{self, Records},
         image::{Image, OBJECTS_MAX},
         refusal::Refusal,
         verify::{self, Area, Reservation},
     },
-    modules::{self, Modules, OwnModule, VMLINUX},
+    patch::{
+        body::Body,
+        callbacks::Callbacks,
+        collect, copy,
+        loaded::Loaded,
+        sites::{sites, Site},
+        sort_colds, AllExits, Parts, Patch, Strings,
+    },
+    running::{
+        facts::{self, Running},
+        modules::{self, Modules, OwnModule, VMLINUX},
+    },
     uapi::{self, Reason},
 };
 use core::mem::MaybeUninit;

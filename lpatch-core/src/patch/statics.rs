@@ -3,12 +3,13 @@
 //! Jumps that the kernel may turn to another function as it runs, or switch on: static calls at the end of a function, and static keys.
 
 use crate::{
-    facts, ffi,
+    ffi,
     model::{
         refusal::Refusal,
         sort,
         statics::{self, Branch},
     },
+    running::facts,
 };
 use kernel::prelude::*;
 

@@ -13,13 +13,15 @@
 //!
 //! A task that dies in a callback stays in the list of those that run one. Its patch is left as it is, and nobody waits for it.
 
-use super::{now, with, Name, Registry, GRACE_NS};
 use crate::{
-    callbacks::{Call, Others, Turn},
-    engine::Kind,
     ffi,
     model::{callbacks::Goal, refusal::Refusal},
-    patch::Patch,
+    patch::{
+        callbacks::{Call, Others, Turn},
+        Patch,
+    },
+    registry::{now, with, Name, Registry, GRACE_NS},
+    transition::engine::Kind,
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};

@@ -3,18 +3,19 @@
 //! Enabling and disabling: what is asked before a transition, which callbacks are called, and what its end means for
 //! the patches.
 
-use super::{
-    calling::{self, End},
-    with, with_until, Name, Registry, Until,
-};
 use crate::{
-    callbacks::Others,
-    engine::{interrupt_ms, Bringing, Kind, Outcome, Wanted},
     ffi,
     model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
-    patch::Patch,
+    patch::{callbacks::Others, Patch},
+    registry::{
+        calling::{self, End},
+        with, with_until, Name, Registry, Until,
+    },
+    transition::{
+        engine::{interrupt_ms, Bringing, Kind, Outcome, Wanted},
+        urgent::urgently,
+    },
     uapi::{self, Reason},
-    urgent::urgently,
 };
 use kernel::{bindings, prelude::*};
 

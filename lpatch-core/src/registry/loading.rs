@@ -2,13 +2,16 @@
 
 //! Loading and unloading of patch objects: what they take from the arena and from the tables, and when that is given back.
 
-use super::{now, with, Name, Registry};
 use crate::{
-    facts, ffi,
-    memory::{Mapped, Runs},
+    arena::{
+        memory::{Mapped, Runs},
+        tables::Bug,
+    },
+    ffi,
     model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
     patch::{not_there, Patch, Reserved, Staged},
-    tables::Bug,
+    registry::{now, with, Name, Registry},
+    running::facts,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;

@@ -2,12 +2,12 @@
 
 //! Taking in patches whose code is in a kernel module.
 
-use super::{now, Name, Registry};
 use crate::{
-    engine::Wanted,
     model::refusal::Refusal,
-    modules::OwnModule,
     patch::Patch,
+    registry::{now, Name, Registry},
+    running::modules::OwnModule,
+    transition::engine::Wanted,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;

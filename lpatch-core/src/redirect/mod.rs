@@ -4,9 +4,11 @@
 //!
 //! Where a call goes from there is in the book; a function that is not in it goes on as if nothing were.
 
-use crate::{ffi, model::refusal::Refusal, modules::OwnModule, uapi::Reason};
+use crate::{ffi, model::refusal::Refusal, running::modules::OwnModule, uapi::Reason};
 use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{error::to_result, prelude::*, sync::Arc};
+
+pub(crate) mod book;
 
 /// An `ftrace_ops`.
 ///

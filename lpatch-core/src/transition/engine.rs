@@ -12,16 +12,21 @@
 //! which sends their calls on.
 
 use crate::{
-    blockers::{self, Blockers, KEPT},
-    book::{self, Retired},
-    doors::{Doors, Work},
-    facts, ffi,
-    links::Links,
+    ffi,
     model::{refusal::Refusal, routes, transition::Side},
-    moving::{Kick, Moving, Remains},
     patch::{Patch, Site},
-    redirect::Active,
+    promote::doors::{Doors, Work},
+    redirect::{
+        book::{self, Retired},
+        Active,
+    },
     registry,
+    running::facts,
+    transition::{
+        blockers::{self, Blockers, KEPT},
+        links::Links,
+        moving::{Kick, Moving, Remains},
+    },
     uapi::{self, Reason},
 };
 use core::ops::Range;

@@ -4,7 +4,6 @@
 //! on all CPUs; the model decides.
 
 use crate::{
-    book::{self, Book, Motion, Tables},
     ffi,
     model::{
         routes::{self, Route},
@@ -15,7 +14,8 @@ use crate::{
             Cause, Direction, Phase, Reference, Shift, Side, Task,
         },
     },
-    walk::{self, Bounds, Still},
+    redirect::book::{self, Book, Motion, Tables},
+    transition::walk::{self, Bounds, Still},
 };
 
 /// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.

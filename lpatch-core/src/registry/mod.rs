@@ -15,14 +15,12 @@
 //! (`tables.rs`) and of its symbols (`kallsyms.rs`).
 
 use crate::{
-    callbacks::Others,
-    engine::{now, Engine},
-    facts, ffi,
-    kallsyms::Kallsyms,
-    memory::Memory,
+    arena::{memory::Memory, symbols::Kallsyms, tables::Tables},
+    ffi,
     model::{finalize, refusal::Refusal},
-    patch::{Compared, Patch},
-    tables::Tables,
+    patch::{callbacks::Others, Compared, Patch},
+    running::facts,
+    transition::engine::{now, Engine},
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};
@@ -30,7 +28,9 @@ use kernel::{bindings, prelude::*};
 mod calling;
 mod lifecycle;
 mod loading;
+pub(crate) mod patch_module;
 mod register;
+pub(crate) mod targets;
 
 pub(crate) use calling::called;
 pub(crate) use lifecycle::{disable, enable, force, reverse, transition};

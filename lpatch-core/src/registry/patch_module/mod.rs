@@ -7,12 +7,15 @@
 //! is held until the patch is unloaded: only then it is known that nobody executes its text.
 
 use crate::{
-    callbacks::Callbacks,
-    engine, facts, ffi,
+    ffi,
     model::refusal::Refusal,
-    modules::{OwnModule, Pinned, VMLINUX},
-    patch::{Patch, Title, Ways},
+    patch::{callbacks::Callbacks, Patch, Title, Ways},
     registry::{self, Name, Registry, Times, Until},
+    running::{
+        facts,
+        modules::{OwnModule, Pinned, VMLINUX},
+    },
+    transition::engine,
     uapi::{self, Reason},
 };
 use core::{ops::Range, ptr::NonNull};

@@ -7,14 +7,13 @@
 //! rare is in functions of their own. `qemu/check-handler` knows their names.
 
 use crate::{
-    book::{Book, Era},
     ffi,
     model::{
         routes::{self, Route},
         transition::{stack::Proof, Side, Task},
     },
-    movers,
-    walk::Still,
+    redirect::book::{Book, Era},
+    transition::{movers, walk::Still},
 };
 use kernel::bindings;
 

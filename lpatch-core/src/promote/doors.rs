@@ -10,14 +10,14 @@
 //! transitions, one site at a time, with the registry unlocked.
 
 use crate::{
-    facts, ffi,
-    memory::{Alias, Pool, Run},
+    arena::memory::{Alias, Pool, Run},
+    ffi,
     model::{
         doors, fentry,
         routes::{self, Route},
         transition::stack::Span,
     },
-    modules::OwnModule,
+    running::{facts, modules::OwnModule},
 };
 use core::{
     ptr::NonNull,

@@ -9,14 +9,20 @@
 //! goes, after its exit function, its functions are forgotten.
 
 use crate::{
-    callbacks::{Others, Turn},
-    engine::{Bringing, Forgetting},
-    facts, ffi,
+    ffi,
     model::{arrive::Found, callbacks::Goal, refusal::Refusal},
-    modules::Pinned,
-    patch::{self, Patch},
+    patch::{
+        self,
+        callbacks::{Others, Turn},
+        Patch,
+    },
     registry::{self, Registry},
-    symbols::{self, Cold, Search},
+    running::{
+        facts,
+        modules::Pinned,
+        symbols::{self, Cold, Search},
+    },
+    transition::engine::{Bringing, Forgetting},
     uapi::{self, Reason},
 };
 use core::marker::PhantomData;

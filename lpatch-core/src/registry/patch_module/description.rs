@@ -2,11 +2,11 @@
 
 //! What `lpatch/module.h` lets a module say about its patch, read.
 
-use super::{trouble::Trouble, VMLINUX};
 use crate::{
     ffi,
     model::{refusal::Refusal, request, sort},
     patch::Title,
+    registry::patch_module::{trouble::Trouble, VMLINUX},
 };
 use kernel::{ffi::c_char, prelude::*};
 

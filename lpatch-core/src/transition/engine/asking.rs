@@ -13,14 +13,16 @@
 //!
 //! Where no book has the sites, their calls go on as if nothing were, whatever becomes of them.
 
-use super::{Engine, State};
 use crate::{
     ffi,
-    links::Links,
     model::refusal::Refusal,
     patch::Patch,
     redirect::{self, Active, LettingGo},
     registry,
+    transition::{
+        engine::{Engine, State},
+        links::Links,
+    },
     uapi::Reason,
 };
 use kernel::{prelude::*, sync::Arc};

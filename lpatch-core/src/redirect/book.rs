@@ -18,7 +18,7 @@ use crate::{
             Phase, Side, Task, Transition,
         },
     },
-    walk::Bounds,
+    transition::walk::Bounds,
 };
 use core::{
     mem::{offset_of, size_of},

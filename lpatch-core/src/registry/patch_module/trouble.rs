@@ -3,12 +3,14 @@
 //! What keeps a kernel module from registering a patch: the error of insmod, and a line for the log, which is all that the
 //! author sees.
 
-use super::{Callback, Wanted};
 use crate::{
     errno::errno,
-    facts::Shown,
     model::refusal::Refusal,
-    registry::Name,
+    registry::{
+        patch_module::{Callback, Wanted},
+        Name,
+    },
+    running::facts::Shown,
     uapi::{self, Reason},
 };
 use kernel::{fmt, prelude::*};

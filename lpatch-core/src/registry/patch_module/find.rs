@@ -2,14 +2,18 @@
 
 //! The functions that a patch module replaces, found by their names.
 
-use super::{trouble::Trouble, Home, Wanted};
 use crate::{
-    facts::{symbol_size, Running},
     model::{offline, refusal::Refusal, verify::Kernel},
-    modules::{self, Pinned, VMLINUX},
     patch::{twice, Replaced},
-    symbols::{self, Cold, Search},
-    targets::Target,
+    registry::{
+        patch_module::{trouble::Trouble, Home, Wanted},
+        targets::Target,
+    },
+    running::{
+        facts::{symbol_size, Running},
+        modules::{self, Pinned, VMLINUX},
+        symbols::{self, Cold, Search},
+    },
     uapi::{self, Reason},
 };
 use kernel::prelude::*;

@@ -7,12 +7,11 @@
 //! patch is the engine's business. The code of a patch that a module registers is in place already: it begins as a [`Patch`].
 
 use crate::{
-    callbacks::Callbacks,
-    kallsyms::Names,
-    memory::Runs,
+    arena::{memory::Runs, symbols::Names},
     model::{refusal::Refusal, routes, sort, transition::stack::Span},
-    modules::{Modules, OwnModule, VMLINUX},
-    patch_module::Home,
+    patch::callbacks::Callbacks,
+    registry::patch_module::Home,
+    running::modules::{Modules, OwnModule, VMLINUX},
     uapi::{self, Reason, NAME_LEN, VERSION_LEN},
 };
 use core::ops::{Deref, DerefMut};
@@ -20,6 +19,7 @@ use kernel::prelude::*;
 
 mod arrival;
 mod body;
+pub(crate) mod callbacks;
 mod exits;
 mod loaded;
 mod misfit;

@@ -3,11 +3,11 @@
 //! What was in the place of kprobes, asked of the kernel; see `shim/probes.c`.
 
 use crate::{
-    engine::{now, FRESH_NS},
-    facts, ffi,
-    model::refusal::Refusal,
-    model::verify,
+    ffi,
+    model::{refusal::Refusal, verify},
     registry::GRACE_NS,
+    running::facts,
+    transition::engine::{now, FRESH_NS},
     uapi::Reason,
 };
 use core::ptr::NonNull;

@@ -3,7 +3,6 @@
 //! From two stacks of patches to the tables of a transition: routes, and the spans of both sides.
 
 use crate::{
-    doors::Doors,
     model::{
         refusal::Refusal,
         routes::{self, Exits, Link, Route},
@@ -14,7 +13,8 @@ use crate::{
         },
     },
     patch::{Patch, Site},
-    walk::FENTRY_CALL,
+    promote::doors::Doors,
+    transition::walk::FENTRY_CALL,
 };
 use kernel::prelude::*;
 

@@ -18,8 +18,7 @@ use crate::{
         symbol_text,
         verify::{Kernel, Symbol},
     },
-    modules::Pinned,
-    probes::Asking,
+    running::{modules::Pinned, probes::Asking},
     uapi::Reason,
 };
 use core::{
@@ -426,7 +425,7 @@ fn counting() -> Option<Counting> {
     let example = bytes.get_mut(..(end - at) as usize)?;
     let counting = read(at, example).then(|| Counting::new(example, at))?;
     if counting.is_some() {
-        crate::walk::set_count_len(example.len() as u8);
+        crate::transition::walk::set_count_len(example.len() as u8);
     }
     counting
 }

@@ -3,16 +3,18 @@
 //! One transition from its beginning to its end, as the one who drives it sees it.
 
 use crate::{
-    book::{self, Afterwards, Book, Motion, Retired, Tables},
-    doors::Doors,
     ffi,
-    links::Links,
     model::{
         refusal::Refusal,
         transition::{Phase, Reference, Refused, Side, Task, Transition},
     },
-    movers,
-    tasks::{self, Found, Held},
+    promote::doors::Doors,
+    redirect::book::{self, Afterwards, Book, Motion, Retired, Tables},
+    transition::{
+        links::Links,
+        movers,
+        tasks::{self, Found, Held},
+    },
     uapi::Reason,
 };
 use core::ops::Range;

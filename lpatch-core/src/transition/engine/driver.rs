@@ -4,20 +4,25 @@
 //!
 //! See `engine.rs` for why nothing here waits for a grace period.
 
-use super::{now, Cursor, Engine, Shrinking, State};
 use crate::{
-    book::{self, Afterwards, Retired, Tables},
-    doors::{Attach, Done, Trial, Work},
     ffi,
     model::{
         refusal::Refusal,
         routes,
         transition::{detours::Asked, Side},
     },
-    moving::Remains,
     patch::{self, Patch},
-    redirect::{self, Active},
+    promote::doors::{Attach, Done, Trial, Work},
+    redirect::{
+        self,
+        book::{self, Afterwards, Retired, Tables},
+        Active,
+    },
     registry::{self, Registry},
+    transition::{
+        engine::{now, Cursor, Engine, Shrinking, State},
+        moving::Remains,
+    },
     uapi,
 };
 use kernel::{prelude::*, sync::Arc};

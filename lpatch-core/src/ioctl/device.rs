@@ -6,12 +6,12 @@
 //! what a patch is.
 
 use crate::{
-    blockers, engine,
     errno::errno,
     ffi,
     model::{refusal::Refusal, request::Request, routes, sort, transition::stack::Span},
     patch::Reserved,
     registry::{self, Until, LOOK_MS},
+    transition::{blockers, engine},
     uapi::{self, Hdr, Reason, Wire},
 };
 use core::pin::Pin;

@@ -3,7 +3,6 @@
 //! Who keeps a transition from ending: each task with the function that holds it, and its stack.
 
 use crate::{
-    book, facts,
     model::{
         refusal::Refusal,
         transition::{
@@ -12,10 +11,14 @@ use crate::{
             Side, Task,
         },
     },
-    moving::Moving,
-    tasks::{self, Found, Held},
+    redirect::book,
+    running::facts,
+    transition::{
+        moving::Moving,
+        tasks::{self, Found, Held},
+        walk::{self, Bounds},
+    },
     uapi::{self, Blocker},
-    walk::{self, Bounds},
 };
 use kernel::prelude::*;
 

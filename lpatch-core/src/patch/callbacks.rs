@@ -13,8 +13,8 @@ use crate::{
         image::Image,
         refusal::Refusal,
     },
-    modules::{self, Pinned, VMLINUX},
-    targets::Target,
+    registry::targets::Target,
+    running::modules::{self, Pinned, VMLINUX},
     uapi::{self, Reason},
 };
 use core::{cell::UnsafeCell, ptr};
