@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The book: all routes, and the transition that is under way in them. `answer.rs` reads it for the handler.
+//! The book: all routes, and the transition that is under way in them. `transition/handler.rs` reads it for the handler.
 //!
 //! There is one current book, or none. It is never changed, only replaced by another, so whoever reads it
 //! sees routes and transition of one and the same moment. Readers do so with preemption off or under RCU;

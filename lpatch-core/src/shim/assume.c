@@ -96,7 +96,7 @@ static_assert(ARCH_MIN_TASKALIGN >= 4 && L1_CACHE_BYTES >= 4);
 static_assert((NR_CPUS + 1UL) << 2 < LP_IDLE_KEYS);
 /* The book's index keeps addresses of text in 32 bits (index.h). */
 static_assert(MODULES_VADDR >= -(1UL << 31) && __START_KERNEL_map >= -(1UL << 31));
-/* Loads and stores of these are single ones, whoever else is at them (ask.c, stack.c, answer.rs). */
+/* Loads and stores of these are single ones, whoever else is at them (ask.c, stack.c, transition/handler.rs). */
 #define LP_SINGLE(field)	\
 	static_assert(__native_word(((struct task_struct *)0)->field) && \
 		      !(offsetof(struct task_struct, field) % sizeof_field(struct task_struct, field)))

@@ -12,7 +12,7 @@
 /*
  * Whether what the index says is not the answer. Preemption is off, and has been since before the book was read.
  *
- * Only a task that may be in no list of tasks any more can be in a function of an era: ends() of answer.rs. Eras can be open for
+ * Only a task that may be in no list of tasks any more can be in a function of an era: ends() of transition/handler.rs. Eras can be open for
  * long, so all others are told at once.
  */
 static __always_inline bool lp_asks(const struct lp_index *book)

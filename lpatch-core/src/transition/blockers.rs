@@ -14,7 +14,7 @@ use crate::{
     redirect::book,
     running::facts,
     transition::{
-        moving::Moving,
+        progress::Moving,
         tasks::{self, Found, Held},
         walk::{self, Bounds},
     },

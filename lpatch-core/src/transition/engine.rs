@@ -24,8 +24,8 @@ use crate::{
     running::facts,
     transition::{
         blockers::{self, Blockers, KEPT},
-        links::Links,
-        moving::{Kick, Moving, Remains},
+        progress::{Kick, Moving, Remains},
+        sides::Links,
     },
     uapi::{self, Reason},
 };

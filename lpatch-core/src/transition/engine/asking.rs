@@ -21,7 +21,7 @@ use crate::{
     registry,
     transition::{
         engine::{Engine, State},
-        links::Links,
+        sides::Links,
     },
     uapi::Reason,
 };

@@ -21,7 +21,7 @@ use crate::{
     registry::{self, Registry},
     transition::{
         engine::{now, Cursor, Engine, Shrinking, State},
-        moving::Remains,
+        progress::Remains,
     },
     uapi,
 };

@@ -13,7 +13,7 @@ use crate::{
         transition::{stack::Proof, Side, Task},
     },
     redirect::book::{Book, Era},
-    transition::{movers, walk::Still},
+    transition::{triggers, walk::Still},
 };
 use kernel::bindings;
 
@@ -133,7 +133,7 @@ fn pending(book: &Book, route: &Route, task: Task, side: Side) -> usize {
 #[inline(never)]
 fn moving(book: &Book, route: &Route, task: Task, side: Side) -> usize {
     match &book.motion {
-        Some(motion) if movers::entered(book, motion, task, route) => {
+        Some(motion) if triggers::entered(book, motion, task, route) => {
             of(route, motion.transition.side(task))
         }
         _ => of(route, side),
@@ -155,7 +155,7 @@ fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
     };
     let answer = motion.transition.answer(task);
     if !answer.known {
-        return of(route, movers::unlisted(&book.tables, motion, task, ip));
+        return of(route, triggers::unlisted(&book.tables, motion, task, ip));
     }
     if answer.pending {
         return pending(book, route, task, answer.side);
@@ -169,9 +169,9 @@ fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
 /// Where nobody is known to have left, its stack says it; inside of a look at one, and in NMI context, it is taken for one that has.
 fn earlier(book: &Book, task: Task, ip: u64) -> Option<u64> {
     let lives = |era: &&Era| match &era.motion {
-        Some(motion) => movers::unlisted(&era.tables, motion, task, ip) == era.side,
+        Some(motion) => triggers::unlisted(&era.tables, motion, task, ip) == era.side,
         None => Still::begin()
-            .is_some_and(|still| movers::is_inside(&era.tables, &still, task, era.side, ip)),
+            .is_some_and(|still| triggers::is_inside(&era.tables, &still, task, era.side, ip)),
     };
     let era = book.eras.iter().find(lives)?;
     let route = routes::find(era.tables.routes(), ip);

@@ -11,9 +11,9 @@ use crate::{
     promote::doors::Doors,
     redirect::book::{self, Afterwards, Book, Motion, Retired, Tables},
     transition::{
-        links::Links,
-        movers,
+        sides::Links,
         tasks::{self, Found, Held},
+        triggers,
     },
     uapi::Reason,
 };
@@ -164,10 +164,10 @@ impl Moving {
         let mut watched = 0;
         for at in 0..self.pending.len() {
             let held = &self.pending[at];
-            let found = tasks::if_asleep(held, |task| movers::asleep(book, &motion, task));
+            let found = tasks::if_asleep(held, |task| triggers::asleep(book, &motion, task));
             match found {
                 Found::OnCpu => ask = true,
-                Found::Gone => movers::ended(&motion, held.task()),
+                Found::Gone => triggers::ended(&motion, held.task()),
                 Found::Runnable if motion.transition.watch(held.task()) => {
                     self.pending.swap(watched, at);
                     watched += 1;
@@ -178,7 +178,7 @@ impl Moving {
         if ask || watched > 0 {
             let since = tasks::ask_cpus();
             for held in &self.pending[..watched] {
-                movers::stopped(book, &motion, held.task(), &since);
+                triggers::stopped(book, &motion, held.task(), &since);
             }
         }
         let mut interrupted = 0;
@@ -206,7 +206,7 @@ impl Moving {
             // SAFETY: Locked above.
             unsafe { ffi::lp_rcu_unlock() };
             match next {
-                Some(task) if gone => movers::ended(motion, task),
+                Some(task) if gone => triggers::ended(motion, task),
                 Some(_) => {}
                 None => return,
             }
