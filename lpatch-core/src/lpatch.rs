@@ -18,6 +18,7 @@ mod arena;
 mod errno;
 mod ffi;
 mod ioctl;
+mod log;
 #[expect(
     dead_code,
     unreachable_pub,

@@ -3,10 +3,10 @@
 //! Why a patch does not fit a module that comes, for the log, which is all that anybody sees of it then.
 
 use crate::{
+    log::{Name, Shown},
     model::refusal::Refusal,
     patch::{body::Body, Patch},
-    registry::Name,
-    running::facts::{self, Shown},
+    running::facts,
     uapi::{self, Reason},
 };
 use core::fmt::Write;

@@ -15,12 +15,13 @@
 
 use crate::{
     ffi,
+    log::Name,
     model::{callbacks::Goal, refusal::Refusal},
     patch::{
         callbacks::{Call, Others, Turn},
         Patch,
     },
-    registry::{now, with, Name, Registry, GRACE_NS},
+    registry::{now, with, Registry, GRACE_NS},
     transition::engine::Kind,
     uapi::{self, Reason},
 };

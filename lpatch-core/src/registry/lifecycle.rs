@@ -5,11 +5,12 @@
 
 use crate::{
     ffi,
+    log::Name,
     model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
     patch::{callbacks::Others, Patch},
     registry::{
         calling::{self, End},
-        with, with_until, Name, Registry, Until,
+        with, with_until, Registry, Until,
     },
     transition::{
         engine::{interrupt_ms, Bringing, Kind, Outcome, Wanted},

@@ -8,9 +8,10 @@ use crate::{
         tables::Bug,
     },
     ffi,
+    log::Name,
     model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
     patch::{not_there, Patch, Reserved, Staged},
-    registry::{now, with, Name, Registry},
+    registry::{now, with, Registry},
     running::facts,
     uapi::{self, Reason},
 };

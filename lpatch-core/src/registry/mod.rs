@@ -16,7 +16,7 @@
 
 use crate::{
     arena::{memory::Memory, symbols::Kallsyms, tables::Tables},
-    ffi,
+    ffi, log,
     model::{finalize, refusal::Refusal},
     patch::{callbacks::Others, Compared, Patch},
     running::facts,
@@ -160,7 +160,7 @@ impl Registry {
             m.data.total() >> 10
         );
         if let Err(refusal) = self.facts {
-            let (reason, value) = (refusal.reason.code(), facts::Shown(refusal.value));
+            let (reason, value) = (refusal.reason.code(), log::Shown(refusal.value));
             pr_warn!("no patch can be loaded on this boot: reason {reason}, value {value}\n");
         }
     }
@@ -253,14 +253,4 @@ impl Registry {
 fn add(all: &mut KVVec<uapi::FuncInfo>) -> Option<&mut uapi::FuncInfo> {
     all.push_within_capacity(uapi::FuncInfo::default()).ok()?;
     all.last_mut()
-}
-
-/// A name for the log.
-pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
-
-impl kernel::fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
-        let name = self.0.split(|b| *b == 0).next().unwrap_or_default();
-        f.write_str(core::str::from_utf8(name).unwrap_or("?"))
-    }
 }

@@ -3,9 +3,10 @@
 //! Taking in patches whose code is in a kernel module.
 
 use crate::{
+    log::Name,
     model::refusal::Refusal,
     patch::Patch,
-    registry::{now, Name, Registry},
+    registry::{now, Registry},
     running::modules::OwnModule,
     transition::engine::Wanted,
     uapi::{self, Reason},

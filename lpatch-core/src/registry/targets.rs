@@ -9,7 +9,7 @@
 //! goes, after its exit function, its functions are forgotten.
 
 use crate::{
-    ffi,
+    ffi, log,
     model::{arrive::Found, callbacks::Goal, refusal::Refusal},
     patch::{
         self,
@@ -291,7 +291,7 @@ fn say_silent(probe: u64) {
     let len = facts::symbol_text(probe, &mut text);
     pr_warn!(
         "the kprobe at {} is not hit while the patch is enabled: nobody executes the old function\n",
-        registry::Name(&text[..len])
+        log::Name(&text[..len])
     );
 }
 
@@ -367,27 +367,27 @@ fn misfit(id: u64, coming: &Target<'_>, refusal: Refusal) -> Result<(), Refusal>
 }
 
 fn not_for(patch: &mut Patch, coming: &Target<'_>, refusal: Refusal) -> Result<(), Refusal> {
-    let name = registry::Name(coming.name);
+    let name = log::Name(coming.name);
     if refusal.reason == Reason::Callback {
         pr_warn!(
             "patch '{}' refuses module '{name}': its pre-patch callback returned -{}\n",
-            registry::Name(patch.name()),
+            log::Name(patch.name()),
             refusal.value
         );
         return Err(refusal);
     }
     let why = patch.misfit(refusal);
-    let why = registry::Name(&why);
+    let why = log::Name(&why);
     if refusal.reason == Reason::Nomem || patch.refuses_modules() {
         pr_warn!(
             "patch '{}' refuses module '{name}': {why}\n",
-            registry::Name(patch.name())
+            log::Name(patch.name())
         );
         return Err(refusal);
     }
     pr_warn!(
         "patch '{}' is left out of module '{name}': {why}\n",
-        registry::Name(patch.name())
+        log::Name(patch.name())
     );
     patch.leave_out(coming.name, refusal)
 }
@@ -455,8 +455,8 @@ impl Registry {
         if let Some(patch) = self.patches.iter().find(|patch| patch.id() == id) {
             pr_info!(
                 "{what} patch '{}' {to} module '{}'\n",
-                registry::Name(patch.name()),
-                registry::Name(target.name)
+                log::Name(patch.name()),
+                log::Name(target.name)
             );
         }
     }

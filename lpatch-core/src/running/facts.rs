@@ -168,21 +168,6 @@ pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
     len
 }
 
-/// A value for the log, whose readers are not to learn where things are: an address of the kernel is not shown. No symbol is asked for
-/// either, as the log is written with interrupts off.
-pub(crate) struct Shown(pub(crate) u64);
-
-impl kernel::fmt::Display for Shown {
-    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
-        // They are in the upper half; errnos, ids, lengths and checksums are not.
-        if self.0 >> 63 == 0 {
-            f.write_fmt(kernel::prelude::fmt!("{:#x}", self.0))
-        } else {
-            f.write_str("an address")
-        }
-    }
-}
-
 /// Calls `with` with the name of an address, unless it has none. `with` must not ask for another.
 fn symbol(addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
     let mut room = TEXT.lock();

@@ -8,9 +8,10 @@
 
 use crate::{
     ffi,
+    log::Name,
     model::refusal::Refusal,
     patch::{callbacks::Callbacks, Patch, Title, Ways},
-    registry::{self, Name, Registry, Times, Until},
+    registry::{self, Registry, Times, Until},
     running::{
         facts,
         modules::{OwnModule, Pinned, VMLINUX},

@@ -5,12 +5,9 @@
 
 use crate::{
     errno::errno,
+    log::{Name, Shown},
     model::refusal::Refusal,
-    registry::{
-        patch_module::{Callback, Wanted},
-        Name,
-    },
-    running::facts::Shown,
+    registry::patch_module::{Callback, Wanted},
     uapi::{self, Reason},
 };
 use kernel::{fmt, prelude::*};
