@@ -4,16 +4,20 @@
 
 use crate::{
     arena::memory::Mapped,
-    model::{arrive, image::Image, refusal::Refusal},
+    model::{
+        arrive::{self, Found},
+        image::Image,
+        refusal::Refusal,
+    },
     patch::{
         body::Body,
         exits::Finder,
         sites::{site, Site},
         sort_colds, twice, AllExits, Parts,
     },
-    registry::targets::{place, Target},
     running::{
         facts::{self, Running},
+        modules::Target,
         symbols::Search,
     },
     uapi::{self, Reason},
@@ -221,4 +225,11 @@ fn addresses(image: &Image<'_>, coming: &Target<'_>) -> Result<KVVec<Option<u64>
         addrs[i] = Some(place(search, i, Reason::Symbol)?.addr);
     }
     Ok(addrs)
+}
+
+/// Where what was looked for is; `at`: the index of what names it, for the refusal.
+fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Found, Refusal> {
+    let found = search.found();
+    let found = found.and_then(|addr| facts::symbol_size(addr).map(|len| Found { addr, len }));
+    found.ok_or(Refusal::at(reason, at))
 }

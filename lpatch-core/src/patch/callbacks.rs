@@ -13,8 +13,7 @@ use crate::{
         image::Image,
         refusal::Refusal,
     },
-    registry::targets::Target,
-    running::modules::{self, Pinned, VMLINUX},
+    running::modules::{self, Pinned, Target, VMLINUX},
     uapi::{self, Reason},
 };
 use core::{cell::UnsafeCell, ptr};

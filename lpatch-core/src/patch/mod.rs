@@ -400,6 +400,11 @@ impl Patch {
         &self.set
     }
 
+    /// Whether functions, symbols or callbacks of it are about this module.
+    pub(crate) fn is_about(&self, module: &[u8]) -> bool {
+        self.about.iter().any(|name| &name[..] == module)
+    }
+
     /// Whether it replaces all others of its set.
     pub(crate) fn is_cumulative(&self) -> bool {
         self.cumulative

@@ -10,7 +10,7 @@
 
 use crate::{
     ffi, log,
-    model::{arrive::Found, callbacks::Goal, refusal::Refusal},
+    model::{callbacks::Goal, refusal::Refusal},
     patch::{
         self,
         callbacks::{Others, Turn},
@@ -19,72 +19,12 @@ use crate::{
     registry::{self, Registry},
     running::{
         facts,
-        modules::Pinned,
-        symbols::{self, Cold, Search},
+        modules::{Pinned, Target},
     },
     transition::engine::{Bringing, Forgetting},
     uapi::{self, Reason},
 };
-use core::marker::PhantomData;
 use kernel::{ffi::c_char, ffi::c_void, prelude::*, sync::Arc};
-
-/// A module that a patch is about: one that is coming or going, or that is held.
-pub(crate) struct Target<'a> {
-    module: *mut c_void,
-    pub(crate) name: &'a [u8],
-    _held: PhantomData<&'a Pinned>,
-}
-
-impl<'a> Target<'a> {
-    /// One that is there, by this name.
-    pub(crate) fn held(module: &'a Pinned, name: &'a [u8]) -> Self {
-        Self {
-            module: module.as_ptr(),
-            name,
-            _held: PhantomData,
-        }
-    }
-
-    /// One that the notifier is about.
-    fn moving(module: *mut c_void, name: &'a [u8]) -> Self {
-        Self {
-            module,
-            name,
-            _held: PhantomData,
-        }
-    }
-
-    /// Its `struct module`.
-    pub(crate) fn as_ptr(&self) -> *mut c_void {
-        self.module
-    }
-
-    /// Whether an address is in it.
-    fn has(&self, addr: u64) -> bool {
-        // SAFETY: The module is not freed during the notifier.
-        unsafe { ffi::lp_module_has(self.module, addr as usize) != 0 }
-    }
-
-    /// Whether some of it is between two addresses.
-    fn overlaps(&self, first: u64, last: u64) -> bool {
-        // SAFETY: The module is not freed during the notifier.
-        unsafe { ffi::lp_module_overlaps(self.module, first as usize, last as usize) != 0 }
-    }
-
-    /// Looks for symbols of it: what is in `searches` has come up to date then. Returned are the cold parts; of all functions of a
-    /// name, which makes stack checks only stricter.
-    pub(crate) fn find(&self, searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
-        // SAFETY: The module is held, or not freed during the notifier.
-        unsafe { symbols::find_in_module(self.module, searches) }
-    }
-}
-
-/// Where what was looked for is; `at`: the index of what names it, for the refusal.
-pub(crate) fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Found, Refusal> {
-    let found = search.found();
-    let found = found.and_then(|addr| facts::symbol_size(addr).map(|len| Found { addr, len }));
-    found.ok_or(Refusal::at(reason, at))
-}
 
 /// Runs `f` on the registry, if the module is its concern, when no transition is being tidied up behind; and again, after a
 /// moment, as long as it fails for want of memory or because somebody else asks ftrace. `None`: it is not concerned.
@@ -122,7 +62,8 @@ fn concerned<R>(
 unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_char) -> i32 {
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
-    let coming = Target::moving(module, name);
+    // SAFETY: The notifier is running, and `coming` is gone when it returns.
+    let coming = unsafe { Target::moving(module, name) };
     let _ = registry::with(|registry| {
         registry.engine().code_comes();
         Ok(())
@@ -163,7 +104,8 @@ unsafe extern "C" fn lpatch_module_live(name: *const c_char) {
 unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_char) {
     // SAFETY: As this function's.
     let name = unsafe { CStr::from_char_ptr(name) }.to_bytes();
-    let going = Target::moving(module, name);
+    // SAFETY: As above.
+    let going = unsafe { Target::moving(module, name) };
     if is_about_any(name) {
         catch_up(&going, Some(Goal::Leaving));
         if_about(&going, |registry| registry.module_going(&going));
@@ -501,12 +443,5 @@ impl Registry {
             // SAFETY: No requirements; we may sleep.
             unsafe { ffi::lp_wait_a_moment() };
         }
-    }
-}
-
-impl Patch {
-    /// Whether functions, symbols or callbacks of it are about this module.
-    pub(crate) fn is_about(&self, module: &[u8]) -> bool {
-        self.about.iter().any(|name| &name[..] == module)
     }
 }

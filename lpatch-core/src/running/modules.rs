@@ -5,9 +5,10 @@
 use crate::{
     ffi,
     model::{image::Image, refusal::Refusal},
+    running::symbols::{self, Cold, Search},
     uapi::Reason,
 };
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{bindings, prelude::*};
 
 /// How patches call the kernel itself.
@@ -129,5 +130,66 @@ impl Modules {
             names.push(name, GFP_KERNEL)?;
         }
         Ok(Self { _pinned: pinned })
+    }
+}
+
+/// A module that a patch is about: one that is coming or going, or that is held.
+///
+/// # Invariants
+///
+/// The module is not freed as long as the value is there.
+pub(crate) struct Target<'a> {
+    module: *mut core::ffi::c_void,
+    pub(crate) name: &'a [u8],
+    _held: PhantomData<&'a Pinned>,
+}
+
+impl<'a> Target<'a> {
+    /// One that is there, by this name.
+    pub(crate) fn held(module: &'a Pinned, name: &'a [u8]) -> Self {
+        // INVARIANT: The reference is there as long.
+        Self {
+            module: module.as_ptr(),
+            name,
+            _held: PhantomData,
+        }
+    }
+
+    /// One that the notifier is about.
+    ///
+    /// # Safety
+    ///
+    /// The module is not freed as long as the value is used.
+    pub(crate) unsafe fn moving(module: *mut core::ffi::c_void, name: &'a [u8]) -> Self {
+        // INVARIANT: As the caller says.
+        Self {
+            module,
+            name,
+            _held: PhantomData,
+        }
+    }
+
+    /// Its `struct module`.
+    pub(crate) fn as_ptr(&self) -> *mut core::ffi::c_void {
+        self.module
+    }
+
+    /// Whether an address is in it.
+    pub(crate) fn has(&self, addr: u64) -> bool {
+        // SAFETY: By the type invariant the module is not freed.
+        unsafe { ffi::lp_module_has(self.module, addr as usize) != 0 }
+    }
+
+    /// Whether some of it is between two addresses.
+    pub(crate) fn overlaps(&self, first: u64, last: u64) -> bool {
+        // SAFETY: By the type invariant the module is not freed.
+        unsafe { ffi::lp_module_overlaps(self.module, first as usize, last as usize) != 0 }
+    }
+
+    /// Looks for symbols of it: what is in `searches` has come up to date then. Returned are the cold parts; of all functions of a
+    /// name, which makes stack checks only stricter.
+    pub(crate) fn find(&self, searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
+        // SAFETY: By the type invariant the module is not freed.
+        unsafe { symbols::find_in_module(self.module, searches) }
     }
 }

@@ -5,13 +5,10 @@
 use crate::{
     model::{offline, refusal::Refusal, verify::Kernel},
     patch::{twice, Replaced},
-    registry::{
-        patch_module::{trouble::Trouble, Home, Wanted},
-        targets::Target,
-    },
+    registry::patch_module::{trouble::Trouble, Home, Wanted},
     running::{
         facts::{symbol_size, Running},
-        modules::{self, Pinned, VMLINUX},
+        modules::{self, Pinned, Target, VMLINUX},
         symbols::{self, Cold, Search},
     },
     uapi::{self, Reason},
