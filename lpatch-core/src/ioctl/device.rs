@@ -9,7 +9,7 @@ use crate::{
     errno::errno,
     ffi,
     model::{refusal::Refusal, request::Request, routes, sort, transition::stack::Span},
-    patch::Reserved,
+    patch::reserved::Reserved,
     registry::{self, Until, LOOK_MS},
     transition::{blockers, engine},
     uapi::{self, Hdr, Reason, Wire},

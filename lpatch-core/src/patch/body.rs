@@ -2,7 +2,11 @@
 
 //! Where the code of a patch lives: in the arena, or in a kernel module.
 
-use crate::{arena::memory::Runs, patch::Reserved, registry::patch_module::Home, uapi};
+use crate::{
+    arena::memory::Runs,
+    patch::{home::Home, reserved::Reserved},
+    uapi,
+};
 use core::ops::Range;
 use kernel::{prelude::*, sync::Arc};
 

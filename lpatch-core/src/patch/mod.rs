@@ -9,8 +9,7 @@
 use crate::{
     arena::{memory::Runs, symbols::Names},
     model::{refusal::Refusal, routes, sort, transition::stack::Span},
-    patch::callbacks::Callbacks,
-    registry::patch_module::Home,
+    patch::{callbacks::Callbacks, home::Home, reserved::Reserved},
     running::modules::{Modules, OwnModule, VMLINUX},
     uapi::{self, Reason, NAME_LEN, VERSION_LEN},
 };
@@ -21,8 +20,10 @@ mod arrival;
 mod body;
 pub(crate) mod callbacks;
 mod exits;
+pub(crate) mod home;
 mod loaded;
 mod misfit;
+pub(crate) mod reserved;
 mod sites;
 mod staged;
 mod statics;
@@ -30,7 +31,7 @@ mod statics;
 pub(crate) use arrival::compare;
 pub(crate) use loaded::Compared;
 pub(crate) use sites::Site;
-pub(crate) use staged::{not_there, Reserved, Staged};
+pub(crate) use staged::{not_there, Staged};
 
 use body::Body;
 use exits::Finder;

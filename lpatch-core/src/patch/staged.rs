@@ -3,21 +3,19 @@
 //! From an image to an installed patch: all that can fail is done before anything of it is visible.
 
 use crate::{
-    arena::{
-        memory::{Mapped, Run, Runs},
-        symbols::Names,
-    },
+    arena::{memory::Mapped, symbols::Names},
     model::{
         finalize::{self, Records},
         image::{Image, OBJECTS_MAX},
         refusal::Refusal,
-        verify::{self, Area, Reservation},
+        verify,
     },
     patch::{
         body::Body,
         callbacks::Callbacks,
         collect, copy,
         loaded::Loaded,
+        reserved::Reserved,
         sites::{sites, Site},
         sort_colds, AllExits, Parts, Patch, Strings,
     },
@@ -29,31 +27,6 @@ use crate::{
 };
 use core::mem::MaybeUninit;
 use kernel::{prelude::*, sync::Arc};
-
-/// Room in the arena for one patch, with the lengths that were asked for.
-pub(crate) struct Reserved {
-    pub(crate) runs: Runs,
-    pub(crate) request: uapi::Reserve,
-}
-
-impl Reserved {
-    /// Addresses and lengths, as the image is verified against them.
-    pub(super) fn reservation(&self) -> Reservation {
-        let area = |run: &Run, len: u32| Area {
-            addr: run.addr as u64,
-            len: len.into(),
-        };
-        let (runs, request) = (&self.runs, &self.request);
-        Reservation {
-            text: area(&runs.text, request.text_len),
-            rodata: area(&runs.rodata, request.rodata_len),
-            data: area(&runs.data, request.data_len),
-            orcs: request.orcs.into(),
-            exs: request.exs.into(),
-            bugs: request.bugs.into(),
-        }
-    }
-}
 
 /// A verified image, with everything that its installation needs. Nothing of it is visible yet; dropping
 /// it takes everything back.

@@ -10,7 +10,7 @@ use crate::{
     ffi,
     log::Name,
     model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
-    patch::{not_there, Patch, Reserved, Staged},
+    patch::{not_there, reserved::Reserved, Patch, Staged},
     registry::{now, with, Registry},
     running::facts,
     uapi::{self, Reason},

@@ -4,8 +4,8 @@
 
 use crate::{
     model::{offline, refusal::Refusal, verify::Kernel},
-    patch::{twice, Replaced},
-    registry::patch_module::{trouble::Trouble, Home, Wanted},
+    patch::{home::Home, twice, Replaced},
+    registry::patch_module::{trouble::Trouble, Wanted},
     running::{
         facts::{symbol_size, Running},
         modules::{self, Pinned, Target, VMLINUX},

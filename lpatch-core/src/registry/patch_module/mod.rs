@@ -10,16 +10,13 @@ use crate::{
     ffi,
     log::Name,
     model::refusal::Refusal,
-    patch::{callbacks::Callbacks, Patch, Title, Ways},
+    patch::{callbacks::Callbacks, home::Home, Patch, Title, Ways},
     registry::{self, Registry, Times, Until},
-    running::{
-        facts,
-        modules::{OwnModule, Pinned, VMLINUX},
-    },
+    running::modules::{OwnModule, Pinned, VMLINUX},
     transition::engine,
     uapi::{self, Reason},
 };
-use core::{ops::Range, ptr::NonNull};
+use core::ptr::NonNull;
 use kernel::prelude::*;
 
 mod description;
@@ -29,23 +26,6 @@ mod trouble;
 use description::{Callback, Description, Wanted};
 use find::Found;
 use trouble::Trouble;
-
-/// The module that a patch lives in, held.
-pub(crate) struct Home {
-    _module: Pinned,
-    pub(crate) text: Range<usize>,
-    pub(crate) rodata_len: u32,
-    pub(crate) data_len: u32,
-}
-
-impl Home {
-    /// The length of a function in its text.
-    fn length(&self, addr: u64) -> Option<u32> {
-        let inside = usize::try_from(addr).is_ok_and(|addr| self.text.contains(&addr));
-        let len = facts::symbol_size(addr).filter(|_| inside)?;
-        u32::try_from(len).ok()
-    }
-}
 
 /// `lpatch_register()`; see `register.c`.
 #[no_mangle]
@@ -67,12 +47,7 @@ extern "C" fn lpatch_register_module(patch: *const ffi::lp_patch_module) -> i32 
         Ok(description) => description,
         Err(error) => return error.to_errno(),
     };
-    let home = Home {
-        _module: module,
-        text: about.text..about.text.saturating_add(about.text_len as usize),
-        rodata_len: about.rodata_len,
-        data_len: about.data_len,
-    };
+    let home = Home::new(module, &about);
     // SAFETY: As above, and the module is held in `home`.
     let title = unsafe { description::title(patch, &about) };
     let times = Times {
