@@ -12,8 +12,11 @@ use crate::{
     patch::{
         body::Body,
         exits::Finder,
+        lists::twice,
+        replaced::sort_colds,
         sites::{site, Site},
-        sort_colds, twice, AllExits, Parts,
+        ways::AllExits,
+        Parts,
     },
     running::{
         facts::{self, Running},

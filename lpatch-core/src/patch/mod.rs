@@ -9,88 +9,39 @@
 use crate::{
     arena::{memory::Runs, symbols::Names},
     model::{refusal::Refusal, routes, sort, transition::stack::Span},
-    patch::{callbacks::Callbacks, home::Home, reserved::Reserved},
+    patch::{
+        body::Body,
+        callbacks::Callbacks,
+        exits::Exits,
+        home::Home,
+        lists::collect,
+        loaded::{Compared, Loaded},
+        replaced::{spans_of, Replaced},
+        sites::Site,
+        strings::Strings,
+        ways::{AllExits, Ways, UNKNOWN},
+    },
     running::modules::{Modules, OwnModule, VMLINUX},
     uapi::{self, Reason, NAME_LEN, VERSION_LEN},
 };
 use core::ops::{Deref, DerefMut};
 use kernel::prelude::*;
 
-mod arrival;
+pub(crate) mod arrival;
 mod body;
 pub(crate) mod callbacks;
-mod exits;
+pub(crate) mod exits;
 pub(crate) mod home;
-mod loaded;
+pub(crate) mod lists;
+pub(crate) mod loaded;
 mod misfit;
+pub(crate) mod replaced;
 pub(crate) mod reserved;
-mod sites;
-mod staged;
+pub(crate) mod sites;
+pub(crate) mod staged;
 mod statics;
-
-pub(crate) use arrival::compare;
-pub(crate) use loaded::Compared;
-pub(crate) use sites::Site;
-pub(crate) use staged::{not_there, Staged};
-
-use body::Body;
-use exits::Finder;
-pub(crate) use exits::{way, Exits};
-use loaded::Loaded;
-use sites::sites;
-
-/// The strings of a patch and its symbols.
-struct Strings {
-    /// The name of the patch itself.
-    patch: KVVec<u8>,
-    strings: KVVec<u8>,
-    ksyms: KVVec<uapi::Ksym>,
-}
-
-fn copy(bytes: &[u8]) -> Result<KVVec<u8>, Refusal> {
-    let mut copy = KVVec::with_capacity(bytes.len(), GFP_KERNEL)?;
-    copy.extend_from_slice(bytes, GFP_KERNEL)?;
-    Ok(copy)
-}
-
-fn collect<T>(items: impl Iterator<Item = T>, len: usize) -> Result<KVVec<T>, Refusal> {
-    let mut all = KVVec::with_capacity(len, GFP_KERNEL)?;
-    for item in items {
-        all.push(item, GFP_KERNEL)?;
-    }
-    Ok(all)
-}
-
-/// Of places with their indices, the index of the second of two that are the same.
-pub(crate) fn twice<K: Copy + Ord>(
-    places: impl Iterator<Item = (K, usize)>,
-    len: usize,
-) -> Result<Option<usize>, Refusal> {
-    let mut all = collect(places, len)?;
-    sort::sort_by_key(&mut all, |place| *place);
-    let mut pairs = all.windows(2);
-    Ok(pairs
-        .find(|pair| pair[0].0 == pair[1].0)
-        .map(|pair| pair[1].1))
-}
-
-impl Strings {
-    fn at(&self, reserved: &Reserved) -> Names<'_> {
-        let runs = &reserved.runs;
-        Names {
-            name: &self.patch,
-            text_end: runs.text.addr + reserved.request.text_len as usize,
-            strings: &self.strings,
-            ksyms: &self.ksyms,
-            sections: [runs.text.addr, runs.rodata.addr, runs.data.addr],
-        }
-    }
-
-    fn get(&self, offset: u32) -> &[u8] {
-        let rest = self.strings.get(offset as usize..).unwrap_or_default();
-        rest.split(|b| *b == 0).next().unwrap_or_default()
-    }
-}
+mod strings;
+pub(crate) mod ways;
 
 /// What makes a function the same for two patches: its address or, if it is of a module, which one of them may wait for or be left
 /// out of, its name.
@@ -100,11 +51,6 @@ struct Identity<'a> {
     objname: &'a [u8],
     name: &'a [u8],
     sympos: u32,
-}
-
-/// Sorts cold parts by function.
-fn sort_colds(colds: &mut [uapi::Cold]) {
-    sort::sort_by_key(colds, |cold| cold.func);
 }
 
 /// What the author of a patch says about it.
@@ -117,82 +63,6 @@ pub(crate) struct Title {
     pub(crate) promoted: bool,
     /// Whether a module that it does not fit is refused.
     pub(crate) refuses_modules: bool,
-}
-
-/// The functions that a patch replaces: those of [`uapi::Image`], with their strings.
-pub(crate) struct Replaced {
-    pub(crate) strings: KVVec<u8>,
-    pub(crate) funcs: KVVec<uapi::Func>,
-    pub(crate) colds: KVVec<uapi::Cold>,
-}
-
-/// Nothing is known.
-const UNKNOWN: routes::Exits<'static> = routes::Exits {
-    funcs: &[],
-    jumps: &[],
-    known: false,
-};
-
-/// Where the functions that a patch replaces, in their order, and its own text go on by jumps.
-#[derive(Default)]
-struct AllExits {
-    funcs: KVVec<Exits>,
-    text: Exits,
-}
-
-impl AllExits {
-    /// Of the functions that are there, and what `text` finds.
-    fn find(
-        funcs: &[uapi::Func],
-        sites: &[Site],
-        colds: &[uapi::Cold],
-        text: impl FnOnce(&mut Finder) -> Result<Exits, Refusal>,
-    ) -> Result<Self, Refusal> {
-        let mut finder = Finder::default();
-        let mut all = KVVec::with_capacity(funcs.len(), GFP_KERNEL)?;
-        for (i, (func, site)) in funcs.iter().zip(sites).enumerate() {
-            let exits = match func.old_addr {
-                0 => Exits::default(),
-                addr => {
-                    let colds = spans_of(colds, i);
-                    finder.of_function(addr, func.old_len.into(), site.ip, colds)?
-                }
-            };
-            all.push(exits, GFP_KERNEL)?;
-        }
-        Ok(Self {
-            funcs: all,
-            text: text(&mut finder)?,
-        })
-    }
-}
-
-/// Where the functions of a patch module are entered, and where they and it go on by jumps. To find that takes a lot of stack, so it is done
-/// before there is a patch on it.
-pub(crate) struct Ways {
-    sites: KVVec<Site>,
-    exits: AllExits,
-}
-
-impl Ways {
-    #[inline(never)]
-    pub(crate) fn of_module(home: &Home, replaced: &mut Replaced) -> Result<Self, Refusal> {
-        let sites = sites(&replaced.funcs, home.text.start as u64)?;
-        sort_colds(&mut replaced.colds);
-        let text = |finder: &mut Finder| finder.of_memory(home.text.clone());
-        let exits = AllExits::find(&replaced.funcs, &sites, &replaced.colds, text)?;
-        Ok(Self { sites, exits })
-    }
-}
-
-/// The parts of a function among cold parts, which are sorted.
-fn spans_of(colds: &[uapi::Cold], func: usize) -> impl Iterator<Item = Span> + '_ {
-    let first = colds.partition_point(|cold| (cold.func as usize) < func);
-    let own = move |cold: &&uapi::Cold| cold.func as usize == func;
-    colds[first..].iter().take_while(own).map(|cold| Span {
-        start: cold.addr,
-        end: cold.addr + u64::from(cold.len),
-    })
 }
 
 /// An installed patch. What it consists of is in memory of its own: it is too large for a stack, and patches are moved around.

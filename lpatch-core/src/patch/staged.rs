@@ -13,11 +13,14 @@ use crate::{
     patch::{
         body::Body,
         callbacks::Callbacks,
-        collect, copy,
+        lists::{collect, copy},
         loaded::Loaded,
+        replaced::sort_colds,
         reserved::Reserved,
         sites::{sites, Site},
-        sort_colds, AllExits, Parts, Patch, Strings,
+        strings::Strings,
+        ways::AllExits,
+        Parts, Patch,
     },
     running::{
         facts::{self, Running},

@@ -10,7 +10,11 @@ use crate::{
     ffi,
     log::Name,
     model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
-    patch::{not_there, reserved::Reserved, Patch, Staged},
+    patch::{
+        reserved::Reserved,
+        staged::{not_there, Staged},
+        Patch,
+    },
     registry::{now, with, Registry},
     running::facts,
     uapi::{self, Reason},

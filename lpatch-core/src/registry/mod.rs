@@ -18,7 +18,7 @@ use crate::{
     arena::{memory::Memory, symbols::Kallsyms, tables::Tables},
     ffi, log,
     model::{finalize, refusal::Refusal},
-    patch::{callbacks::Others, Compared, Patch},
+    patch::{callbacks::Others, loaded::Compared, Patch},
     running::facts,
     transition::engine::{now, Engine},
     uapi::{self, Reason},

@@ -12,7 +12,7 @@ use crate::{
     ffi, log,
     model::{callbacks::Goal, refusal::Refusal},
     patch::{
-        self,
+        arrival,
         callbacks::{Others, Turn},
         Patch,
     },
@@ -214,7 +214,7 @@ fn take_over(coming: &Target<'_>) -> Result<(), Refusal> {
 fn arrive(id: u64, image: Option<Arc<KVVec<u8>>>, coming: &Target<'_>) -> Result<(), Refusal> {
     // With the registry unlocked.
     let probed = match image {
-        Some(image) => patch::compare(&image, coming)?,
+        Some(image) => arrival::compare(&image, coming)?,
         None => KVec::new(),
     };
     if registry::with(|registry| registry.arrival(id, coming))? {

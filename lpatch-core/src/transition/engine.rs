@@ -14,7 +14,7 @@
 use crate::{
     ffi,
     model::{refusal::Refusal, routes, transition::Side},
-    patch::{Patch, Site},
+    patch::{sites::Site, Patch},
     promote::doors::{Doors, Work},
     redirect::{
         book::{self, Retired},

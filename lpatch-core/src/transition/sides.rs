@@ -12,7 +12,7 @@ use crate::{
             Side,
         },
     },
-    patch::{Patch, Site},
+    patch::{sites::Site, Patch},
     promote::doors::Doors,
     transition::walk::FENTRY_CALL,
 };

@@ -4,7 +4,7 @@
 
 use crate::{
     model::{offline, refusal::Refusal, verify::Kernel},
-    patch::{home::Home, twice, Replaced},
+    patch::{home::Home, lists::twice, replaced::Replaced},
     registry::patch_module::{trouble::Trouble, Wanted},
     running::{
         facts::{symbol_size, Running},

@@ -10,7 +10,7 @@ use crate::{
     ffi,
     log::Name,
     model::refusal::Refusal,
-    patch::{callbacks::Callbacks, home::Home, Patch, Title, Ways},
+    patch::{callbacks::Callbacks, home::Home, ways::Ways, Patch, Title},
     registry::{self, Registry, Times, Until},
     running::modules::{OwnModule, Pinned, VMLINUX},
     transition::engine,

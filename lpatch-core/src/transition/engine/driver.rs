@@ -11,7 +11,7 @@ use crate::{
         routes,
         transition::{detours::Asked, Side},
     },
-    patch::{self, Patch},
+    patch::{exits, Patch},
     promote::doors::{Attach, Done, Trial, Work},
     redirect::{
         self,
@@ -409,7 +409,7 @@ fn asked() -> Option<(Arc<Tables>, Asked)> {
 /// Answers all that has been asked, by the code of the kernel, which is read with the registry unlocked.
 fn answer_all(tables: &Tables, mut asked: Asked) -> Result<(), Refusal> {
     loop {
-        let way = patch::way(asked.ret, asked.landing)?;
+        let way = exits::way(asked.ret, asked.landing)?;
         let past = |way: KVVec<_>| way.iter().all(|func| tables.knows_nothing_of(func));
         let passes = way.is_some_and(past);
         let next = registry::with(|_| {
