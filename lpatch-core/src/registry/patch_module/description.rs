@@ -4,9 +4,8 @@
 
 use crate::{
     ffi,
-    model::{refusal::Refusal, request, sort},
-    patch::Title,
-    registry::patch_module::{trouble::Trouble, VMLINUX},
+    model::{refusal::Refusal, sort},
+    running::modules::VMLINUX,
 };
 use kernel::{ffi::c_char, prelude::*};
 
@@ -140,42 +139,4 @@ unsafe fn object<'a>(name: *const c_char) -> &'a [u8] {
         b"" => VMLINUX,
         name => name,
     }
-}
-
-/// What is said about the patch as a whole; what is not said is taken from the module.
-///
-/// # Safety
-///
-/// The strings end in NUL and stay meanwhile.
-pub(super) unsafe fn title<'a>(
-    patch: &ffi::lp_patch_module,
-    about: &ffi::lp_module,
-) -> Result<Title, Trouble<'a>> {
-    let choose = |text: *const c_char, default: *const c_char| {
-        // SAFETY: As this function's.
-        unsafe { string(if text.is_null() { default } else { text }) }
-    };
-    let main = c"main".as_ptr().cast();
-    let title = Title {
-        name: field(choose(patch.name, about.name)).ok_or(Trouble::Name("name"))?,
-        version: field(choose(patch.version, about.version)).ok_or(Trouble::Name("version"))?,
-        set: field(choose(patch.set, main)).ok_or(Trouble::Name("set"))?,
-        cumulative: patch.cumulative,
-        promoted: !patch.no_promote,
-        refuses_modules: patch.refuse_modules,
-    };
-    request::name(&title.name, 0).map_err(|_| Trouble::Name("name"))?;
-    request::version(&title.version, 0).map_err(|_| Trouble::Name("version"))?;
-    request::name(&title.set, 0).map_err(|_| Trouble::Name("set"))?;
-    Ok(title)
-}
-
-/// The text with NULs behind it, if there is room for one.
-fn field<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let mut field = [0; N];
-    if text.len() >= N {
-        return None;
-    }
-    field.get_mut(..text.len())?.copy_from_slice(text);
-    Some(field)
 }

@@ -5,7 +5,7 @@
 use crate::{
     model::{offline, refusal::Refusal, verify::Kernel},
     patch::{home::Home, lists::twice, replaced::Replaced},
-    registry::patch_module::{trouble::Trouble, Wanted},
+    registry::patch_module::{description::Wanted, trouble::Trouble},
     running::{
         facts::{symbol_size, Running},
         modules::{self, Pinned, Target, VMLINUX},

@@ -9,9 +9,17 @@
 use crate::{
     ffi,
     log::Name,
-    model::refusal::Refusal,
+    model::{refusal::Refusal, request},
     patch::{callbacks::Callbacks, home::Home, ways::Ways, Patch, Title},
-    registry::{self, Registry, Times, Until},
+    registry::{
+        self,
+        patch_module::{
+            description::{Callback, Description},
+            find::Found,
+            trouble::Trouble,
+        },
+        Registry, Times, Until,
+    },
     running::modules::{OwnModule, Pinned, VMLINUX},
     transition::engine,
     uapi::{self, Reason},
@@ -22,10 +30,6 @@ use kernel::prelude::*;
 mod description;
 mod find;
 mod trouble;
-
-use description::{Callback, Description, Wanted};
-use find::Found;
-use trouble::Trouble;
 
 /// `lpatch_register()`; see `register.c`.
 #[no_mangle]
@@ -49,7 +53,7 @@ extern "C" fn lpatch_register_module(patch: *const ffi::lp_patch_module) -> i32 
     };
     let home = Home::new(module, &about);
     // SAFETY: As above, and the module is held in `home`.
-    let title = unsafe { description::title(patch, &about) };
+    let title = unsafe { title(patch, &about) };
     let times = Times {
         timeout_ms: patch.timeout_ms,
         interrupt_ms: patch.interrupt_ms,
@@ -71,6 +75,44 @@ fn register<'a>(
 ) -> Result<(), Trouble<'a>> {
     let wanted = take_in(home, title, description, times)?;
     begin(wanted, description)
+}
+
+/// What is said about the patch as a whole; what is not said is taken from the module.
+///
+/// # Safety
+///
+/// The strings end in NUL and stay meanwhile.
+unsafe fn title<'a>(
+    patch: &ffi::lp_patch_module,
+    about: &ffi::lp_module,
+) -> Result<Title, Trouble<'a>> {
+    let choose = |text: *const c_char, default: *const c_char| {
+        // SAFETY: As this function's.
+        unsafe { description::string(if text.is_null() { default } else { text }) }
+    };
+    let main = c"main".as_ptr().cast();
+    let title = Title {
+        name: field(choose(patch.name, about.name)).ok_or(Trouble::Name("name"))?,
+        version: field(choose(patch.version, about.version)).ok_or(Trouble::Name("version"))?,
+        set: field(choose(patch.set, main)).ok_or(Trouble::Name("set"))?,
+        cumulative: patch.cumulative,
+        promoted: !patch.no_promote,
+        refuses_modules: patch.refuse_modules,
+    };
+    request::name(&title.name, 0).map_err(|_| Trouble::Name("name"))?;
+    request::version(&title.version, 0).map_err(|_| Trouble::Name("version"))?;
+    request::name(&title.set, 0).map_err(|_| Trouble::Name("set"))?;
+    Ok(title)
+}
+
+/// The text with NULs behind it, if there is room for one.
+fn field<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut field = [0; N];
+    if text.len() >= N {
+        return None;
+    }
+    field.get_mut(..text.len())?.copy_from_slice(text);
+    Some(field)
 }
 
 /// Has it enabled.

@@ -7,7 +7,7 @@ use crate::{
     errno::errno,
     log::{Name, Shown},
     model::refusal::Refusal,
-    registry::patch_module::{Callback, Wanted},
+    registry::patch_module::description::{Callback, Wanted},
     uapi::{self, Reason},
 };
 use kernel::{fmt, prelude::*};
