@@ -11,7 +11,8 @@ use crate::{
     model::{refusal::Refusal, request::Request, routes, sort, transition::stack::Span},
     patch::reserved::Reserved,
     registry::{self, Until, LOOK_MS},
-    transition::{blockers, engine},
+    running::time,
+    transition::blockers,
     uapi::{self, Hdr, Reason, Wire},
 };
 use core::pin::Pin;
@@ -293,13 +294,13 @@ fn transition(request: &mut uapi::Transition) -> Result<(), Refusal> {
 
 fn wait(request: &mut uapi::Transition) -> Result<(), Refusal> {
     let id = request.id;
-    let end = engine::now().saturating_add(u64::from(request.wait_ms) * 1_000_000);
+    let end = time::now().saturating_add(u64::from(request.wait_ms) * 1_000_000);
     loop {
         // SAFETY: No requirements.
         let seen = unsafe { ffi::lp_event_count() };
         let report = registry::with(|r| r.engine().report_of(id))?;
         let over = !matches!(report.phase, uapi::PHASE_LIVE | uapi::PHASE_REVERSING);
-        let left = end.saturating_sub(engine::now()).div_ceil(1_000_000);
+        let left = end.saturating_sub(time::now()).div_ceil(1_000_000);
         if report.flags & uapi::TRANSITION_DIED != 0 {
             return Err(Reason::Stuck.into());
         }

@@ -21,7 +21,8 @@ use crate::{
         callbacks::{Call, Others, Turn},
         Patch,
     },
-    registry::{now, with, Registry, GRACE_NS},
+    registry::{with, Registry},
+    running::time::{now, GRACE_NS},
     transition::engine::Kind,
     uapi::{self, Reason},
 };

@@ -15,8 +15,8 @@ use crate::{
         staged::{not_there, Staged},
         Patch,
     },
-    registry::{now, with, Registry},
-    running::facts,
+    registry::{with, Registry},
+    running::{facts, time::now},
     uapi::{self, Reason},
 };
 use kernel::prelude::*;

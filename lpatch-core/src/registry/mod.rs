@@ -19,8 +19,11 @@ use crate::{
     ffi, log,
     model::{finalize, refusal::Refusal},
     patch::{callbacks::Others, loaded::Compared, Patch},
-    running::facts,
-    transition::engine::{now, Engine},
+    running::{
+        facts,
+        time::{now, GRACE_NS},
+    },
+    transition::engine::Engine,
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};
@@ -70,8 +73,6 @@ pub(crate) enum Until {
     Tidy,
 }
 
-/// How long a request waits for a grace period, or for a module.
-pub(crate) const GRACE_NS: u64 = 10_000_000_000;
 /// How often somebody who waits for a callback looks whether its task is still alive. Nobody hears of its death.
 pub(crate) const LOOK_MS: u32 = 1000;
 

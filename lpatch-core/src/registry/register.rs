@@ -6,8 +6,8 @@ use crate::{
     log::Name,
     model::refusal::Refusal,
     patch::Patch,
-    registry::{now, Registry},
-    running::modules::OwnModule,
+    registry::Registry,
+    running::{modules::OwnModule, time::now},
     transition::engine::Wanted,
     uapi::{self, Reason},
 };

@@ -6,3 +6,4 @@ pub(crate) mod facts;
 pub(crate) mod modules;
 pub(crate) mod probes;
 pub(crate) mod symbols;
+pub(crate) mod time;

@@ -5,9 +5,10 @@
 use crate::{
     ffi,
     model::{refusal::Refusal, verify},
-    registry::GRACE_NS,
-    running::facts,
-    transition::engine::{now, FRESH_NS},
+    running::{
+        facts,
+        time::{now, FRESH_NS, GRACE_NS},
+    },
     uapi::Reason,
 };
 use core::ptr::NonNull;

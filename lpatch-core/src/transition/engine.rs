@@ -21,7 +21,7 @@ use crate::{
         Active,
     },
     registry,
-    running::facts,
+    running::{facts, time::now},
     transition::{
         blockers::{self, Blockers, KEPT},
         progress::{Kick, Moving, Remains},
@@ -36,7 +36,6 @@ mod asking;
 mod driver;
 
 pub(crate) use asking::{Bringing, Shrinking};
-pub(crate) use driver::FRESH_NS;
 
 /// After how long tasks are interrupted again.
 const KICK_AGAIN_NS: u64 = 1_000_000_000;
@@ -201,11 +200,6 @@ pub(crate) struct Outcome {
     pub(crate) forced: bool,
     /// If it was forced, the patches whose functions it changed.
     pub(crate) took_part: KVec<u64>,
-}
-
-pub(crate) fn now() -> u64 {
-    // SAFETY: No requirements.
-    unsafe { bindings::ktime_get() }.unsigned_abs()
 }
 
 /// Takes over that a transition that was in reverse moves forward again, because there is no way back for all tasks. It would be of no

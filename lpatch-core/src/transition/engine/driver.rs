@@ -19,8 +19,9 @@ use crate::{
         Active,
     },
     registry::{self, Registry},
+    running::time::{now, FRESH_NS},
     transition::{
-        engine::{now, Cursor, Engine, Shrinking, State},
+        engine::{Cursor, Engine, Shrinking, State},
         progress::Remains,
     },
     uapi,
@@ -40,9 +41,6 @@ const LOOK_REST_MAX_MS: u64 = 1000;
 const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
-/// For so long behind a grace period it is believed that the next one ends, too.
-pub(crate) const FRESH_NS: u64 = 250_000_000;
-
 /// Whether functions of a patch are entered by a jump when they are settled.
 pub(super) fn may_promote(patch: &Patch) -> bool {
     // SAFETY: It is a byte, 0 or 1, whoever sets the parameter meanwhile.

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The time, and how long grace periods take.
+
+use kernel::bindings;
+
+/// How long a request waits for a grace period, or for a module.
+pub(crate) const GRACE_NS: u64 = 10_000_000_000;
+/// For so long behind a grace period it is believed that the next one ends, too.
+pub(crate) const FRESH_NS: u64 = 250_000_000;
+
+/// Nanoseconds since the kernel was booted.
+pub(crate) fn now() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::ktime_get() }.unsigned_abs()
+}
