@@ -11,7 +11,7 @@ use core::pin::Pin;
 use ioctl::device;
 use kernel::{error::to_result, prelude::*};
 use redirect::book;
-use running::facts;
+use running::{facts, names};
 use transition::urgent::Urgent;
 
 mod arena;
@@ -67,7 +67,7 @@ impl kernel::Module for Core {
         // SAFETY: Once, before the device exists.
         unsafe { registry::REGISTRY.init() };
         // SAFETY: Once, before anything asks for a symbol.
-        unsafe { facts::TEXT.init() };
+        unsafe { names::TEXT.init() };
         // SAFETY: Once, from here, with this module.
         let registry = unsafe { registry::Registry::new(module, facts::known())? };
         *registry::REGISTRY.lock() = Some(registry);

@@ -12,17 +12,14 @@ use crate::{
     patch::{
         body::Body,
         exits::Finder,
+        image,
         lists::twice,
         replaced::sort_colds,
         sites::{site, Site},
         ways::AllExits,
         Parts,
     },
-    running::{
-        facts::{self, Running},
-        modules::Target,
-        symbols::Search,
-    },
+    running::{modules::Target, names, symbols::Search, view::Running},
     uapi::{self, Reason},
 };
 use kernel::{prelude::*, sync::Arc};
@@ -47,7 +44,7 @@ impl Parts {
         let arrived = match &self.body {
             Body::Module(_) => self.look_for(coming)?,
             Body::Arena { reserved, image } => {
-                let image = facts::image(image)?;
+                let image = image::read(image)?;
                 let addrs = addresses(&image, coming)?;
                 let arrived = self.look_for(coming)?;
 
@@ -115,7 +112,7 @@ impl Parts {
             arrived.funcs.push((i, there, site), GFP_KERNEL)?;
         }
         for part in parts.iter() {
-            let len = facts::symbol_size(part.addr).unwrap_or(0);
+            let len = names::symbol_size(part.addr).unwrap_or(0);
             let cold = uapi::Cold {
                 func: places[part.search] as u32,
                 addr: part.addr,
@@ -190,7 +187,7 @@ impl Parts {
 /// [`Running::original`]; the module waits for us. Returns where kprobes are in them.
 #[inline(never)]
 pub(crate) fn compare(image: &[u8], coming: &Target<'_>) -> Result<KVec<u64>, Refusal> {
-    let image = facts::image(image)?;
+    let image = image::read(image)?;
     // What it lacks comes first.
     addresses(&image, coming)?;
     let mut searches = KVec::new();
@@ -233,6 +230,6 @@ fn addresses(image: &Image<'_>, coming: &Target<'_>) -> Result<KVVec<Option<u64>
 /// Where what was looked for is; `at`: the index of what names it, for the refusal.
 fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Found, Refusal> {
     let found = search.found();
-    let found = found.and_then(|addr| facts::symbol_size(addr).map(|len| Found { addr, len }));
+    let found = found.and_then(|addr| names::symbol_size(addr).map(|len| Found { addr, len }));
     found.ok_or(Refusal::at(reason, at))
 }

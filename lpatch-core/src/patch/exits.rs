@@ -16,7 +16,7 @@ use crate::{
         transition::stack::Span,
     },
     patch::statics::Statics,
-    running::facts,
+    running::{code, names},
     transition::walk,
 };
 use kernel::prelude::*;
@@ -109,7 +109,7 @@ impl Finder {
     /// The same for text that is in memory already.
     pub(super) fn of_memory(&mut self, text: core::ops::Range<usize>) -> Result<Exits, Refusal> {
         let mut code = KVVec::from_elem(0u8, text.len(), GFP_KERNEL)?;
-        if facts::read(text.start as u64, &mut code) {
+        if code::read(text.start as u64, &mut code) {
             self.of_code(&code, text.start as u64, false)
         } else {
             Ok(Exits::default())
@@ -151,7 +151,7 @@ impl Finder {
         if len <= LONGEST {
             self.code.resize(len as usize, 0, GFP_KERNEL)?;
         }
-        if len > LONGEST || !facts::read(addr, &mut self.code) {
+        if len > LONGEST || !code::read(addr, &mut self.code) {
             found.known = false;
             return Ok(());
         }
@@ -218,7 +218,7 @@ impl Finder {
             return Ok(at);
         }
         let mut found = Found::new();
-        let len = facts::symbol_size(start).unwrap_or(u64::MAX);
+        let len = names::symbol_size(start).unwrap_or(u64::MAX);
         self.read(start, len, 0, &mut found)?;
         let node = Node {
             start,
@@ -251,7 +251,7 @@ pub(crate) fn way(ret: u64, landing: u64) -> Result<Option<KVVec<Span>>, Refusal
         return Ok(None);
     }
     // The module may go as soon as this is read.
-    let Some((start, _module)) = facts::held_code(call) else {
+    let Some((start, _module)) = names::held_code(call) else {
         return Ok(None);
     };
     if start == landing || !callee::begins(start, call) {
@@ -312,7 +312,7 @@ impl Found {
                 return Ok(true);
             }
         };
-        match facts::holder(to) {
+        match names::holder(to) {
             None => {
                 self.known &= !certain;
                 return Ok(false);

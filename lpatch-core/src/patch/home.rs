@@ -4,7 +4,7 @@
 
 use crate::{
     ffi,
-    running::{facts, modules::Pinned},
+    running::{modules::Pinned, names},
 };
 use core::ops::Range;
 
@@ -30,7 +30,7 @@ impl Home {
     /// The length of a function in its text.
     pub(crate) fn length(&self, addr: u64) -> Option<u32> {
         let inside = usize::try_from(addr).is_ok_and(|addr| self.text.contains(&addr));
-        let len = facts::symbol_size(addr).filter(|_| inside)?;
+        let len = names::symbol_size(addr).filter(|_| inside)?;
         u32::try_from(len).ok()
     }
 }

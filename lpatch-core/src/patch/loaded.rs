@@ -7,7 +7,7 @@
 use crate::{
     arena::memory::INT3,
     model::{compare::differences, refusal::Refusal},
-    running::facts,
+    running::{code, names},
     uapi,
 };
 use core::ops::Range;
@@ -59,7 +59,7 @@ impl Loaded {
             len: text.len(),
         };
         for at in (0..text.len()).step_by(PAGE_SIZE) {
-            if !facts::read((text.start + at) as u64, &mut found) {
+            if !code::read((text.start + at) as u64, &mut found) {
                 return Err(uapi::Reason::Fault.into());
             }
             let own = self.0.get(at..).unwrap_or_default();
@@ -92,6 +92,6 @@ fn difference(addr: u64, offset: usize, loaded: &[u8], found: &[u8]) -> uapi::Di
     one.found[..found.len()].copy_from_slice(found);
     // The last byte stays NUL.
     let room = one.symbol.len() - 1;
-    facts::symbol_text(addr, &mut one.symbol[..room]);
+    names::symbol_text(addr, &mut one.symbol[..room]);
     one
 }

@@ -5,8 +5,8 @@
 use crate::{
     log::{Name, Shown},
     model::refusal::Refusal,
-    patch::{body::Body, Patch},
-    running::facts,
+    patch::{body::Body, image, Patch},
+    running::names,
     uapi::{self, Reason},
 };
 use core::fmt::Write;
@@ -60,7 +60,7 @@ impl Misfit<'_> {
         let Body::Arena { image, .. } = &self.patch.body else {
             return Ok(());
         };
-        let Ok(image) = facts::image(image) else {
+        let Ok(image) = image::read(image) else {
             return Ok(());
         };
         let symbol = image.symbols.get(at);
@@ -96,7 +96,7 @@ impl fmt::Display for Misfit<'_> {
             }
             Reason::FuncOwned => {
                 let mut text = [0; uapi::SYM_LEN];
-                let len = facts::symbol_text(value, &mut text);
+                let len = names::symbol_text(value, &mut text);
                 f.write_fmt(fmt!(
                     "{} is held by upstream livepatch or another IPMODIFY user of ftrace",
                     Name(&text[..len])

@@ -32,6 +32,7 @@ mod body;
 pub(crate) mod callbacks;
 pub(crate) mod exits;
 pub(crate) mod home;
+pub(crate) mod image;
 pub(crate) mod lists;
 pub(crate) mod loaded;
 mod misfit;

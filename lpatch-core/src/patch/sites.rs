@@ -5,7 +5,7 @@
 use crate::{
     model::{fentry, refusal::Refusal},
     redirect,
-    running::facts,
+    running::code,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;
@@ -47,7 +47,7 @@ pub(super) fn sites(funcs: &[uapi::Func], base: u64) -> Result<KVVec<Site>, Refu
 /// Where the call of a function is redirected, if it has a place for that which ftrace knows.
 pub(super) fn site(func: &uapi::Func, base: u64) -> Result<Option<Site>, Refusal> {
     let mut start = [0; 16];
-    if !facts::read(func.old_addr, &mut start) {
+    if !code::read(func.old_addr, &mut start) {
         return Ok(None);
     }
     let Some(fentry) = fentry::site(&start) else {

@@ -23,8 +23,9 @@ use crate::{
         Parts, Patch,
     },
     running::{
-        facts::{self, Running},
+        code,
         modules::{self, Modules, OwnModule, VMLINUX},
+        view::{self, Running},
     },
     uapi::{self, Reason},
 };
@@ -63,7 +64,7 @@ impl Staged {
         facts: &finalize::Facts,
         module: &'static ThisModule,
     ) -> Result<Self, Refusal> {
-        if !facts::unsigned_allowed() {
+        if !view::unsigned_allowed() {
             return Err(Reason::Lockdown.into());
         }
         // Modules first: what is verified about them has to stay true. Those whose functions are replaced may go later.
@@ -169,7 +170,7 @@ impl Staged {
 #[inline(never)]
 fn finished(image: &Image<'_>, base: u64, facts: &finalize::Facts) -> Result<KVVec<u8>, Refusal> {
     let mut text = copy(image.text)?;
-    finalize::finalize(&mut text, base, &Records::from(image), facts, &facts::word)?;
+    finalize::finalize(&mut text, base, &Records::from(image), facts, &code::word)?;
     Ok(text)
 }
 

@@ -9,7 +9,7 @@ use crate::{
         sort,
         statics::{self, Branch},
     },
-    running::facts,
+    running::code,
 };
 use kernel::prelude::*;
 
@@ -115,7 +115,7 @@ fn once(
         return Ok(true);
     }
     let mut copy = KVVec::from_elem(0u8, len, GFP_KERNEL)?;
-    if !facts::read(table, &mut copy) {
+    if !code::read(table, &mut copy) {
         return Ok(false);
     }
     take_in(&copy)?;

@@ -17,7 +17,7 @@ use crate::{
         routes::{self, Route},
         transition::stack::Span,
     },
-    running::{facts, modules::OwnModule},
+    running::{code, modules::OwnModule},
 };
 use core::{
     ptr::NonNull,
@@ -190,7 +190,7 @@ impl Drop for Trial {
 fn behind_entry(to: u64) -> u64 {
     let arena = &raw const ffi::lp_arena_text as u64..&raw const ffi::lp_arena_text_end as u64;
     let mut start = [0; 16];
-    if arena.contains(&to) && facts::read(to, &mut start) {
+    if arena.contains(&to) && code::read(to, &mut start) {
         to + u64::from(fentry::unused(&start))
     } else {
         to

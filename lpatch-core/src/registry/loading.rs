@@ -11,12 +11,13 @@ use crate::{
     log::Name,
     model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
     patch::{
+        image,
         reserved::Reserved,
         staged::{not_there, Staged},
         Patch,
     },
     registry::{with, Registry},
-    running::{facts, time::now},
+    running::time::now,
     uapi::{self, Reason},
 };
 use kernel::prelude::*;
@@ -33,7 +34,7 @@ struct Loading {
 /// meanwhile. The modules that the image has addresses of are held until the patch is there.
 #[inline(never)]
 pub(crate) fn load(slot: &mut Option<Reserved>, bytes: &[u8], flags: u64) -> Result<(), Refusal> {
-    let image = facts::image(bytes)?;
+    let image = image::read(bytes)?;
     let Loading { facts, module } = with(|registry| registry.may_load(&image.header.name))?;
     let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
     let staged = Staged::new(&image, bytes, reserved, &facts, module)?;

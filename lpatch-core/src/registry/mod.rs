@@ -20,8 +20,8 @@ use crate::{
     model::{finalize, refusal::Refusal},
     patch::{callbacks::Others, loaded::Compared, Patch},
     running::{
-        facts,
         time::{now, GRACE_NS},
+        view,
     },
     transition::engine::Engine,
     uapi::{self, Reason},
@@ -183,7 +183,7 @@ impl Registry {
         q.data_total = self.memory.data.total();
         q.data_free = self.memory.data.free();
         q.image_max = uapi::IMAGE_MAX.into();
-        q.orc_hash = crate::model::verify::Kernel::orc_hash(&facts::Running::new());
+        q.orc_hash = crate::model::verify::Kernel::orc_hash(&view::Running::new());
     }
 
     fn position(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {

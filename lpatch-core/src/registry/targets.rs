@@ -18,8 +18,8 @@ use crate::{
     },
     registry::{self, Registry},
     running::{
-        facts,
         modules::{Pinned, Target},
+        names,
     },
     transition::engine::{Bringing, Forgetting},
     uapi::{self, Reason},
@@ -230,7 +230,7 @@ fn arrive(id: u64, image: Option<Arc<KVVec<u8>>>, coming: &Target<'_>) -> Result
 #[inline(never)]
 fn say_silent(probe: u64) {
     let mut text = [0; uapi::SYM_LEN];
-    let len = facts::symbol_text(probe, &mut text);
+    let len = names::symbol_text(probe, &mut text);
     pr_warn!(
         "the kprobe at {} is not hit while the patch is enabled: nobody executes the old function\n",
         log::Name(&text[..len])

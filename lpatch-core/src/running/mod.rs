@@ -2,8 +2,11 @@
 
 //! The running kernel: its code, its symbols, its modules, and what it makes of code on this boot.
 
+pub(crate) mod code;
 pub(crate) mod facts;
 pub(crate) mod modules;
+pub(crate) mod names;
 pub(crate) mod probes;
 pub(crate) mod symbols;
 pub(crate) mod time;
+pub(crate) mod view;

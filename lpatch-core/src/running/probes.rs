@@ -6,7 +6,7 @@ use crate::{
     ffi,
     model::{refusal::Refusal, verify},
     running::{
-        facts,
+        code,
         time::{now, FRESH_NS, GRACE_NS},
     },
     uapi::Reason,
@@ -87,7 +87,7 @@ impl Asking {
     pub(crate) fn original(&mut self, addr: u64) -> Result<Option<u8>, Refusal> {
         self.wait_for_grace(addr)?;
         let mut there = [0];
-        let known = facts::read(addr, &mut there);
+        let known = code::read(addr, &mut there);
         let original = match &mut self.probes {
             Some(probes) => probes.join(addr),
             none => none.insert(Probes::new()?).join(addr),

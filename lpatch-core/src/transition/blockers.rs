@@ -12,7 +12,7 @@ use crate::{
         },
     },
     redirect::book,
-    running::facts,
+    running::names,
     transition::{
         progress::Moving,
         tasks::{self, Found, Held},
@@ -172,7 +172,7 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
         frames.jumped
     };
     if func != 0 {
-        facts::symbol_text(func, &mut blocker.func);
+        names::symbol_text(func, &mut blocker.func);
     }
     let mut at = 0;
     for addr in &frames.addrs[..frames.count] {
@@ -180,7 +180,7 @@ fn describe(blocker: &mut Blocker, held: &Held, found: Found, frames: &Frames) {
         let Some(rest) = blocker.stack.get_mut(at..uapi::STACK_LEN - 1) else {
             break;
         };
-        let len = facts::symbol_text(*addr, rest);
+        let len = names::symbol_text(*addr, rest);
         if len + 1 >= rest.len() {
             rest.fill(0);
             break;

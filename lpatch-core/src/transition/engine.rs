@@ -21,7 +21,7 @@ use crate::{
         Active,
     },
     registry,
-    running::{facts, time::now},
+    running::{code, time::now},
     transition::{
         blockers::{self, Blockers, KEPT},
         progress::{Kick, Moving, Remains},
@@ -612,7 +612,7 @@ impl Engine {
             return (uapi::PATH_NONE, 0);
         }
         match self.doors.is_open(site.ip) {
-            Some(true) if facts::jumps_at(site.ip) => (uapi::PATH_JUMP, 0),
+            Some(true) if code::jumps_at(site.ip) => (uapi::PATH_JUMP, 0),
             Some(true) => (uapi::PATH_TRACED, 0),
             Some(false) => (uapi::PATH_ASK, 0),
             None => {

@@ -7,9 +7,10 @@ use crate::{
     patch::{home::Home, lists::twice, replaced::Replaced},
     registry::patch_module::{description::Wanted, trouble::Trouble},
     running::{
-        facts::{symbol_size, Running},
         modules::{self, Pinned, Target, VMLINUX},
+        names::symbol_size,
         symbols::{self, Cold, Search},
+        view::Running,
     },
     uapi::{self, Reason},
 };
