@@ -16,8 +16,7 @@ use crate::{
         transition::stack::Span,
     },
     patch::statics::Statics,
-    running::{code, names},
-    transition::walk,
+    running::{calls, code, names},
 };
 use kernel::prelude::*;
 
@@ -81,7 +80,7 @@ impl Finder {
         colds: impl Iterator<Item = Span>,
     ) -> Result<Exits, Refusal> {
         let mut found = Found::new();
-        let begin = site.saturating_sub(addr) + crate::transition::walk::FENTRY_CALL;
+        let begin = site.saturating_sub(addr) + calls::FENTRY_CALL;
         self.read(addr, len, begin as usize, &mut found)?;
         for cold in colds {
             self.read(
@@ -243,7 +242,7 @@ pub(crate) fn way(ret: u64, landing: u64) -> Result<Option<KVVec<Span>>, Refusal
         plain_only: true,
         ..Finder::default()
     };
-    let Some(call) = walk::called(ret).and_then(Call::proved) else {
+    let Some(call) = calls::called(ret).and_then(Call::proved) else {
         return Ok(None);
     };
     // Another function may have been called there before it was turned to this one.

@@ -9,6 +9,8 @@ use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{error::to_result, prelude::*, sync::Arc};
 
 pub(crate) mod book;
+pub(crate) mod bounds;
+pub(crate) mod motion;
 
 /// An `ftrace_ops`.
 ///

@@ -15,7 +15,10 @@ use crate::{
         },
         refusal::{ensure, Refusal},
     },
-    running::code::{bug_func, indirect_thunks, read, return_thunk},
+    running::{
+        calls,
+        code::{bug_func, indirect_thunks, read, return_thunk},
+    },
     uapi::Reason,
 };
 use core::fmt::{self, Write};
@@ -153,7 +156,7 @@ fn counting() -> Option<Counting> {
     let example = bytes.get_mut(..(end - at) as usize)?;
     let counting = read(at, example).then(|| Counting::new(example, at))?;
     if counting.is_some() {
-        crate::transition::walk::set_count_len(example.len() as u8);
+        calls::set_count_len(example.len() as u8);
     }
     counting
 }

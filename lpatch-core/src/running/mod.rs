@@ -2,6 +2,7 @@
 
 //! The running kernel: its code, its symbols, its modules, and what it makes of code on this boot.
 
+pub(crate) mod calls;
 pub(crate) mod code;
 pub(crate) mod facts;
 pub(crate) mod modules;

@@ -11,12 +11,12 @@ use crate::{
             Side, Task,
         },
     },
-    redirect::book,
-    running::names,
+    redirect::{book, bounds::Bounds, motion},
+    running::{calls, names},
     transition::{
         progress::Moving,
         tasks::{self, Found, Held},
-        walk::{self, Bounds},
+        walk,
     },
     uapi::{self, Blocker},
 };
@@ -87,7 +87,7 @@ impl Frames {
         let mut check = bounds.check(&evidence);
         let frame = |addr: u64| {
             if self.hit == 0 {
-                let call = walk::called(addr);
+                let call = calls::called(addr);
                 check.frame(addr, || call);
                 // Itself, or the function that was called there, which has jumped on.
                 let mut addrs = [Some(addr), call.map(|call| call.target)]
@@ -223,7 +223,7 @@ pub(crate) fn inside(spans: &[Span], shown: usize) -> Result<Blockers, Refusal> 
     let ranges = Ranges::new(Side::From, spans).map_err(|_| crate::uapi::Reason::RelocOverlap)?;
     let mut count = 0;
     tasks::each(|_| count += 1);
-    let mut everybody = KVVec::with_capacity(book::with_room(count), GFP_KERNEL)?;
+    let mut everybody = KVVec::with_capacity(motion::with_room(count), GFP_KERNEL)?;
     let mut take = |task: Task| {
         // SAFETY: The task is in the kernel's list, under RCU, or is an idle one.
         let _ = everybody.push_within_capacity(unsafe { Held::new(task) });

@@ -9,7 +9,10 @@ use crate::{
         transition::{Phase, Reference, Refused, Side, Task, Transition},
     },
     promote::doors::Doors,
-    redirect::book::{self, Afterwards, Book, Motion, Retired, Tables},
+    redirect::{
+        book::{self, Afterwards, Book, Retired, Tables},
+        motion::{self, Motion},
+    },
     transition::{
         sides::Links,
         tasks::{self, Found, Held},
@@ -85,7 +88,7 @@ impl Moving {
         hooks: &mut Option<Hooks>,
     ) -> Result<Self, NotBegun> {
         let motion = Arc::new(Motion::new(tasks)?, GFP_KERNEL)?;
-        let pending = KVVec::with_capacity(book::with_room(tasks), GFP_KERNEL)?;
+        let pending = KVVec::with_capacity(motion::with_room(tasks), GFP_KERNEL)?;
         let tables = tables(links, doors)?;
         let afterwards = Afterwards::new(&tables)?;
         doors.shut(tables.routes());

@@ -14,7 +14,7 @@ use crate::{
     },
     patch::{sites::Site, Patch},
     promote::doors::Doors,
-    transition::walk::FENTRY_CALL,
+    running::calls::FENTRY_CALL,
 };
 use kernel::prelude::*;
 

@@ -14,8 +14,12 @@ use crate::{
             Cause, Direction, Phase, Reference, Shift, Side, Task,
         },
     },
-    redirect::book::{self, Book, Motion, Tables},
-    transition::walk::{self, Bounds, Still},
+    redirect::{
+        book::{self, Book, Tables},
+        bounds::Bounds,
+        motion::Motion,
+    },
+    transition::walk::{self, Still},
 };
 
 /// Moves a task whose stack is clean, if it is still to move. `true` if it has moved.

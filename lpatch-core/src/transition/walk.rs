@@ -4,24 +4,16 @@
 
 use crate::{
     ffi,
-    model::{
-        callee::{self, Call},
-        transition::{
-            detours::Detours,
-            evidence::{Asleep, Current, Evidence, Stopped},
-            stack::{Blocked, Clean, Landing, Proof, Ranges, StackCheck},
-            Task,
-        },
+    model::transition::{
+        evidence::{Asleep, Current, Evidence, Stopped},
+        stack::{Blocked, Clean, Proof, Ranges, StackCheck},
+        Task,
     },
+    redirect::bounds::Bounds,
+    running::calls::called,
 };
-use core::{
-    marker::PhantomData,
-    sync::atomic::{AtomicU8, Ordering},
-};
+use core::marker::PhantomData;
 use kernel::ffi::c_void;
-
-/// Length of the call at a fentry site, which returns behind it.
-pub(crate) const FENTRY_CALL: u64 = callee::SITE_LEN;
 
 /// Whose stack.
 #[derive(Clone, Copy)]
@@ -66,72 +58,6 @@ pub(crate) unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> bool {
         Stack::Idle => unsafe { ffi::lp_walk_idle(Some(on_frame::<F>), arg) },
     };
     whole > 0
-}
-
-/// Length of what counts calls in front of functions, where the kernel has that; else 0.
-static COUNT_LEN: AtomicU8 = AtomicU8::new(0);
-
-/// Says how long what counts calls is. Before there is a patch.
-pub(crate) fn set_count_len(len: u8) {
-    // Relaxed: who looks at a stack for a patch has the patch from who called this.
-    COUNT_LEN.store(len, Ordering::Relaxed);
-}
-
-/// What was called in front of a return address, if that is known; see [`callee::direct`].
-pub(crate) fn called(addr: u64) -> Option<Call> {
-    let mut before = [0; callee::CALL_LEN];
-    if !peek(addr - callee::CALL_LEN as u64, &mut before) {
-        return None;
-    }
-    let mut call = callee::direct(before, addr)?;
-    // Relaxed: as above.
-    let len = COUNT_LEN.load(Ordering::Relaxed);
-    let mut begins = [0; callee::COUNT.len()];
-    if len > 0 && peek(call.target, &mut begins) && begins == callee::COUNT {
-        call.target += u64::from(len);
-    }
-    Some(call)
-}
-
-/// Reads code, in any context. Whether there is memory.
-fn peek(addr: u64, to: &mut [u8]) -> bool {
-    // SAFETY: The buffer has that many bytes; any address may be asked about.
-    unsafe { ffi::lp_peek(addr as usize, to.as_mut_ptr(), to.len() as u32) != 0 }
-}
-
-/// Where a task must not be that leaves a side, what those of the side come to by jumps, and which ways there lead past it.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds<'a> {
-    pub(crate) ranges: Ranges<'a>,
-    pub(crate) landings: &'a [Landing],
-    pub(crate) detours: Option<&'a Detours>,
-}
-
-impl<'a> Bounds<'a> {
-    /// Begins a look at a stack.
-    pub(crate) fn check<'e>(self, evidence: &'e impl Evidence) -> StackCheck<'e, 'a> {
-        self.with(StackCheck::new(evidence, self.ranges, self.landings))
-    }
-
-    /// The same at the entry of the function with this fentry site.
-    fn check_entry<'e>(
-        self,
-        evidence: &'e impl Evidence,
-        site: u64,
-        proof: Proof,
-    ) -> StackCheck<'e, 'a> {
-        let (ranges, landings) = (self.ranges, self.landings);
-        self.with(StackCheck::at_entry(
-            evidence, ranges, site, proof, landings,
-        ))
-    }
-
-    fn with<'e>(self, check: StackCheck<'e, 'a>) -> StackCheck<'e, 'a> {
-        match self.detours {
-            Some(detours) => check.with(detours),
-            None => check,
-        }
-    }
 }
 
 /// Finishes a check by a walk.
