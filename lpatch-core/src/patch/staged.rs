@@ -62,7 +62,6 @@ impl Staged {
         bytes: &[u8],
         reserved: &Reserved,
         facts: &finalize::Facts,
-        module: &'static ThisModule,
     ) -> Result<Self, Refusal> {
         if !view::unsigned_allowed() {
             return Err(Reason::Lockdown.into());
@@ -72,7 +71,7 @@ impl Staged {
         let is_target = |name: &[u8]| about.iter().any(|other| &other[..] == name);
         let modules = Modules::pin(image, |name| !is_target(name))?;
         let targets = Modules::pin(image, is_target)?;
-        let own = OwnModule::get(module).ok_or(Reason::NotReady)?;
+        let own = OwnModule::get().ok_or(Reason::NotReady)?;
         let running = Running::new();
         verify::verify(image, &reserved.reservation(), &running)?;
 

@@ -350,7 +350,7 @@ impl Doors {
         // So that it can be taken in without memory.
         self.all.reserve(1, GFP_KERNEL)?;
         self.refused.reserve(1, GFP_KERNEL)?;
-        let own = OwnModule::ours().ok_or(EAGAIN)?;
+        let own = OwnModule::get().ok_or(EAGAIN)?;
         let run = self.pool.take(1).map_err(|_| ENOSPC)?;
         // SAFETY: No requirements.
         let Some(ops) = NonNull::new(unsafe { ffi::lp_door_new() }) else {

@@ -93,7 +93,7 @@ impl Ready {
     /// Has calls of all of them, which are sorted, come to the handler, in one step. On failure nothing has changed, or ftrace
     /// has died (`ENODEV`).
     fn activate(self) -> Result<Active> {
-        let own = OwnModule::ours().ok_or(EAGAIN)?;
+        let own = OwnModule::get().ok_or(EAGAIN)?;
         // SAFETY: By the type invariant it is not registered.
         match to_result(unsafe { ffi::lp_redirect_on(self.ops.0.as_ptr()) }) {
             // INVARIANT: It is registered now.

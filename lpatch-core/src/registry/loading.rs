@@ -22,12 +22,6 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// What of the registry it takes to verify an image.
-struct Loading {
-    facts: KBox<finalize::Facts>,
-    module: &'static ThisModule,
-}
-
 /// Verifies and installs an image. Takes the reservation, which is the caller's alone, only on success.
 ///
 /// To verify it can take long, where the kernel has to be asked what was in the place of kprobes. So the registry is not locked
@@ -35,9 +29,9 @@ struct Loading {
 #[inline(never)]
 pub(crate) fn load(slot: &mut Option<Reserved>, bytes: &[u8], flags: u64) -> Result<(), Refusal> {
     let image = image::read(bytes)?;
-    let Loading { facts, module } = with(|registry| registry.may_load(&image.header.name))?;
+    let facts = with(|registry| registry.may_load(&image.header.name))?;
     let reserved = slot.as_ref().ok_or(Reason::NoReservation)?;
-    let staged = Staged::new(&image, bytes, reserved, &facts, module)?;
+    let staged = Staged::new(&image, bytes, reserved, &facts)?;
     with(|registry| registry.install(slot, &image, staged, flags))
 }
 
@@ -94,7 +88,7 @@ impl Registry {
 
     /// Whether a patch of this name can be loaded; what that takes to know of this boot.
     #[inline(never)]
-    fn may_load(&self, name: &[u8; uapi::NAME_LEN]) -> Result<Loading, Refusal> {
+    fn may_load(&self, name: &[u8; uapi::NAME_LEN]) -> Result<KBox<finalize::Facts>, Refusal> {
         if !self.kallsyms.is_ready() {
             return Err(Reason::NotReady.into());
         }
@@ -102,10 +96,7 @@ impl Registry {
         if self.position(name).is_ok() {
             return Err(Reason::Exists.into());
         }
-        Ok(Loading {
-            facts: KBox::new(*facts, GFP_KERNEL)?,
-            module: self.module,
-        })
+        Ok(KBox::new(*facts, GFP_KERNEL)?)
     }
 
     /// Installs a verified image. Takes the reservation only on success.

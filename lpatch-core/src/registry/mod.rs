@@ -47,7 +47,6 @@ kernel::sync::global_lock! {
 
 /// The patches and what they live in.
 pub(crate) struct Registry {
-    module: &'static ThisModule,
     memory: Memory,
     tables: Tables,
     kallsyms: Kallsyms,
@@ -137,7 +136,6 @@ impl Registry {
         // SAFETY: As this function's.
         let tables = unsafe { Tables::install(module.as_ptr(), memory.text.all())? };
         Ok(room.write(Self {
-            module,
             memory,
             tables,
             // SAFETY: As this function's.

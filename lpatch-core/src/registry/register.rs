@@ -26,7 +26,7 @@ impl Registry {
         if self.position(name).is_ok() {
             return Err(Reason::Exists.into());
         }
-        OwnModule::get(self.module).ok_or(Reason::NotReady.into())
+        OwnModule::get().ok_or(Reason::NotReady.into())
     }
 
     /// Takes a patch in that is to be enabled: see [`super::transition`]. On failure it is not there.

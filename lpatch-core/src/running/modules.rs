@@ -64,24 +64,24 @@ pub(crate) fn exists(name: &[u8]) -> bool {
     unsafe { ffi::lp_module_exists(name.as_ptr().cast(), name.len()) != 0 }
 }
 
+/// Our own module.
+fn own() -> *mut bindings::module {
+    (&raw mut ffi::__this_module).cast()
+}
+
 /// A reference to our own module, which every patch holds, and every site that ftrace sends to us, so that it outlives them.
 ///
 /// Whoever drops one executes code of the module behind that, and is waited for by its exit, or holds another one: it is an open file's
 /// request, the driver, or the notifier of modules.
-pub(crate) struct OwnModule(&'static ThisModule);
+pub(crate) struct OwnModule(());
 
 impl OwnModule {
     /// Fails while the module is going away.
-    pub(crate) fn ours() -> Option<Self> {
-        Self::get(kernel::module::this_module::<crate::Core>())
-    }
-
-    /// As `ours()`, for who knows the module.
-    pub(crate) fn get(module: &'static ThisModule) -> Option<Self> {
+    pub(crate) fn get() -> Option<Self> {
         // SAFETY: It is our own struct module, alive while its code runs.
-        let taken = unsafe { bindings::try_module_get(module.as_ptr()) };
+        let taken = unsafe { bindings::try_module_get(own()) };
         // Made only then: it is given back when it is dropped.
-        taken.then(|| Self(module))
+        taken.then(|| Self(()))
     }
 
     /// The module stays for ever.
@@ -93,7 +93,7 @@ impl OwnModule {
 impl Drop for OwnModule {
     fn drop(&mut self) {
         // SAFETY: `get` took the reference. Its code goes on running behind this call, as the type says.
-        unsafe { bindings::module_put(self.0.as_ptr()) };
+        unsafe { bindings::module_put(own()) };
     }
 }
 

@@ -10,6 +10,10 @@
 #include "index.h"
 #include "layout.h"
 
+/* This module: the address of it is THIS_MODULE. */
+struct module;
+extern struct module __this_module;
+
 /* arena.S */
 extern unsigned char lp_arena_text[];
 extern unsigned char lp_arena_text_end[];
