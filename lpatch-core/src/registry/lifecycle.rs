@@ -10,10 +10,12 @@ use crate::{
     patch::{callbacks::Others, Patch},
     registry::{
         calling::{self, End},
+        unlocked::Unlocked,
         with, with_until, Registry, Until,
     },
     transition::{
-        engine::{interrupt_ms, Bringing, Kind, Outcome, Wanted},
+        asking_ftrace::Bringing,
+        engine::{interrupt_ms, Kind, Outcome, Wanted},
         urgent::urgently,
     },
     uapi::{self, Reason},
@@ -37,7 +39,7 @@ enum Begun {
     /// No: callbacks are due before.
     Due,
     /// No: these sites have to come to the handler first.
-    Missing(Bringing),
+    Missing(Unlocked<Bringing>),
     /// `true`: and it has ended, and the caller has to call what is due behind it.
     Yes(bool),
 }
@@ -94,7 +96,7 @@ pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
 /// meanwhile, so this comes to an end when none does.
 #[inline(never)]
 fn bring(
-    mut bringing: Bringing,
+    mut bringing: Unlocked<Bringing>,
     wanted: &mut Option<Wanted>,
     goal: Goal,
 ) -> Result<Begun, Refusal> {
@@ -261,7 +263,7 @@ impl Registry {
         }
         let after = wanted.as_ref().map_or(&[][..], |wanted| &wanted.after);
         if let Some(bringing) = self.engine.missing_for(&self.patches, after)? {
-            return Ok(Begun::Missing(bringing));
+            return Ok(Begun::Missing(Unlocked::new(bringing)));
         }
         let Some(wanted) = wanted.take() else {
             unreachable!("it begins once");

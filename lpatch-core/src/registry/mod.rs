@@ -29,11 +29,13 @@ use crate::{
 use kernel::{bindings, prelude::*};
 
 mod calling;
+mod driver;
 mod lifecycle;
 mod loading;
 pub(crate) mod patch_module;
 mod register;
 pub(crate) mod targets;
+mod unlocked;
 
 pub(crate) use calling::called;
 pub(crate) use lifecycle::{disable, enable, force, reverse, transition};

@@ -16,12 +16,12 @@ use crate::{
         callbacks::{Others, Turn},
         Patch,
     },
-    registry::{self, Registry},
+    registry::{self, unlocked::Unlocked, Registry},
     running::{
         modules::{Pinned, Target},
         names,
     },
-    transition::engine::{Bringing, Forgetting},
+    transition::{asking_ftrace::Bringing, forgetting::Forgetting},
     uapi::{self, Reason},
 };
 use kernel::{ffi::c_char, ffi::c_void, prelude::*, sync::Arc};
@@ -139,8 +139,19 @@ fn forget(module: &Target<'_>) {
         );
         match step {
             // No group has one of its sites any more that has others. None comes to have: the module is in no book.
-            Some(Forgetting::Shrink(shrinking)) => shrinking.ask(),
-            Some(Forgetting::Rest(leaving)) => return drop(leaving),
+            Some(Forgetting::Shrink(shrinking)) => {
+                let mut shrinking = Unlocked::new(shrinking);
+                shrinking.ask();
+            }
+            Some(Forgetting::Rest(leaving)) => {
+                return leaving.leave(|done| {
+                    // The registry is there: the exit of the module waits for who hears of modules.
+                    let _ = registry::with(|registry| {
+                        registry.engine().returned(done);
+                        Ok(())
+                    });
+                });
+            }
             None => return,
         }
     }
@@ -184,7 +195,7 @@ fn come(coming: &Target<'_>) -> Result<(), Refusal> {
 /// Has calls of the functions of a module that comes redirected, for all patches that are in force. Its sites come to the handler with the registry
 /// unlocked, and a transition may begin meanwhile that needs more of them; so this comes to an end when none does.
 fn take_over(coming: &Target<'_>) -> Result<(), Refusal> {
-    let mut bringing: Option<Bringing> = None;
+    let mut bringing: Option<Unlocked<Bringing>> = None;
     loop {
         let step = concerned(
             coming,
@@ -405,7 +416,10 @@ impl Registry {
 
     /// Calls of the functions of a module may be redirected, and are from here on. If sites have to come to the handler first, they may not
     /// yet: else who replaces the book meanwhile, for another module or a patch, would ask ftrace for them. `EAGAIN`: somebody else is asking.
-    fn ready(&mut self, coming: &Target<'_>) -> Result<Result<Option<Bringing>, Refusal>> {
+    fn ready(
+        &mut self,
+        coming: &Target<'_>,
+    ) -> Result<Result<Option<Unlocked<Bringing>>, Refusal>> {
         self.set_ready(coming, true);
         let missing = self.engine.missing_now(&self.patches);
         if matches!(missing, Ok(None)) {
@@ -414,7 +428,7 @@ impl Registry {
         self.set_ready(coming, false);
         match missing {
             Err(refusal) if refusal.reason == Reason::NotReady => Err(EAGAIN),
-            missing => Ok(missing),
+            missing => Ok(missing.map(|missing| missing.map(Unlocked::new))),
         }
     }
 

@@ -15,12 +15,11 @@ use crate::{
     ffi,
     model::{refusal::Refusal, routes, transition::Side},
     patch::{sites::Site, Patch},
-    promote::doors::{Doors, Work},
+    promote::doors::Doors,
     redirect::{
         book::{self, Retired},
         Active,
     },
-    registry,
     running::{code, time::now},
     transition::{
         blockers::{self, Blockers, KEPT},
@@ -31,11 +30,6 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{bindings, prelude::*, sync::Arc};
-
-mod asking;
-mod driver;
-
-pub(crate) use asking::{Bringing, Shrinking};
 
 /// After how long tasks are interrupted again.
 const KICK_AGAIN_NS: u64 = 1_000_000_000;
@@ -81,13 +75,13 @@ pub(crate) fn interrupt_ms(asked: u32, usual: u32) -> u32 {
     }
 }
 
-struct Under {
-    moving: Moving,
-    wanted: Wanted,
+pub(super) struct Under {
+    pub(super) moving: Moving,
+    pub(super) wanted: Wanted,
     /// When tasks are to be interrupted next.
-    interrupt_ns: u64,
+    pub(super) interrupt_ns: u64,
     /// How long the last look at the tasks took.
-    look_ns: u64,
+    pub(super) look_ns: u64,
 }
 
 impl Under {
@@ -103,13 +97,13 @@ impl Under {
 
 /// A place in the lists of functions of the enabled patches.
 #[derive(Default)]
-struct Cursor {
+pub(super) struct Cursor {
     /// The place of the patch in the order, from 0.
-    rank: usize,
-    func: usize,
+    pub(super) rank: usize,
+    pub(super) func: usize,
 }
 
-enum State {
+pub(super) enum State {
     Idle,
     Moving(KBox<Under>),
     /// The driver's to settle.
@@ -122,73 +116,41 @@ enum State {
 /// The engine.
 pub(crate) struct Engine {
     /// The ids of the enabled patches, the lowest first.
-    order: KVec<u64>,
+    pub(super) order: KVec<u64>,
     /// Sites whose calls come to the handler.
-    groups: KVec<Active>,
-    /// The sites that ftrace is asked about with the registry unlocked, see `asking.rs`.
-    asking: Option<Arc<KVVec<usize>>>,
+    pub(super) groups: KVec<Active>,
+    /// The sites that ftrace is asked about with the registry unlocked, see `asking_ftrace.rs`.
+    pub(super) asking: Option<Arc<KVVec<usize>>>,
     /// Sites whose calls come to a door.
-    doors: Doors,
+    pub(super) doors: Doors,
     /// How far the search is for sites that are to have doors.
-    wanted: Cursor,
+    pub(super) wanted: Cursor,
     /// Doors that wait for being opened, and since when one of them can be.
-    shut: usize,
-    open_ns: u64,
+    pub(super) shut: usize,
+    pub(super) open_ns: u64,
     /// When the driver may go on with doors.
-    doors_ns: u64,
-    state: State,
+    pub(super) doors_ns: u64,
+    pub(super) state: State,
     /// The grace period that began when the last transition had ended.
-    ticket: usize,
+    pub(super) ticket: usize,
     /// Whether something can be let go of after that.
-    untidy: bool,
+    pub(super) untidy: bool,
     /// And when, unless somebody waits for it. What comes next often needs it again.
-    tidy_ns: u64,
+    pub(super) tidy_ns: u64,
     /// Whether there may be a group of which no site is needed.
-    spare: bool,
+    pub(super) spare: bool,
     /// The grace period that was asked for before sites are given back, see `give_back()`.
-    asked: Option<usize>,
+    pub(super) asked: Option<usize>,
     /// Until then none is needed.
-    fresh_ns: u64,
+    pub(super) fresh_ns: u64,
     /// Whether ftrace has been found to be dead, so that nothing is given back any more.
-    dead: bool,
-    report: uapi::Transition,
+    pub(super) dead: bool,
+    pub(super) report: uapi::Transition,
     /// The phase in which the last transition has ended, until that is announced.
-    ended: Option<u32>,
+    pub(super) ended: Option<u32>,
     /// Those before it, for who still waits for one.
-    past: [uapi::Transition; 4],
-    last_blockers: Blockers,
-}
-
-/// What leads to the functions of a module that goes. To be dropped with the registry unlocked, since ftrace waits for grace periods of RCU
-/// tasks each time.
-#[derive(Default)]
-pub(crate) struct Leaving {
-    groups: KVec<Active>,
-    doors: KVec<Work>,
-}
-
-/// A step towards forgetting the functions of a module, to be done with the registry unlocked.
-pub(crate) enum Forgetting {
-    /// Groups that have others too let go of them. Then there is more to do.
-    Shrink(Shrinking),
-    /// What leads to nothing else.
-    Rest(Leaving),
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        while let Some(group) = self.groups.pop() {
-            drop(group);
-        }
-        while let Some(work) = self.doors.pop() {
-            let done = work.run();
-            // The registry is there: the exit of the module waits for who hears of modules.
-            let _ = registry::with(|registry| {
-                registry.engine().returned(done);
-                Ok(())
-            });
-        }
-    }
+    pub(super) past: [uapi::Transition; 4],
+    pub(super) last_blockers: Blockers,
 }
 
 /// What an ended transition means for the patches.
@@ -211,6 +173,22 @@ fn turned_back(under: &Under, report: &mut uapi::Transition) {
         // SAFETY: No requirements.
         unsafe { ffi::lp_event() };
     }
+}
+
+/// Whether functions of a patch are entered by a jump when they are settled.
+pub(super) fn may_promote(patch: &Patch) -> bool {
+    // SAFETY: It is a byte, 0 or 1, whoever sets the parameter meanwhile.
+    let promote = unsafe { (&raw const ffi::lp_promote).read_volatile() };
+    // SAFETY: No requirements.
+    patch.is_promoted() && promote && unsafe { ffi::lp_may_jump() } != 0
+}
+
+/// How long after a transition sites that nobody needs are given back to ftrace; for how long a door at most stays shut because more
+/// are to be opened with it.
+pub(super) fn tidy_after_ns() -> u64 {
+    // SAFETY: It is a word, whoever sets the parameter meanwhile.
+    let ms = unsafe { (&raw const ffi::lp_tidy_ms).read_volatile() };
+    u64::from(ms) * 1_000_000
 }
 
 impl Engine {
@@ -366,65 +344,16 @@ impl Engine {
         }
     }
 
-    /// Whether nothing is going on that keeps somebody from replacing the book and from taking out these sites, of a module that comes or
-    /// goes.
-    pub(crate) fn may_change(&self, overlaps: impl FnOnce(u64, u64) -> bool) -> bool {
-        match self.state {
-            State::Idle | State::Moving(_) => true,
-            State::Returning(first, last) => !overlaps(first, last),
-            State::Ended(_) | State::Settling => false,
-        }
-    }
-
-    /// Whether one of these sites is with the handler or has a door, or is on its way there or back. `overlaps`: the question for all between
-    /// two addresses.
-    pub(crate) fn concern(
-        &self,
-        sites: impl Fn(u64) -> bool,
-        overlaps: impl FnOnce(u64, u64) -> bool,
-    ) -> bool {
-        let returning = match self.state {
-            State::Returning(first, last) => overlaps(first, last),
-            _ => false,
-        };
-        returning
-            || self.asks_about(&sites)
-            || self.doors.concern(&sites)
-            || self.groups.iter().any(|group| group.has_any(&sites))
-    }
-
-    /// Takes out what leads to functions that are about to be freed: ftrace must not find their sites in a filter of ours when
-    /// another module comes to the same place. They are in no book any more. On failure, for want of memory or because somebody else asks ftrace,
-    /// nothing is lost; it is to be tried again, since the module cannot be kept from going.
-    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Forgetting> {
-        // They may be on their way here, for a transition that did not know yet that they go.
-        if self.asks_about(&gone) {
-            return Err(EAGAIN);
-        }
-        // Of these the others stay.
-        let mixed = |group: &Active| group.has_any(&gone) && group.has_any(|ip| !gone(ip));
-        if self.groups.iter().any(mixed) {
-            if self.is_asking() {
-                return Err(EAGAIN);
-            }
-            let kept = |ip| !gone(ip);
-            let shrinking = Self::shrinking(&self.groups, &mut self.asking, kept, true)?;
-            if let Some(shrinking) = shrinking {
-                return Ok(Forgetting::Shrink(shrinking));
-            }
-        }
-        let whole = |group: &Active| !group.has_any(|ip| !gone(ip));
-        let count = self.groups.iter().filter(|group| whole(group)).count();
-        let mut groups = KVec::with_capacity(count, GFP_KERNEL)?;
-        let doors = self.doors.forget(&gone)?;
-        for at in (0..self.groups.len()).rev() {
-            if whole(&self.groups[at]) {
-                if let Ok(group) = self.groups.remove(at) {
-                    let _ = groups.push_within_capacity(group);
-                }
-            }
-        }
-        Ok(Forgetting::Rest(Leaving { groups, doors }))
+    /// Something can be let go of, when all tasks are gone that are dying now.
+    pub(crate) fn tidy_up(&mut self) {
+        // SAFETY: No requirements.
+        self.ticket = unsafe { ffi::lp_grace_begin() };
+        self.untidy = true;
+        self.tidy_ns = now().saturating_add(tidy_after_ns());
+        self.wanted = Cursor::default();
+        // It may have been over for long when the driver comes to it again.
+        self.asked = None;
+        self.doors.look_again();
     }
 
     /// Looks at the tasks that have not moved, reverses when it is time to, and completes. Returns what came of it, if
@@ -618,7 +547,7 @@ impl Engine {
             None => {
                 let errno = match self.doors.refused(site.ip) {
                     Some(error) => error.to_errno().unsigned_abs(),
-                    None if driver::may_promote(patch) => 0,
+                    None if may_promote(patch) => 0,
                     None => bindings::ECANCELED,
                 };
                 (uapi::PATH_HANDLER, errno)

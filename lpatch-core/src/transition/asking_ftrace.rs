@@ -4,7 +4,7 @@
 //!
 //! Who gives a function back to ftrace has it wait for grace periods of RCU tasks, with its locks held. A kernel thread that never sleeps
 //! makes that a wait for ever, and whoever asks ftrace for anything waits behind it. So what is to be asked is found out under the
-//! registry's lock, then ftrace is asked without it, and under the lock it is decided anew. One asks at a time. Meanwhile
+//! registry's lock, then ftrace is asked without it, and under the lock it is decided anew (`registry/unlocked.rs`). One asks at a time. Meanwhile
 //!
 //! - questions are answered;
 //! - who would begin a transition waits, unless it is the one who asks;
@@ -18,7 +18,6 @@ use crate::{
     model::refusal::Refusal,
     patch::Patch,
     redirect::{self, Active, LettingGo},
-    registry,
     transition::{
         engine::{Engine, State},
         sides::Links,
@@ -26,6 +25,15 @@ use crate::{
     uapi::Reason,
 };
 use kernel::{prelude::*, sync::Arc};
+
+/// Something that ftrace is asked. Until what has come of it is taken over, under the registry's lock, nobody else asks.
+pub(crate) trait Unfinished {
+    /// Whether that is still to be done.
+    fn is_open(&self) -> bool;
+
+    /// Takes over what has come of it, if anything. On failure, for want of memory, it is to be tried again.
+    fn finish(&mut self, engine: &mut Engine) -> Result;
+}
 
 /// Sites that have to come to the handler first.
 pub(crate) struct Bringing {
@@ -60,18 +68,16 @@ impl Bringing {
     }
 }
 
-/// Without the registry locked, if it was not taken in.
-impl Drop for Bringing {
-    fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        until_taken_in(|engine| {
-            let _ = self.take_in(engine)?;
-            // Nobody may need them any more.
-            engine.tidy_up();
-            Ok(())
-        });
+impl Unfinished for Bringing {
+    fn is_open(&self) -> bool {
+        self.open
+    }
+
+    fn finish(&mut self, engine: &mut Engine) -> Result {
+        let _ = self.take_in(engine)?;
+        // Nobody may need them any more.
+        engine.tidy_up();
+        Ok(())
     }
 }
 
@@ -79,42 +85,35 @@ impl Drop for Bringing {
 pub(crate) struct Shrinking {
     parts: KVec<LettingGo>,
     /// The first and the last one of the sites.
-    pub(super) between: (u64, u64),
+    pub(crate) between: (u64, u64),
     /// They are of a module that goes.
     gone: bool,
 }
 
 impl Shrinking {
-    /// Asks ftrace, and takes over what has come of it. The registry is not locked.
-    pub(crate) fn ask(mut self) {
+    /// Asks ftrace. The registry is not locked.
+    pub(crate) fn ask(&mut self) {
         for part in self.parts.iter_mut() {
             part.ask(self.gone);
         }
     }
 }
 
-impl Drop for Shrinking {
-    fn drop(&mut self) {
-        until_taken_in(|engine| {
-            for part in self.parts.iter() {
-                engine
-                    .groups
-                    .iter_mut()
-                    .for_each(|group| group.let_go(part));
-                engine.untidy |= !self.gone && part.is_to_be_tried_again();
-            }
-            engine.answered();
-            Ok(())
-        });
+impl Unfinished for Shrinking {
+    fn is_open(&self) -> bool {
+        true
     }
-}
 
-/// Runs `f` until there is memory for it.
-fn until_taken_in(mut f: impl FnMut(&mut Engine) -> Result) {
-    // The registry is there: its end waits for who has an open file, for who hears of modules, and for the driver.
-    while registry::with(|registry| Ok(f(registry.engine())?)).is_err() {
-        // SAFETY: No requirements; we may sleep.
-        unsafe { ffi::lp_wait_a_moment() };
+    fn finish(&mut self, engine: &mut Engine) -> Result {
+        for part in self.parts.iter() {
+            engine
+                .groups
+                .iter_mut()
+                .for_each(|group| group.let_go(part));
+            engine.untidy |= !self.gone && part.is_to_be_tried_again();
+        }
+        engine.answered();
+        Ok(())
     }
 }
 

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The thread that drives transitions: when it looks at the tasks, and what it does behind a transition that has ended.
+//! What the thread does next that drives transitions: when it looks at the tasks, and what it does behind a transition that has ended.
 //!
 //! See `engine.rs` for why nothing here waits for a grace period.
 
 use crate::{
     ffi,
     model::{
-        refusal::Refusal,
         routes,
         transition::{detours::Asked, Side},
     },
-    patch::{exits, Patch},
+    patch::Patch,
     promote::doors::{Attach, Done, Trial, Work},
     redirect::{
         self,
         book::{self, Afterwards, Retired, Tables},
         Active,
     },
-    registry::{self, Registry},
     running::time::{now, FRESH_NS},
     transition::{
-        engine::{Cursor, Engine, Shrinking, State},
+        asking_ftrace::Shrinking,
+        engine::{may_promote, tidy_after_ns, Engine, State},
         progress::Remains,
     },
     uapi,
@@ -31,8 +30,6 @@ use kernel::{prelude::*, sync::Arc};
 /// Milliseconds between looks: the first ones, and all that follow.
 const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
 const LOOK_MS: u32 = 50;
-/// After how many milliseconds is tried again what there was no memory for.
-const AGAIN_MS: u32 = 500;
 /// Behind each of those that follow, the driver rests for so many times as long as it took, up to a second: there may be thousands of
 /// sleepers to look at, for as long as they are left alone.
 const LOOK_REST: u64 = 10;
@@ -41,25 +38,9 @@ const LOOK_REST_MAX_MS: u64 = 1000;
 const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
-/// Whether functions of a patch are entered by a jump when they are settled.
-pub(super) fn may_promote(patch: &Patch) -> bool {
-    // SAFETY: It is a byte, 0 or 1, whoever sets the parameter meanwhile.
-    let promote = unsafe { (&raw const ffi::lp_promote).read_volatile() };
-    // SAFETY: No requirements.
-    patch.is_promoted() && promote && unsafe { ffi::lp_may_jump() } != 0
-}
-
-/// How long after a transition sites that nobody needs are given back to ftrace; for how long a door at most stays shut because more
-/// are to be opened with it.
-fn tidy_after_ns() -> u64 {
-    // SAFETY: It is a word, whoever sets the parameter meanwhile.
-    let ms = unsafe { (&raw const ffi::lp_tidy_ms).read_volatile() };
-    u64::from(ms) * 1_000_000
-}
-
 impl Engine {
     /// What the driver does next.
-    fn next(&mut self, patches: &[Patch]) -> Next {
+    pub(crate) fn next(&mut self, patches: &[Patch]) -> Next {
         let over = self.grace_is_over();
         match core::mem::replace(&mut self.state, State::Settling) {
             State::Ended(remains) => Next::Settle(remains),
@@ -203,7 +184,7 @@ impl Engine {
     }
 
     /// Takes over what the driver did about a door.
-    fn door_done(&mut self, done: Done, took_ns: u64) {
+    pub(crate) fn door_done(&mut self, done: Done, took_ns: u64) {
         if matches!(done, Done::Detached(_)) {
             self.gave_back(took_ns);
         } else {
@@ -219,45 +200,22 @@ impl Engine {
         self.settled();
     }
 
-    /// Takes over what became of the door of a site whose module goes.
-    pub(super) fn returned(&mut self, done: Done) {
-        match done {
-            // The site is gone soon, so nobody may find that it has a door.
-            Done::Stuck(door) => core::mem::forget(door),
-            done => {
-                self.doors.done(done);
-            }
-        }
-    }
-
     /// ftrace has waited for grace periods, for so long. For as long others get its locks.
-    fn gave_back(&mut self, took_ns: u64) {
+    pub(crate) fn gave_back(&mut self, took_ns: u64) {
         self.fresh_ns = now().saturating_add(FRESH_NS);
         self.doors_ns = now().saturating_add(took_ns);
     }
 
     /// Leaves doors alone after something that took so long.
-    fn rest(&mut self, took_ns: u64) {
+    pub(crate) fn rest(&mut self, took_ns: u64) {
         self.doors_ns = now().saturating_add(took_ns.saturating_mul(REST));
     }
 
     /// Makes the book current in which nothing moves.
-    fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
+    pub(crate) fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
         self.tidy_up();
         let book = afterwards.pick(side, self.ticket);
         book::replace(Some(book))
-    }
-
-    /// Something can be let go of, when all tasks are gone that are dying now.
-    pub(crate) fn tidy_up(&mut self) {
-        // SAFETY: No requirements.
-        self.ticket = unsafe { ffi::lp_grace_begin() };
-        self.untidy = true;
-        self.tidy_ns = now().saturating_add(tidy_after_ns());
-        self.wanted = Cursor::default();
-        // It may have been over for long when the driver comes to it again.
-        self.asked = None;
-        self.doors.look_again();
     }
 
     /// Whether everything is let go of that can be; if not, it soon will be.
@@ -306,13 +264,13 @@ impl Engine {
     }
 
     /// From here on only those wait who are about to bring sites to the handler.
-    fn return_between(&mut self, first: u64, last: u64) {
+    pub(crate) fn return_between(&mut self, first: u64, last: u64) {
         self.state = State::Returning(first, last);
         // SAFETY: No requirements.
         unsafe { ffi::lp_event() };
     }
 
-    fn settled(&mut self) {
+    pub(crate) fn settled(&mut self) {
         self.state = State::Idle;
         self.report.flags &= !uapi::TRANSITION_SETTLING;
         // SAFETY: No requirements.
@@ -338,134 +296,10 @@ pub(crate) enum Next {
     Door(Work),
 }
 
-/// The driver's turn; see `driver.c`. What takes time it does with the registry unlocked.
-#[no_mangle]
-extern "C" fn lpatch_drive() -> isize {
-    loop {
-        let mut due = false;
-        let next = registry::with(|registry| {
-            registry.step(false);
-            due = registry.take_behind();
-            let Registry {
-                engine, patches, ..
-            } = registry;
-            Ok(engine.next(patches))
-        });
-        // SAFETY: Callbacks are due, and nobody else calls them. We may sleep.
-        let failed = due && unsafe { ffi::lp_behind_start() } != 0;
-        if failed {
-            // No memory for a thread; later, then.
-            let _ = registry::with(|registry| {
-                registry.leave_behind();
-                Ok(())
-            });
-        }
-        match next {
-            Ok(Next::Wait(ms)) if failed => {
-                return ms.map_or(AGAIN_MS, |ms| ms.min(AGAIN_MS)) as isize
-            }
-            Ok(Next::Wait(Some(ms))) => return ms as isize,
-            Ok(Next::Wait(None)) | Err(_) => return -1,
-            Ok(Next::Answer(tables, asked)) => {
-                if answer_all(&tables, asked).is_err() {
-                    return AGAIN_MS as isize;
-                }
-            }
-            Ok(Next::Settle(remains)) => settle(remains),
-            Ok(Next::Door(work)) => {
-                let began = now();
-                let done = work.run();
-                let _ = registry::with(|registry| {
-                    registry
-                        .engine()
-                        .door_done(done, now().saturating_sub(began));
-                    Ok(())
-                });
-            }
-            Ok(Next::Tidy(book, shrinking)) => {
-                // Waits for readers.
-                drop(book);
-                if let Some(shrinking) = shrinking {
-                    shrink(shrinking);
-                }
-                settled();
-            }
-            Ok(Next::Return(group)) => give_back(group),
-            Ok(Next::EndTrial(trial)) => give_back(trial),
-        }
-    }
-}
-
 /// What looks at stacks have asked about the transition under way. The registry is locked.
 fn asked() -> Option<(Arc<Tables>, Asked)> {
     // SAFETY: The registry is locked, and books are replaced under its lock only.
     let book = unsafe { book::current() }?;
     let asked = book.tables.detours.next()?;
     Some((book.tables.clone(), asked))
-}
-
-/// Answers all that has been asked, by the code of the kernel, which is read with the registry unlocked.
-fn answer_all(tables: &Tables, mut asked: Asked) -> Result<(), Refusal> {
-    loop {
-        let way = exits::way(asked.ret, asked.landing)?;
-        let past = |way: KVVec<_>| way.iter().all(|func| tables.knows_nothing_of(func));
-        let passes = way.is_some_and(past);
-        let next = registry::with(|_| {
-            tables.detours.answer(&asked, passes);
-            Ok(tables.detours.next())
-        })?;
-        match next {
-            Some(next) => asked = next,
-            None => return Ok(()),
-        }
-    }
-}
-
-/// Has groups let go of sites. That waits for nobody but for who holds ftrace's locks.
-fn shrink(shrinking: Shrinking) {
-    let (first, last) = shrinking.between;
-    let _ = registry::with(|registry| {
-        registry.engine().return_between(first, last);
-        Ok(())
-    });
-    let began = now();
-    shrinking.ask();
-    let _ = registry::with(|registry| {
-        registry.engine().rest(now().saturating_sub(began));
-        Ok(())
-    });
-}
-
-/// Drops what ftrace has of us. That waits for grace periods of RCU tasks, in ftrace.
-fn give_back<T>(sites: T) {
-    let began = now();
-    drop(sites);
-    let _ = registry::with(|registry| {
-        registry.engine().gave_back(now().saturating_sub(began));
-        Ok(())
-    });
-    settled();
-}
-
-fn settled() {
-    let _ = registry::with(|registry| {
-        registry.engine().settled();
-        Ok(())
-    });
-}
-
-fn settle(remains: Remains) {
-    let Remains {
-        before,
-        afterwards,
-        side,
-    } = remains;
-    // SAFETY: They are on since the beginning of the transition.
-    unsafe { ffi::lp_hooks_off() };
-    let retired =
-        registry::with(|registry| Ok(registry.engine().publish_settled(afterwards, side)));
-    // Each waits for readers.
-    drop(before);
-    drop(retired);
-    settled();
 }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What ftrace is asked with the registry unlocked, and what becomes of it.
+
+use crate::{ffi, registry, transition::asking_ftrace::Unfinished};
+use core::ops::{Deref, DerefMut};
+
+/// What has come of it is taken over under the lock when this is dropped, unless it was before. So who drops it has not locked the
+/// registry, or has taken that over.
+pub(super) struct Unlocked<T: Unfinished>(T);
+
+impl<T: Unfinished> Unlocked<T> {
+    pub(super) fn new(asked: T) -> Self {
+        Self(asked)
+    }
+}
+
+impl<T: Unfinished> Deref for Unlocked<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Unfinished> DerefMut for Unlocked<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Unfinished> Drop for Unlocked<T> {
+    fn drop(&mut self) {
+        if !self.0.is_open() {
+            return;
+        }
+        // The registry is there: its end waits for who has an open file, for who hears of modules, and for the driver.
+        while registry::with(|registry| Ok(self.0.finish(registry.engine())?)).is_err() {
+            // SAFETY: No requirements; we may sleep.
+            unsafe { ffi::lp_wait_a_moment() };
+        }
+    }
+}

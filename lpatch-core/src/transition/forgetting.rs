@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Forgetting the functions of a module that goes.
+
+use crate::{
+    promote::doors::{Done, Work},
+    redirect::Active,
+    transition::{
+        asking_ftrace::Shrinking,
+        engine::{Engine, State},
+    },
+};
+use kernel::prelude::*;
+
+/// What leads to the functions of a module that goes.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    groups: KVec<Active>,
+    doors: KVec<Work>,
+}
+
+impl Leaving {
+    /// Gives it back to ftrace, which waits for grace periods of RCU tasks each time. So the registry is not locked. `returned` is called with
+    /// what became of each door, for [`Engine::returned`].
+    pub(crate) fn leave(mut self, mut returned: impl FnMut(Done)) {
+        while let Some(group) = self.groups.pop() {
+            drop(group);
+        }
+        while let Some(work) = self.doors.pop() {
+            returned(work.run());
+        }
+    }
+}
+
+/// A step towards forgetting the functions of a module, to be done with the registry unlocked.
+pub(crate) enum Forgetting {
+    /// Groups that have others too let go of them. Then there is more to do.
+    Shrink(Shrinking),
+    /// What leads to nothing else.
+    Rest(Leaving),
+}
+
+impl Engine {
+    /// Whether nothing is going on that keeps somebody from replacing the book and from taking out these sites, of a module that comes or
+    /// goes.
+    pub(crate) fn may_change(&self, overlaps: impl FnOnce(u64, u64) -> bool) -> bool {
+        match self.state {
+            State::Idle | State::Moving(_) => true,
+            State::Returning(first, last) => !overlaps(first, last),
+            State::Ended(_) | State::Settling => false,
+        }
+    }
+
+    /// Whether one of these sites is with the handler or has a door, or is on its way there or back. `overlaps`: the question for all between
+    /// two addresses.
+    pub(crate) fn concern(
+        &self,
+        sites: impl Fn(u64) -> bool,
+        overlaps: impl FnOnce(u64, u64) -> bool,
+    ) -> bool {
+        let returning = match self.state {
+            State::Returning(first, last) => overlaps(first, last),
+            _ => false,
+        };
+        returning
+            || self.asks_about(&sites)
+            || self.doors.concern(&sites)
+            || self.groups.iter().any(|group| group.has_any(&sites))
+    }
+
+    /// Takes out what leads to functions that are about to be freed: ftrace must not find their sites in a filter of ours when
+    /// another module comes to the same place. They are in no book any more. On failure, for want of memory or because somebody else asks ftrace,
+    /// nothing is lost; it is to be tried again, since the module cannot be kept from going.
+    pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Forgetting> {
+        // They may be on their way here, for a transition that did not know yet that they go.
+        if self.asks_about(&gone) {
+            return Err(EAGAIN);
+        }
+        // Of these the others stay.
+        let mixed = |group: &Active| group.has_any(&gone) && group.has_any(|ip| !gone(ip));
+        if self.groups.iter().any(mixed) {
+            if self.is_asking() {
+                return Err(EAGAIN);
+            }
+            let kept = |ip| !gone(ip);
+            let shrinking = Self::shrinking(&self.groups, &mut self.asking, kept, true)?;
+            if let Some(shrinking) = shrinking {
+                return Ok(Forgetting::Shrink(shrinking));
+            }
+        }
+        let whole = |group: &Active| !group.has_any(|ip| !gone(ip));
+        let count = self.groups.iter().filter(|group| whole(group)).count();
+        let mut groups = KVec::with_capacity(count, GFP_KERNEL)?;
+        let doors = self.doors.forget(&gone)?;
+        for at in (0..self.groups.len()).rev() {
+            if whole(&self.groups[at]) {
+                if let Ok(group) = self.groups.remove(at) {
+                    let _ = groups.push_within_capacity(group);
+                }
+            }
+        }
+        Ok(Forgetting::Rest(Leaving { groups, doors }))
+    }
+
+    /// Takes over what became of the door of a site whose module goes.
+    pub(crate) fn returned(&mut self, done: Done) {
+        match done {
+            // The site is gone soon, so nobody may find that it has a door.
+            Done::Stuck(door) => core::mem::forget(door),
+            done => {
+                self.doors.done(done);
+            }
+        }
+    }
+}
