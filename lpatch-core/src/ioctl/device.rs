@@ -10,7 +10,7 @@ use crate::{
     ffi,
     model::{refusal::Refusal, request::Request, routes, sort, transition::stack::Span},
     patch::reserved::Reserved,
-    registry::{self, Until, LOOK_MS},
+    registry::{self, lifecycle, loading, Until, LOOK_MS},
     running::time,
     transition::blockers,
     uapi::{self, Hdr, Reason, Wire},
@@ -201,11 +201,11 @@ fn query(request: &mut uapi::Query) -> Result<(), Refusal> {
 }
 
 fn enable(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::enable(op)
+    lifecycle::enable(op)
 }
 
 fn disable(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::disable(op)
+    lifecycle::disable(op)
 }
 
 fn unload(op: &mut uapi::Op) -> Result<(), Refusal> {
@@ -215,11 +215,11 @@ fn unload(op: &mut uapi::Op) -> Result<(), Refusal> {
 }
 
 fn reverse(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::reverse(op)
+    lifecycle::reverse(op)
 }
 
 fn force(op: &mut uapi::Op) -> Result<(), Refusal> {
-    registry::force(op)
+    lifecycle::force(op)
 }
 
 impl OpenFile {
@@ -250,7 +250,7 @@ impl OpenFile {
             request.image_len as usize,
         );
         user.read_all(&mut image, GFP_KERNEL)?;
-        registry::load(&mut slot, &image, request.flags)
+        loading::load(&mut slot, &image, request.flags)
     }
 }
 

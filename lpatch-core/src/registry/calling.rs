@@ -21,36 +21,15 @@ use crate::{
         callbacks::{Call, Others, Turn},
         Patch,
     },
-    registry::{with, Registry},
+    registry::{
+        busy::{Busy, End, Step},
+        with, Registry,
+    },
     running::time::{now, GRACE_NS},
     transition::engine::Kind,
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};
-
-/// Who is busy.
-pub(super) struct Busy {
-    patch: u64,
-    step: Step,
-    /// The object whose callback is being called.
-    at: Option<usize>,
-}
-
-enum Step {
-    /// A request of this process is about to begin a transition of this kind.
-    Before(Kind, u32),
-    /// A transition has ended.
-    Behind(End),
-}
-
-/// How a transition has ended.
-pub(super) struct End {
-    pub(super) enabled: bool,
-    /// For the log.
-    pub(super) how: &'static str,
-    /// Somebody calls the callbacks.
-    pub(super) taken: bool,
-}
 
 impl Registry {
     /// From now on a request is about to begin this transition, and calls what is due before.
@@ -61,14 +40,6 @@ impl Registry {
             step: Step::Before(kind, pid),
             at: None,
         });
-    }
-
-    /// It does not any more.
-    pub(super) fn unclaim(&mut self) {
-        self.busy = None;
-        self.others = Others::default();
-        // SAFETY: No requirements.
-        unsafe { ffi::lp_event() };
     }
 
     /// `STATE_*` of a patch.
@@ -116,41 +87,6 @@ impl Registry {
     /// Whether a request is about to begin a transition of this patch.
     pub(super) fn is_before(&self, patch: u64) -> bool {
         matches!(&self.busy, Some(Busy { patch: id, step: Step::Before(..), .. }) if *id == patch)
-    }
-
-    /// Gives up those who have died in a callback: their patches stay as they are, and nobody is busy with them.
-    pub(super) fn bury(&mut self) {
-        // SAFETY: No requirements.
-        if unsafe { ffi::lp_any_active() } == 0 {
-            return;
-        }
-        for patch in self.patches.iter_mut() {
-            let dead = patch.callbacks().task().filter(|task| task.dead);
-            if let Some(task) = dead.filter(|_| patch.stuck().is_none()) {
-                patch.set_stuck(task.pid);
-                pr_err!(
-                    "a task ({}) died in a callback of patch '{}', which stays as it is until the next boot\n",
-                    task.pid,
-                    Name(patch.name())
-                );
-            }
-        }
-        let Some(Busy {
-            patch,
-            at: Some(at),
-            step,
-        }) = &self.busy
-        else {
-            return;
-        };
-        let callbacks = (self.patches.iter()).find(|other| other.id() == *patch);
-        let task = callbacks.and_then(|patch| patch.callbacks().task_at(*at));
-        if task.is_some_and(|task| task.dead) {
-            if matches!(step, Step::Behind(_)) {
-                self.engine.announce(uapi::TRANSITION_DIED);
-            }
-            self.unclaim();
-        }
     }
 
     /// The next callback of the patch that we are busy with.
@@ -276,16 +212,6 @@ impl Registry {
 pub(crate) fn called(call: Call) -> Result<(), Refusal> {
     let returned = call.run();
     with(|registry| registry.done(&call, returned))
-}
-
-/// Refuses to wait for a callback in a callback, which might be the same one.
-pub(super) fn may_wait() -> Result<(), Refusal> {
-    // SAFETY: No requirements.
-    if unsafe { ffi::lp_current_is_active() } == 0 {
-        return Ok(());
-    }
-    let pid = kernel::current!().pid().unsigned_abs();
-    Err(Refusal::new(Reason::InCallback).value(pid.into()))
 }
 
 /// Calls what is due before the transition that the caller has claimed.

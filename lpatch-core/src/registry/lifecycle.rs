@@ -8,11 +8,7 @@ use crate::{
     log::Name,
     model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
     patch::{callbacks::Others, Patch},
-    registry::{
-        calling::{self, End},
-        unlocked::Unlocked,
-        with, with_until, Registry, Until,
-    },
+    registry::{busy::End, calling, unlocked::Unlocked, with, with_until, Registry, Until},
     transition::{
         asking_ftrace::Bringing,
         engine::{interrupt_ms, Kind, Outcome, Wanted},

@@ -16,31 +16,27 @@
 
 use crate::{
     arena::{memory::Memory, symbols::Kallsyms, tables::Tables},
-    ffi, log,
+    ffi,
+    log::{self, Name},
     model::{finalize, refusal::Refusal},
-    patch::{callbacks::Others, loaded::Compared, Patch},
-    running::{
-        time::{now, GRACE_NS},
-        view,
-    },
+    patch::{callbacks::Others, Patch},
+    registry::busy::{may_wait, Busy, Step},
+    running::time::{now, GRACE_NS},
     transition::engine::Engine,
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};
 
+mod busy;
 mod calling;
 mod driver;
-mod lifecycle;
-mod loading;
-pub(crate) mod patch_module;
+pub(crate) mod lifecycle;
+pub(crate) mod loading;
+mod patch_module;
+mod questions;
 mod register;
 pub(crate) mod targets;
 mod unlocked;
-
-pub(crate) use calling::called;
-pub(crate) use lifecycle::{disable, enable, force, reverse, transition};
-pub(crate) use loading::load;
-pub(crate) use register::Times;
 
 kernel::sync::global_lock! {
     // SAFETY: Initialized by the module's initialization before the device exists.
@@ -56,7 +52,7 @@ pub(crate) struct Registry {
     pub(crate) patches: KVec<Patch>,
     pub(crate) engine: Engine,
     /// Callbacks before or behind a transition, if some are due.
-    busy: Option<calling::Busy>,
+    busy: Option<Busy>,
     /// For those, from the claim until what is due behind the transition has been called.
     others: Others,
     next_id: u64,
@@ -93,7 +89,7 @@ pub(crate) fn with_until<T>(
             let left = end.saturating_sub(now());
             let engine = &registry.engine;
             if until == Until::Free && registry.busy.is_some() {
-                calling::may_wait()?;
+                may_wait()?;
                 LOOK_MS
             } else if engine.settling() && !(until == Until::Tidy && engine.returning())
                 || until == Until::Settled && engine.is_asking()
@@ -166,26 +162,6 @@ impl Registry {
         }
     }
 
-    #[inline(never)]
-    pub(crate) fn query(&mut self, q: &mut uapi::Query) {
-        q.abi = uapi::ABI_VERSION;
-        q.features = uapi::F_CONSISTENCY;
-        q.page_size = kernel::page::PAGE_SIZE as u32;
-        q.orc_per_page = ffi::LP_ORC_PER_PAGE;
-        q.ex_per_page = ffi::LP_EX_PER_PAGE;
-        q.bugs_total = self.memory.bugs.total() as u32;
-        q.bugs_free = self.memory.bugs.free() as u32;
-        q.patches = self.patches.len() as u32;
-        q.text_total = self.memory.text.total();
-        q.text_free = self.memory.text.free();
-        q.rodata_total = self.memory.rodata.total();
-        q.rodata_free = self.memory.rodata.free();
-        q.data_total = self.memory.data.total();
-        q.data_free = self.memory.data.free();
-        q.image_max = uapi::IMAGE_MAX.into();
-        q.orc_hash = crate::model::verify::Kernel::orc_hash(&view::Running::new());
-    }
-
     fn position(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {
         self.patches
             .iter()
@@ -197,61 +173,46 @@ impl Registry {
         &mut self.engine
     }
 
-    /// All patches, oldest first.
-    #[inline(never)]
-    pub(crate) fn list(&self) -> Result<KVVec<uapi::PatchInfo>, Refusal> {
-        let mut all = KVVec::with_capacity(self.patches.len(), GFP_KERNEL)?;
-        for patch in self.patches.iter() {
-            all.push(self.info(patch), GFP_KERNEL)?;
+    /// No request is about to begin a transition any more.
+    pub(super) fn unclaim(&mut self) {
+        self.busy = None;
+        self.others = Others::default();
+        // SAFETY: No requirements.
+        unsafe { ffi::lp_event() };
+    }
+
+    /// Gives up those who have died in a callback: their patches stay as they are, and nobody is busy with them.
+    pub(super) fn bury(&mut self) {
+        // SAFETY: No requirements.
+        if unsafe { ffi::lp_any_active() } == 0 {
+            return;
         }
-        Ok(all)
-    }
-
-    /// How the text of a patch differs from what was loaded; the first `limit` differences are described.
-    #[inline(never)]
-    pub(crate) fn compare(
-        &self,
-        name: &[u8; uapi::NAME_LEN],
-        limit: usize,
-    ) -> Result<Compared, Refusal> {
-        self.patches[self.position(name)?].compare(limit)
-    }
-
-    /// One patch with the functions that it replaces, of which the first `limit` are described.
-    #[inline(never)]
-    pub(crate) fn status(
-        &self,
-        name: &[u8; uapi::NAME_LEN],
-        limit: usize,
-    ) -> Result<(uapi::PatchInfo, KVVec<uapi::FuncInfo>), Refusal> {
-        let patch = &self.patches[self.position(name)?];
-        let len = patch.funcs().len().min(limit);
-        let mut funcs = KVVec::with_capacity(len, GFP_KERNEL)?;
-        for (func, site) in patch.funcs()[..len].iter().zip(patch.sites()) {
-            if let Some(info) = add(&mut funcs) {
-                patch.func_info(func, info);
-                (info.path, info.path_errno) = match patch.left_out_of(func) {
-                    Some(reason) => (uapi::PATH_LEFT_OUT, reason.code()),
-                    None => self.engine.path(patch, *site),
-                };
+        for patch in self.patches.iter_mut() {
+            let dead = patch.callbacks().task().filter(|task| task.dead);
+            if let Some(task) = dead.filter(|_| patch.stuck().is_none()) {
+                patch.set_stuck(task.pid);
+                pr_err!(
+                    "a task ({}) died in a callback of patch '{}', which stays as it is until the next boot\n",
+                    task.pid,
+                    Name(patch.name())
+                );
             }
         }
-        Ok((self.info(patch), funcs))
-    }
-
-    fn info(&self, patch: &Patch) -> uapi::PatchInfo {
-        let id = patch.id();
-        let mut info = patch.info(self.state_of(id), self.engine.rank(id));
-        if self.in_callback(patch).is_some() {
-            info.flags |= uapi::PATCH_IN_CALLBACK;
+        let Some(Busy {
+            patch,
+            at: Some(at),
+            step,
+        }) = &self.busy
+        else {
+            return;
+        };
+        let callbacks = (self.patches.iter()).find(|other| other.id() == *patch);
+        let task = callbacks.and_then(|patch| patch.callbacks().task_at(*at));
+        if task.is_some_and(|task| task.dead) {
+            if matches!(step, Step::Behind(_)) {
+                self.engine.announce(uapi::TRANSITION_DIED);
+            }
+            self.unclaim();
         }
-        info
     }
-}
-
-/// Adds an entry of nothing, for which there is room. A function of its own, since entries are large for a kernel stack.
-#[inline(never)]
-fn add(all: &mut KVVec<uapi::FuncInfo>) -> Option<&mut uapi::FuncInfo> {
-    all.push_within_capacity(uapi::FuncInfo::default()).ok()?;
-    all.last_mut()
 }

@@ -29,7 +29,7 @@ impl Registry {
         OwnModule::get().ok_or(Reason::NotReady.into())
     }
 
-    /// Takes a patch in that is to be enabled: see [`super::transition`]. On failure it is not there.
+    /// Takes a patch in that is to be enabled: see [`lifecycle::transition`](super::lifecycle::transition). On failure it is not there.
     pub(crate) fn register(&mut self, mut patch: Patch, times: Times) -> Result<Wanted, Refusal> {
         let name = *patch.name();
         if self.position(&name).is_ok() {

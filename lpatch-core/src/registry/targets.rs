@@ -16,7 +16,7 @@ use crate::{
         callbacks::{Others, Turn},
         Patch,
     },
-    registry::{self, unlocked::Unlocked, Registry},
+    registry::{self, calling, unlocked::Unlocked, Registry},
     running::{
         modules::{Pinned, Target},
         names,
@@ -261,7 +261,7 @@ fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
             Ok(registry.turn_of(id, Some(goal), &others, coming))
         })?;
         match turn {
-            Turn::Call(call) => registry::called(call)?,
+            Turn::Call(call) => calling::called(call)?,
             // SAFETY: No requirements; we may sleep.
             Turn::Wait => unsafe { ffi::lp_wait_a_moment() },
             Turn::Done => break,
@@ -298,7 +298,7 @@ fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
         loop {
             match registry::with(|registry| Ok(registry.turn_of(id, goal, &others, target))) {
                 // Only pre-patch callbacks refuse.
-                Ok(Turn::Call(call)) => registry::called(call).unwrap_or_default(),
+                Ok(Turn::Call(call)) => calling::called(call).unwrap_or_default(),
                 // It is about to go, so what is running has to come to its end.
                 // SAFETY: No requirements; we may sleep.
                 Ok(Turn::Wait) if goal.is_some() => unsafe { ffi::lp_wait_a_moment() },

@@ -12,13 +12,14 @@ use crate::{
     model::{refusal::Refusal, request},
     patch::{callbacks::Callbacks, home::Home, ways::Ways, Patch, Title},
     registry::{
-        self,
+        self, lifecycle,
         patch_module::{
             description::{Callback, Description},
             find::Found,
             trouble::Trouble,
         },
-        Registry, Times, Until,
+        register::Times,
+        Registry, Until,
     },
     running::modules::{OwnModule, Pinned, VMLINUX},
     transition::engine,
@@ -121,7 +122,7 @@ fn begin<'a>(
     wanted: KBox<engine::Wanted>,
     description: &'a Description<'a>,
 ) -> Result<(), Trouble<'a>> {
-    registry::transition(KBox::into_inner(wanted), true)
+    lifecycle::transition(KBox::into_inner(wanted), true)
         .map_err(|refusal| place(refusal, description, None))
 }
 
