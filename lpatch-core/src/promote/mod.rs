@@ -2,4 +2,5 @@
 
 //! Calls of settled functions without ftrace's help: by one jump.
 
+pub(crate) mod door;
 pub(crate) mod doors;

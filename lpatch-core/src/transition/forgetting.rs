@@ -3,7 +3,7 @@
 //! Forgetting the functions of a module that goes.
 
 use crate::{
-    promote::doors::{Done, Work},
+    promote::door::{Done, Work},
     redirect::Active,
     transition::{
         asking_ftrace::Shrinking,

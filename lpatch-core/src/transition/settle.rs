@@ -11,7 +11,10 @@ use crate::{
         transition::{detours::Asked, Side},
     },
     patch::Patch,
-    promote::doors::{Attach, Done, Trial, Work},
+    promote::{
+        door::{Done, Trial, Work},
+        doors::Attach,
+    },
     redirect::{
         self,
         book::{self, Afterwards, Retired, Tables},
