@@ -3,3 +3,4 @@
 //! What userspace asks for: `/dev/lpatch`.
 
 pub(crate) mod device;
+mod user;
