@@ -2,9 +2,18 @@
 
 //! lpatch_core replaces functions of the running kernel.
 //!
-//! `ioctl` takes requests, `registry` keeps the patches, `transition` brings all tasks from one stack of them to another, `patch` is
-//! the life of one. Below them: `promote` (calls by jumps), `redirect` (calls by ftrace), `arena` (the memory of patches, and what the
-//! kernel looks up about it), `running` (the kernel that runs).
+//! The folders, each of which imports only those below it:
+//!
+//! - `ioctl`: requests of userspace come in, replies go out.
+//! - `registry`: all patches, what is done with them, and patches that are kernel modules.
+//! - `transition`: brings every task from one stack of patches to another.
+//! - `patch`: the life of one patch.
+//! - `promote`: calls of settled functions go by one jump, without ftrace.
+//! - `redirect`: calls of replaced functions come from ftrace, and the book says where they go.
+//! - `arena`: the memory of patches, and what the kernel looks up about it.
+//! - `running`: the kernel that runs: its code, symbols and modules.
+//!
+//! Below them are `errno`, `ffi`, `log` and `shadow`, which are in no folder.
 //! What needs no kernel is in `model`, what C has to do in `shim`.
 
 use core::pin::Pin;

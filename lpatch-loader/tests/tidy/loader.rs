@@ -1,33 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rules of the source: what may be where.
+//! Rules of the loader: which file may do what.
 
+use crate::source::{code, files};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn sources(dir: &Path, list: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("the crate's source is there") {
-        let path = entry.expect("it can be listed").path();
-        if path.is_dir() {
-            sources(&path, list);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            list.push(path);
-        }
-    }
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 /// The files under src with a line, comments apart, that has one of the words.
 fn files_with(words: &[&str]) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut list = Vec::new();
-    sources(&root, &mut list);
-    let mut found: Vec<String> = list
+    let root = root();
+    let mut found: Vec<String> = files(&root)
         .iter()
         .filter(|path| {
-            let text = fs::read_to_string(path).expect("it is UTF-8");
-            let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
-            let mut code = code.map(|l| l.replace("unsafe_op_in_unsafe_fn", ""));
-            code.any(|line| words.iter().any(|word| line.contains(word)))
+            let code = code(path).replace("unsafe_op_in_unsafe_fn", "");
+            code.lines()
+                .any(|line| words.iter().any(|word| line.contains(word)))
         })
         .map(|path| {
             let name = path.strip_prefix(&root).expect("it is under src");
@@ -70,10 +61,11 @@ fn anyhow_is_in_main_only() {
 
 #[test]
 fn every_file_says_its_license_first() {
-    let mut list = Vec::new();
-    for dir in ["src", "tests"] {
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), &mut list);
-    }
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list: Vec<PathBuf> = ["src", "tests"]
+        .iter()
+        .flat_map(|dir| files(&base.join(dir)))
+        .collect();
     assert!(list.len() > 20);
     for path in list {
         let text = fs::read_to_string(&path).expect("it is UTF-8");
@@ -87,7 +79,6 @@ fn every_file_says_its_license_first() {
 
 #[test]
 fn main_is_short() {
-    let main = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs");
-    let text = fs::read_to_string(main).expect("it is there");
+    let text = fs::read_to_string(root().join("main.rs")).expect("it is there");
     assert!(text.lines().count() < 100);
 }
