@@ -3,16 +3,18 @@
 //! All patches, and what happens to them.
 //!
 //! Lock order:
-//! 1. the lock of an open file (`device.rs`), which guards its reservation
+//! 1. the lock of an open file (`ioctl/device.rs`), which guards its reservation
 //! 2. [`REGISTRY`]
 //! 3. the kernel's own, taken by what is called here: `cpu_hotplug_lock`, `text_mutex`
 //!
-//! Callbacks of patches are called with none of them held (`registry/calling.rs`). Meanwhile the registry is *busy*. With the registry unlocked
-//! kprobes are asked (`probes.rs`), and ftrace is for all that takes `direct_mutex` or `ftrace_lock`, which others hold for as long as a kernel
-//! thread does not sleep (`engine/asking.rs`, `engine/driver.rs`).
+//! None of them is held where callbacks of patches are called (`calling.rs`). Meanwhile the registry is *busy*.
 //!
-//! Readers that take none of these: the ftrace handler (`redirect.rs`), the readers of the module's tables
-//! (`tables.rs`) and of its symbols (`kallsyms.rs`).
+//! Some locks of the kernel are held by others for as long as a kernel thread does not sleep. What takes one of them is done with the
+//! registry unlocked: asking kprobes (`running/probes.rs`), and asking ftrace for anything that takes `direct_mutex` or `ftrace_lock`
+//! (`transition/asking_ftrace.rs`, `driver.rs`).
+//!
+//! Readers that take none of these: the ftrace handler (`shim/redirect.c`, `transition/handler.rs`), and the readers of the module's
+//! tables (`arena/tables.rs`) and of its symbols (`arena/symbols.rs`).
 
 use crate::{
     arena::{memory::Memory, symbols::Kallsyms, tables::Tables},

@@ -55,7 +55,7 @@ static void notrace lp_handler(unsigned long ip, unsigned long parent_ip, struct
 	const struct lp_index *book;
 
 	preempt_disable_notrace();
-	/* Pairs with Release in replace() of book.rs: the book is complete. */
+	/* Pairs with Release in replace() of redirect/book.rs: the book is complete. */
 	book = smp_load_acquire(&lp_book);
 	first = lp_index_first(book, ip);
 	if (unlikely(first->ip != (int)ip)) {

@@ -435,7 +435,7 @@ int lp_ftrace_knows(unsigned long ip);
  */
 int lp_ftrace_is_dead(void);
 
-/* The current book, of which C knows the beginning; lp_no_book: there is none. Changed by book.rs only. */
+/* The current book, of which C knows the beginning; lp_no_book: there is none. Changed by redirect/book.rs only. */
 extern struct lp_index *lp_book;
 extern struct lp_index lp_no_book;
 
