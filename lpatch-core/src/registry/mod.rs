@@ -67,8 +67,8 @@ pub(crate) enum Until {
     Settled,
     /// Nothing is left to be done behind it, and no callbacks are due before or behind one.
     Free,
-    /// All tasks are gone that were dying when it ended, and no book has anything that is not in force, or that takes too long.
-    /// Sites that nobody needs may still be on their way back to ftrace: nobody finds a way from there to a patch.
+    /// Every task that was dying when it ended is gone, too, and the current book has only what is in force; or [`GRACE_NS`] have passed.
+    /// Sites that nobody needs may still be on their way back to ftrace: no call gets from there to a patch.
     Tidy,
 }
 

@@ -5,8 +5,8 @@
 use crate::{ffi, registry, transition::asking_ftrace::Unfinished};
 use core::ops::{Deref, DerefMut};
 
-/// What has come of it is taken over under the lock when this is dropped, unless it was before. So who drops it has not locked the
-/// registry, or has taken that over.
+/// When this is dropped, what has come of it is taken over under the lock, unless that was done before. So it is dropped with the registry unlocked,
+/// or after that.
 pub(super) struct Unlocked<T: Unfinished>(T);
 
 impl<T: Unfinished> Unlocked<T> {

@@ -186,8 +186,8 @@ impl<'a> Target<'a> {
         unsafe { ffi::lp_module_overlaps(self.module, first as usize, last as usize) != 0 }
     }
 
-    /// Looks for symbols of it: what is in `searches` has come up to date then. Returned are the cold parts; of all functions of a
-    /// name, which makes stack checks only stricter.
+    /// Looks up `searches` in this module and fills in what was found. Returns the cold parts of every function with a name that was searched for; those
+    /// of other functions of that name only make checks of stacks stricter.
     pub(crate) fn find(&self, searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
         // SAFETY: By the type invariant the module is not freed.
         unsafe { symbols::find_in_module(self.module, searches) }

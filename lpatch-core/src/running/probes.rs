@@ -52,12 +52,12 @@ impl Drop for Probes {
     }
 }
 
-/// Who asks the kernel, of one function after the other. It may wait, for as long as requests do; so the registry is not locked.
+/// Asks the kernel, about one function after the other. A question may take as long as a request waits; so the registry is not locked.
 ///
-/// The kernel's optimizer of probes waits for a grace period of RCU tasks, with locks held that everybody needs who changes text or has
-/// a probe. It begins whenever the probes at an instruction have changed. So while a kernel thread runs that never sleeps, who joins
-/// waits for the optimizer, and when we have left, all others do. If a grace period of our own has just ended there is no such
-/// thread, or it woke up within the last moment.
+/// The kernel's optimizer of probes begins whenever the probes at an instruction have changed. It waits for a grace period of RCU tasks, and holds
+/// locks that everybody needs who changes text or has a probe. While some kernel thread never sleeps, our probe would wait for the
+/// optimizer when it joins, and everybody else would when it has left. So a probe joins only when a grace period of our own has just
+/// ended: then there is no such thread, or it began to spin within the last moment.
 pub(crate) struct Asking {
     probes: Option<Probes>,
     /// Until then no grace period is needed.

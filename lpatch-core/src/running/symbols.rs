@@ -59,8 +59,8 @@ struct Pass<'a, 'b> {
     no_memory: bool,
 }
 
-/// Looks for functions of vmlinux. What is in `searches` has come up to date then; returned are the cold parts. Takes
-/// long. May sleep.
+/// Looks up `searches` among the functions of vmlinux and fills in what was found. Returns the cold parts of functions with these names. Takes long, and
+/// may sleep.
 pub(crate) fn find(searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
     go_through(searches, GFP_KERNEL, |arg| {
         // SAFETY: `symbol` is called with `arg` only, see below; we may sleep.

@@ -6,7 +6,7 @@ use kernel::bindings;
 
 /// How long a request waits for a grace period, or for a module.
 pub(crate) const GRACE_NS: u64 = 10_000_000_000;
-/// For so long behind a grace period it is believed that the next one ends, too.
+/// For so long after the end of a grace period of RCU tasks the core believes that the next one will end, too.
 pub(crate) const FRESH_NS: u64 = 250_000_000;
 
 /// Nanoseconds since the kernel was booted.

@@ -2,16 +2,16 @@
 
 //! What ftrace is asked for while the registry is not locked: to take sites, or to let go of some.
 //!
-//! Who gives a function back to ftrace has it wait for grace periods of RCU tasks, with its locks held. A kernel thread that never sleeps
-//! makes that a wait for ever, and whoever asks ftrace for anything waits behind it. So what is to be asked is found out under the
-//! registry's lock, then ftrace is asked without it, and under the lock it is decided anew (`registry/unlocked.rs`). One asks at a time. Meanwhile
+//! When a function is given back to ftrace, ftrace waits for grace periods of RCU tasks, with its locks held. A kernel thread that never sleeps
+//! makes that a wait for ever, and every other request to ftrace waits behind it. So the question is found under the registry's lock, ftrace is
+//! asked without it, and under the lock again the core decides anew (`registry/unlocked.rs`). One task asks at a time. Meanwhile
 //!
 //! - questions are answered;
-//! - who would begin a transition waits, unless it is the one who asks;
-//! - a module that comes waits if it has to ask as well, and one that goes if it has to, or if one of the sites is its own;
+//! - a request that would begin a transition waits, unless it is the one that asks;
+//! - a module that comes waits if it has to ask as well; one that goes waits if it has to ask, or if one of the sites is its own;
 //! - the driver looks at tasks, and does nothing about sites.
 //!
-//! Where no book has the sites, their calls go on as if nothing were, whatever becomes of them.
+//! As long as no book has the sites, their calls go to the original functions, whatever becomes of the request.
 
 use crate::{
     ffi,

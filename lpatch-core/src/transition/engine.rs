@@ -6,9 +6,9 @@
 //! motion becomes current. That takes a while, in which the registry is not locked and the patch is in force
 //! already; what needs the engine next waits for it.
 //!
-//! Tasks that are dying unseen are gone after a grace period of RCU tasks, and ftrace waits for one before it
+//! Tasks that die off the list of tasks are gone after a grace period of RCU tasks, and ftrace waits for one before it
 //! frees a trampoline. A kernel thread that never sleeps keeps such a grace period from ending. So nothing here waits for
-//! it: until it is over, the book remembers where such tasks may be, and sites that are not needed stay with the handler,
+//! one. Until it is over, the book remembers where such tasks may be, and sites that nobody needs stay with the handler,
 //! which sends their calls on.
 
 use crate::{

@@ -68,9 +68,9 @@ impl Engine {
             || self.groups.iter().any(|group| group.has_any(&sites))
     }
 
-    /// Takes out what leads to functions that are about to be freed: ftrace must not find their sites in a filter of ours when
-    /// another module comes to the same place. They are in no book any more. On failure, for want of memory or because somebody else asks ftrace,
-    /// nothing is lost; it is to be tried again, since the module cannot be kept from going.
+    /// Takes out what leads to functions that are about to be freed, and that are in no book any more: ftrace must not find their sites in a
+    /// filter of ours when another module comes to the same place. It fails without memory, and while somebody else asks ftrace. Then nothing
+    /// has changed, and the caller tries again, since the module cannot be kept from going.
     pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Forgetting> {
         // They may be on their way here, for a transition that did not know yet that they go.
         if self.asks_about(&gone) {

@@ -37,10 +37,12 @@ const LOOK_MS: u32 = 50;
 /// sleepers to look at, for as long as they are left alone.
 const LOOK_REST: u64 = 10;
 const LOOK_REST_MAX_MS: u64 = 1000;
-/// Doors are opened when they are one of so many of all. All are looked at then, so each is looked at so often on the average.
+/// The doors that wait are opened once they are at least one in so many of all doors. Opening looks at every door, so this keeps the number of looks at
+/// each door constant on average.
 const OPEN_PART: usize = 8;
 /// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
+
 impl Engine {
     /// What the driver does next.
     pub(crate) fn next(&mut self, patches: &[Patch]) -> Next {
