@@ -7,7 +7,6 @@
 //! static call in the place of a return, whatever stands there now. A static key's branch counts as the jump that it may be.
 
 use crate::{
-    ffi,
     model::{
         callee::{self, Call},
         exits::{self, Exit, Target},
@@ -16,7 +15,7 @@ use crate::{
         transition::stack::Span,
     },
     patch::statics::Statics,
-    running::{calls, code, names},
+    running::{calls, code, names, time::wait_a_moment},
 };
 use kernel::prelude::*;
 
@@ -133,8 +132,7 @@ impl Finder {
             }
             found.starts.truncate(before);
             found.known = known;
-            // SAFETY: No requirements; we may sleep.
-            unsafe { ffi::lp_wait_a_moment() };
+            wait_a_moment();
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use crate::{
         busy::{Busy, End, Step},
         with, Registry,
     },
-    running::time::{now, GRACE_NS},
+    running::time::{now, wait_a_moment, GRACE_NS},
     transition::engine::Kind,
     uapi::{self, Reason},
 };
@@ -245,8 +245,7 @@ pub(super) fn take_back(goal: Goal) {
     let end = now().saturating_add(GRACE_NS);
     loop {
         match with(|registry| Ok(registry.turn(goal, now() < end))) {
-            // SAFETY: No requirements; we may sleep.
-            Ok(Turn::Wait) => unsafe { ffi::lp_wait_a_moment() },
+            Ok(Turn::Wait) => wait_a_moment(),
             // A pre-patch callback is not on the way back.
             Ok(Turn::Call(call)) => called(call).unwrap_or_default(),
             Ok(Turn::Done) | Err(_) => return,

@@ -9,6 +9,7 @@ use crate::{
     model::{callbacks::Goal, refusal::Refusal, states, transition::Side},
     patch::{callbacks::Others, Patch},
     registry::{busy::End, calling, unlocked::Unlocked, with, with_until, Registry, Until},
+    running::time::wait_a_moment,
     transition::{
         asking_ftrace::Bringing,
         engine::{interrupt_ms, Kind, Outcome, Wanted},
@@ -126,8 +127,7 @@ fn give_up(id: u64, expel: bool) {
         if over.unwrap_or(true) {
             return;
         }
-        // SAFETY: No requirements; we may sleep.
-        unsafe { ffi::lp_wait_a_moment() };
+        wait_a_moment();
     }
 }
 

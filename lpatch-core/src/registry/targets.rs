@@ -20,6 +20,7 @@ use crate::{
     running::{
         modules::{Pinned, Target},
         names,
+        time::wait_a_moment,
     },
     transition::{asking_ftrace::Bringing, forgetting::Forgetting},
     uapi::{self, Reason},
@@ -50,8 +51,7 @@ fn concerned<R>(
                 }
             }
         }
-        // SAFETY: No requirements; we may sleep.
-        unsafe { ffi::lp_wait_a_moment() };
+        wait_a_moment();
     }
 }
 
@@ -262,8 +262,7 @@ fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
         })?;
         match turn {
             Turn::Call(call) => calling::called(call)?,
-            // SAFETY: No requirements; we may sleep.
-            Turn::Wait => unsafe { ffi::lp_wait_a_moment() },
+            Turn::Wait => wait_a_moment(),
             Turn::Done => break,
         }
     }
@@ -291,8 +290,7 @@ fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
         let others = loop {
             match registry::with(|registry| registry.others(id)) {
                 Ok(others) => break others,
-                // SAFETY: No requirements; we may sleep.
-                Err(_) => unsafe { ffi::lp_wait_a_moment() },
+                Err(_) => wait_a_moment(),
             }
         };
         loop {
@@ -300,8 +298,7 @@ fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
                 // Only pre-patch callbacks refuse.
                 Ok(Turn::Call(call)) => calling::called(call).unwrap_or_default(),
                 // It is about to go, so what is running has to come to its end.
-                // SAFETY: No requirements; we may sleep.
-                Ok(Turn::Wait) if goal.is_some() => unsafe { ffi::lp_wait_a_moment() },
+                Ok(Turn::Wait) if goal.is_some() => wait_a_moment(),
                 // Who runs it asks again.
                 Ok(Turn::Wait | Turn::Done) | Err(_) => break,
             }
@@ -454,8 +451,7 @@ impl Registry {
         }
         // It cannot be kept from going, so memory for the book without it has to come.
         while self.engine.refresh(&self.patches).is_err() {
-            // SAFETY: No requirements; we may sleep.
-            unsafe { ffi::lp_wait_a_moment() };
+            wait_a_moment();
         }
     }
 }

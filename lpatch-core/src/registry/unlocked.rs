@@ -2,7 +2,7 @@
 
 //! What ftrace is asked with the registry unlocked, and what becomes of it.
 
-use crate::{ffi, registry, transition::asking_ftrace::Unfinished};
+use crate::{registry, running::time::wait_a_moment, transition::asking_ftrace::Unfinished};
 use core::ops::{Deref, DerefMut};
 
 /// When this is dropped, what has come of it is taken over under the lock, unless that was done before. So it is dropped with the registry unlocked,
@@ -36,8 +36,7 @@ impl<T: Unfinished> Drop for Unlocked<T> {
         }
         // The registry is there: its end waits for who has an open file, for who hears of modules, and for the driver.
         while registry::with(|registry| Ok(self.0.finish(registry.engine())?)).is_err() {
-            // SAFETY: No requirements; we may sleep.
-            unsafe { ffi::lp_wait_a_moment() };
+            wait_a_moment();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 //! The code of the kernel: what is there now, and where some of it is.
 
-use crate::{ffi, model::fentry};
+use crate::{ffi, model::fentry, running::time::wait_a_moment};
 
 /// How often a site that is being written is looked at, with a moment between two looks.
 const LOOKS: usize = 20;
@@ -27,8 +27,7 @@ pub(crate) fn jumps_at(ip: u64) -> bool {
         let found = read(ip, &mut site).then(|| fentry::site(&site));
         match found.flatten().map(|found| found.form) {
             Some(fentry::Form::Jmp(_)) => return true,
-            // SAFETY: No requirements; who asks may sleep.
-            Some(fentry::Form::Changing) => unsafe { ffi::lp_wait_a_moment() },
+            Some(fentry::Form::Changing) => wait_a_moment(),
             _ => return false,
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     model::{refusal::Refusal, verify},
     running::{
         code,
-        time::{now, FRESH_NS, GRACE_NS},
+        time::{now, wait_a_moment, FRESH_NS, GRACE_NS},
     },
     uapi::Reason,
 };
@@ -132,8 +132,7 @@ impl Asking {
                 if self.interruptible {
                     return Err(Reason::Interrupted.into());
                 }
-                // SAFETY: No requirements; we may sleep.
-                unsafe { ffi::lp_wait_a_moment() };
+                wait_a_moment();
             }
         }
     }

@@ -2,7 +2,10 @@
 
 //! The time, and how long grace periods take.
 
-use kernel::bindings;
+use kernel::{
+    bindings,
+    time::{delay::fsleep, Delta},
+};
 
 /// How long a request waits for a grace period, or for a module.
 pub(crate) const GRACE_NS: u64 = 10_000_000_000;
@@ -13,4 +16,9 @@ pub(crate) const FRESH_NS: u64 = 250_000_000;
 pub(crate) fn now() -> u64 {
     // SAFETY: No requirements.
     unsafe { bindings::ktime_get() }.unsigned_abs()
+}
+
+/// Sleeps for a tick or two, for what is about to change, and of which nobody tells.
+pub(crate) fn wait_a_moment() {
+    fsleep(Delta::from_millis(5));
 }

@@ -249,7 +249,6 @@ void lp_each_module_symbol(void *module, lp_symbol_fn f, void *arg);
 int lp_module_has(void *module, unsigned long addr);
 /* Whether some of its memory is between two addresses. */
 int lp_module_overlaps(void *module, unsigned long first, unsigned long last);
-void lp_wait_a_moment(void);
 
 /* callback.c */
 struct lp_state {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Modules whose functions patches replace: they come and go, and their symbols are found by name. */
-#include <linux/delay.h>
 #include <linux/kallsyms.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
@@ -78,9 +77,4 @@ int lp_module_overlaps(void *module, unsigned long first, unsigned long last)
 			return 1;
 	}
 	return 0;
-}
-
-void lp_wait_a_moment(void)
-{
-	msleep(1);
 }
