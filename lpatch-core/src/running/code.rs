@@ -34,20 +34,46 @@ pub(crate) fn jumps_at(ip: u64) -> bool {
     false
 }
 
-/// The address of the return thunk.
-pub(super) fn return_thunk() -> u64 {
-    // SAFETY: No requirements.
-    unsafe { ffi::lp_return_thunk() as u64 }
+/// Where a symbol is that the kernel exports for its own code. Nothing there is read or called by its name.
+macro_rules! exported {
+    ($(#[$doc:meta])* $name:ident is $symbol:literal if $built:meta) => {
+        $(#[$doc])*
+        pub(super) fn $name() -> u64 {
+            #[cfg($built)]
+            {
+                extern "C" {
+                    #[link_name = $symbol]
+                    static SYMBOL: u8;
+                }
+                (&raw const SYMBOL) as u64
+            }
+            #[cfg(not($built))]
+            0
+        }
+    };
 }
 
-/// Where the thunks for indirect branches begin; 0: there are none.
-pub(super) fn indirect_thunks() -> u64 {
-    // SAFETY: No requirements.
-    unsafe { ffi::lp_indirect_thunks() as u64 }
+exported! {
+    /// The return thunk; 0: there is none.
+    return_thunk is "__x86_return_thunk" if CONFIG_MITIGATION_RETHUNK
 }
-
-/// The address of `BUG_func`.
-pub(super) fn bug_func() -> u64 {
-    // SAFETY: No requirements.
-    unsafe { ffi::lp_bug_func() as u64 }
+exported! {
+    /// The first of the thunks for indirect branches; 0: there are none.
+    indirect_thunks is "__x86_indirect_thunk_rax" if CONFIG_MITIGATION_RETPOLINE
+}
+exported! {
+    /// The first of those that count calls; 0: there are none.
+    indirect_call_thunks is "__x86_indirect_call_thunk_rax" if CONFIG_MITIGATION_CALL_DEPTH_TRACKING
+}
+exported! {
+    /// The first of those for jumps where calls are counted; 0: there are none.
+    indirect_jump_thunks is "__x86_indirect_jump_thunk_rax" if CONFIG_MITIGATION_CALL_DEPTH_TRACKING
+}
+exported! {
+    /// `BUG_func`, for which alternatives have a rule.
+    bug_func is "BUG_func" if all()
+}
+exported! {
+    /// `nop_func`, for which they have another one.
+    nop_func is "nop_func" if all()
 }

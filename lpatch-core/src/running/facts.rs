@@ -17,7 +17,10 @@ use crate::{
     },
     running::{
         calls,
-        code::{bug_func, indirect_thunks, read, return_thunk},
+        code::{
+            bug_func, indirect_call_thunks, indirect_jump_thunks, indirect_thunks, nop_func, read,
+            return_thunk,
+        },
     },
     uapi::Reason,
 };
@@ -58,8 +61,7 @@ fn learn() -> Result<Facts, Refusal> {
         features: features().ok_or(Reason::Mitigation)?,
         one_cpu: one_cpu(),
         bug_func: bug_func(),
-        // SAFETY: No requirements.
-        nop_func: unsafe { ffi::lp_nop_func() as u64 },
+        nop_func: nop_func(),
     })
 }
 
@@ -122,10 +124,8 @@ fn retpolines(found: u32) -> Result<Retpolines, Refusal> {
         thunks: indirect_thunks(),
         form: if has(ffi::LP_RETPOLINE) && !lfence && has(ffi::LP_CALL_DEPTH) {
             Form::Counted {
-                // SAFETY: No requirements.
-                calls: unsafe { ffi::lp_indirect_call_thunks() as u64 },
-                // SAFETY: No requirements.
-                jumps: unsafe { ffi::lp_indirect_jump_thunks() as u64 },
+                calls: indirect_call_thunks(),
+                jumps: indirect_jump_thunks(),
             }
         } else if has(ffi::LP_RETPOLINE) && !lfence {
             Form::Thunk

@@ -75,35 +75,6 @@ void lp_alias_unmap(void *alias);
  */
 void lp_sync_cores(void);
 
-/* cpu.c */
-
-/**
- * lp_cpu_features() - what the boot CPU has
- * @count: how many words
- *
- * Return: the words, which last; bits are numbered as X86_FEATURE_* and X86_BUG_*.
- */
-const unsigned int *lp_cpu_features(unsigned long *count);
-
-#define LP_RETPOLINE		(1U << 0)
-#define LP_RETPOLINE_LFENCE	(1U << 1)
-#define LP_INDIRECT_ITS		(1U << 2)
-#define LP_CALL_DEPTH		(1U << 3)
-/* Of the features that decide about calls and indirect branches, those that are in force: LP_* */
-unsigned int lp_mitigations(void);
-/* The first of the thunks, or 0 if the kernel is built without */
-unsigned long lp_indirect_thunks(void);
-/* Those for call depth tracking */
-unsigned long lp_indirect_call_thunks(void);
-unsigned long lp_indirect_jump_thunks(void);
-unsigned long lp_bug_func(void);
-unsigned long lp_nop_func(void);
-/* There is one CPU, and no other can ever come. */
-int lp_one_cpu(void);
-#define LP_FACTS_TEXT		1024
-/* Makes a text, shorter than LP_FACTS_TEXT, what the module's parameter "facts" reads as. */
-void lp_show_facts(const char *text, unsigned long len);
-
 /* facts.c */
 
 /**
@@ -121,7 +92,27 @@ unsigned int lp_symbol_len(void);
 unsigned int lp_crc32(unsigned int crc, const unsigned char *bytes, unsigned long len);
 const unsigned char *lp_orc_hash(void);
 const char *lp_release(void);
-unsigned long lp_return_thunk(void);
+
+/**
+ * lp_cpu_features() - what the boot CPU has
+ * @count: how many words
+ *
+ * Return: the words, which last; bits are numbered as X86_FEATURE_* and X86_BUG_*.
+ */
+const unsigned int *lp_cpu_features(unsigned long *count);
+
+#define LP_RETPOLINE		(1U << 0)
+#define LP_RETPOLINE_LFENCE	(1U << 1)
+#define LP_INDIRECT_ITS		(1U << 2)
+#define LP_CALL_DEPTH		(1U << 3)
+/* Of the features that decide about calls and indirect branches, those that are in force: LP_* */
+unsigned int lp_mitigations(void);
+/* There is one CPU, and no other can ever come. */
+int lp_one_cpu(void);
+#define LP_FACTS_TEXT		1024
+/* Makes a text, shorter than LP_FACTS_TEXT, what the module's parameter "facts" reads as. */
+void lp_show_facts(const char *text, unsigned long len);
+
 /* The text of this boot is no secret to root and lockdown is off: an unsigned patch may be loaded. */
 int lp_unsigned_allowed(void);
 
