@@ -16,7 +16,7 @@ use kernel::prelude::*;
 /// After how many milliseconds is tried again what there was no memory for.
 const AGAIN_MS: u32 = 500;
 
-/// The driver's turn; see `driver.c`.
+/// The driver's turn; see `threads.c`.
 #[no_mangle]
 extern "C" fn lpatch_drive() -> isize {
     loop {

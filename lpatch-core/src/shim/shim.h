@@ -654,7 +654,7 @@ void lp_call_again(void);
 /* In a call that runs task work and would go on waiting: ends it, as a signal would. Else does nothing. */
 void lp_leave_call(void);
 
-/* driver.c */
+/* threads.c */
 int lp_driver_start(void);
 void lp_driver_stop(void);
 /* Have lpatch_drive() called soon; from any context. */
@@ -662,7 +662,7 @@ void lp_driver_kick(void);
 /* Rust side: does what there is to do. Returns after how many ms it wants to be called again; below 0: when kicked. */
 long lpatch_drive(void);
 
-/* urgent.c: runs a function in a thread that goes before all tasks without a real-time priority, and waits for its end. */
+/* Runs a function in a thread that goes before all tasks without a real-time priority, and waits for its end. */
 int lp_urgent_start(void);
 void lp_urgent_stop(void);
 void lp_urgently(void (*run)(void *what), void *what);
