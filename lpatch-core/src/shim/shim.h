@@ -168,7 +168,7 @@ struct lp_module {
 /* The strings live as long as the module, to which the caller holds a reference. */
 void lp_module_describe(void *module, struct lp_module *d);
 
-/* register.c: as in lpatch/module.h */
+/* exports.c: as in lpatch/module.h */
 struct lp_patch_func {
 	const char *objname;
 	const char *old_name;
@@ -241,7 +241,7 @@ int lp_module_has(void *module, unsigned long addr);
 /* Whether some of its memory is between two addresses. */
 int lp_module_overlaps(void *module, unsigned long first, unsigned long last);
 
-/* callback.c */
+/* exports.c */
 struct lp_state {
 	unsigned long long id;
 	unsigned int version;

@@ -32,7 +32,7 @@ mod description;
 mod find;
 mod trouble;
 
-/// `lpatch_register()`; see `register.c`.
+/// `lpatch_register()`; see `shim/exports.c`.
 #[no_mangle]
 extern "C" fn lpatch_register_module(patch: *const ffi::lp_patch_module) -> i32 {
     // SAFETY: The module that calls us keeps its description meanwhile.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Calling callbacks of patches, and what they ask meanwhile. */
+/* What patches and their modules call, and what calls them: registering, callbacks, and what callbacks ask. */
 #include <linux/export.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/sched/task.h>
 #include <linux/spinlock.h>
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 #include <lpatch/callback.h>
+#include <lpatch/module.h>
 #include <lpatch/state.h>
 
 #include "shim.h"
@@ -147,3 +149,47 @@ int lp_behind_start(void)
 	}
 	return 0;
 }
+
+/* One description of the boundary is for bindgen, the other for authors. */
+#define LP_SAME(ours, theirs, field)							\
+	static_assert(offsetof(struct ours, field) == offsetof(struct theirs, field));	\
+	static_assert(sizeof_field(struct ours, field) == sizeof_field(struct theirs, field))
+
+static_assert(sizeof(struct lp_patch_func) == sizeof(struct lpatch_module_func));
+LP_SAME(lp_patch_func, lpatch_module_func, objname);
+LP_SAME(lp_patch_func, lpatch_module_func, old_name);
+LP_SAME(lp_patch_func, lpatch_module_func, sympos);
+LP_SAME(lp_patch_func, lpatch_module_func, new_func);
+
+static_assert(sizeof(struct lp_patch_callbacks) == sizeof(struct lpatch_module_callbacks));
+LP_SAME(lp_patch_callbacks, lpatch_module_callbacks, objname);
+static_assert(offsetof(struct lp_patch_callbacks, kinds[0]) == offsetof(struct lpatch_module_callbacks, pre_patch));
+static_assert(offsetof(struct lp_patch_callbacks, kinds[1]) == offsetof(struct lpatch_module_callbacks, post_patch));
+static_assert(offsetof(struct lp_patch_callbacks, kinds[2]) == offsetof(struct lpatch_module_callbacks, pre_unpatch));
+static_assert(offsetof(struct lp_patch_callbacks, kinds[3]) == offsetof(struct lpatch_module_callbacks, post_unpatch));
+
+static_assert(sizeof(struct lp_patch_state) == sizeof(struct lpatch_module_state));
+LP_SAME(lp_patch_state, lpatch_module_state, id);
+LP_SAME(lp_patch_state, lpatch_module_state, version);
+
+static_assert(sizeof(struct lp_patch_module) == sizeof(struct lpatch_module));
+LP_SAME(lp_patch_module, lpatch_module, mod);
+LP_SAME(lp_patch_module, lpatch_module, funcs);
+LP_SAME(lp_patch_module, lpatch_module, callbacks);
+LP_SAME(lp_patch_module, lpatch_module, states);
+LP_SAME(lp_patch_module, lpatch_module, name);
+LP_SAME(lp_patch_module, lpatch_module, version);
+LP_SAME(lp_patch_module, lpatch_module, set);
+LP_SAME(lp_patch_module, lpatch_module, cumulative);
+LP_SAME(lp_patch_module, lpatch_module, no_promote);
+LP_SAME(lp_patch_module, lpatch_module, refuse_modules);
+LP_SAME(lp_patch_module, lpatch_module, timeout_ms);
+LP_SAME(lp_patch_module, lpatch_module, interrupt_ms);
+
+int lpatch_register(const struct lpatch_module *patch)
+{
+	if (!patch || !patch->mod || !patch->funcs)
+		return -EINVAL;
+	return lpatch_register_module((const struct lp_patch_module *)patch);
+}
+EXPORT_SYMBOL_GPL(lpatch_register);
