@@ -57,7 +57,7 @@ fn concerned<R>(
 
 /// # Safety
 ///
-/// Called by `targets.c` with a module and its name.
+/// Called by `shim/modules.c` with a module and its name.
 #[no_mangle]
 unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_char) -> i32 {
     // SAFETY: As this function's.
@@ -80,7 +80,7 @@ unsafe extern "C" fn lpatch_module_coming(module: *mut c_void, name: *const c_ch
 
 /// # Safety
 ///
-/// Called by `targets.c` with the name of a module.
+/// Called by `shim/modules.c` with the name of a module.
 #[no_mangle]
 unsafe extern "C" fn lpatch_module_live(name: *const c_char) {
     // SAFETY: As this function's.
@@ -99,7 +99,7 @@ unsafe extern "C" fn lpatch_module_live(name: *const c_char) {
 
 /// # Safety
 ///
-/// Called by `targets.c` with a module and its name.
+/// Called by `shim/modules.c` with a module and its name.
 #[no_mangle]
 unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_char) {
     // SAFETY: As this function's.

@@ -123,18 +123,6 @@ int lp_unsigned_allowed(void);
 int lp_read_kernel(void *to, unsigned long from, unsigned long len);
 
 /**
- * lp_module_get() - find a live module by name and keep it from going away
- * @name: its name, as in /proc/modules
- * @len: length of @name
- *
- * Return: the struct module, to be given to lp_module_put(), or NULL.
- */
-void *lp_module_get(const char *name, unsigned long len);
-void lp_module_put(void *module);
-/* Whether there is a module of this name, from before its init function runs until after its exit function. */
-int lp_module_exists(const char *name, unsigned long len);
-
-/**
  * lp_exports() - whether a symbol is exported for modules under the GPL
  * @name: its name
  * @len: length of @name
@@ -218,7 +206,20 @@ struct lp_probes *lp_probes_new(void);
 int lp_probes_join(struct lp_probes *probes, unsigned long addr, unsigned char *first);
 void lp_probes_free(struct lp_probes *probes);
 
-/* targets.c */
+/* modules.c */
+
+/**
+ * lp_module_get() - find a live module by name and keep it from going away
+ * @name: its name, as in /proc/modules
+ * @len: length of @name
+ *
+ * Return: the struct module, to be given to lp_module_put(), or NULL.
+ */
+void *lp_module_get(const char *name, unsigned long len);
+void lp_module_put(void *module);
+/* Whether there is a module of this name, from before its init function runs until after its exit function. */
+int lp_module_exists(const char *name, unsigned long len);
+
 int lp_targets_init(void);
 void lp_targets_exit(void);
 

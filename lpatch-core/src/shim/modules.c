@@ -1,11 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Modules whose functions patches replace: they come and go, and their symbols are found by name. */
+/* Modules: which there are, that they stay, what is in them, and that they come and go. */
 #include <linux/kallsyms.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
+#include <linux/rculist.h>
 #include <linux/rcupdate.h>
+#include <linux/string.h>
 
 #include "shim.h"
+
+/*
+ * The kernel exports no way to find a module by name, but every module is on one list, and so are we. Starting from
+ * our own entry the list's head is met once; it is not part of a module. Modules live in the module area, the
+ * head in the kernel image. RCU keeps the struct until the module is freed.
+ */
+static struct module *lp_next_module(struct module *mod)
+{
+	struct list_head *pos = &mod->list;
+
+	do {
+		pos = rcu_dereference_raw(list_next_rcu(pos));
+	} while ((unsigned long)pos < MODULES_VADDR || (unsigned long)pos >= MODULES_END);
+	return pos == &THIS_MODULE->list ? NULL : list_entry(pos, struct module, list);
+}
+
+#define lp_for_each_module(mod)						\
+	for (mod = THIS_MODULE; mod; mod = lp_next_module(mod))		\
+		if (READ_ONCE(mod->state) != MODULE_STATE_UNFORMED)
+
+static struct module *lp_find_module(const char *name, unsigned long len)
+{
+	struct module *mod;
+
+	lp_for_each_module(mod) {
+		if (strlen(mod->name) == len && !memcmp(mod->name, name, len))
+			return mod;
+	}
+	return NULL;
+}
+
+int lp_module_statics(unsigned long addr, struct lp_statics *found)
+{
+	struct module *mod;
+
+	guard(rcu)();
+	lp_for_each_module(mod) {
+		if (within_module(addr, mod)) {
+			*found = (struct lp_statics){
+				.calls = (unsigned long)mod->static_call_sites,
+				.call_count = mod->num_static_call_sites,
+				.branches = (unsigned long)mod->jump_entries,
+				.branch_count = mod->num_jump_entries,
+			};
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+void *lp_module_get(const char *name, unsigned long len)
+{
+	struct module *mod;
+
+	guard(rcu)();
+	mod = lp_find_module(name, len);
+	/* We may still be initializing. */
+	if (mod && (mod == THIS_MODULE || READ_ONCE(mod->state) == MODULE_STATE_LIVE) && try_module_get(mod))
+		return mod;
+	return NULL;
+}
+
+int lp_module_exists(const char *name, unsigned long len)
+{
+	guard(rcu)();
+	return lp_find_module(name, len) != NULL;
+}
+
+void lp_module_put(void *module)
+{
+	module_put(module);
+}
 
 static int lp_module_event(struct notifier_block *nb, unsigned long event, void *data)
 {
