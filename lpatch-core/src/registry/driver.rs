@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The thread that drives transitions. What to do next it asks the engine; what takes time it does with the registry unlocked.
+//! The thread that drives transitions. It asks the engine what to do next, and does with the registry unlocked what takes time.
 
 use crate::{
     ffi,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the thread does next that drives transitions: when it looks at the tasks, and what it does behind a transition that has ended.
+//! What the thread that drives transitions does next: when it looks at the tasks, and what it does after a transition has ended.
 //!
 //! See `engine.rs` for why nothing here waits for a grace period.
 
