@@ -6,7 +6,7 @@
 //! motion becomes current. That takes a while, in which the registry is not locked and the patch is in force
 //! already; what needs the engine next waits for it.
 //!
-//! Tasks that die off the list of tasks are gone after a grace period of RCU tasks, and ftrace waits for one before it
+//! Tasks that have left the list of tasks and are still dying are gone after a grace period of RCU tasks. ftrace waits for one before it
 //! frees a trampoline. A kernel thread that never sleeps keeps such a grace period from ending. So nothing here waits for
 //! one. Until it is over, the book remembers where such tasks may be, and sites that nobody needs stay with the handler,
 //! which sends their calls on.
