@@ -251,6 +251,8 @@ fn explain(
         Reason::FuncTwice => format!("{what} is replaced twice by the patch; remove one LPATCH_FUNC"),
         Reason::FuncConflict => format!("{what} is changed by an enabled patch of another set, {other}; disable that first (lpatch list)"),
         Reason::FuncOwned => format!("{what} is held by {holder}; disable that first (see /sys/kernel/tracing/enabled_functions)"),
+        // EAGAIN: the kernel's word for a trampoline whose lock somebody has.
+        Reason::Ftrace if value == 11 => format!("a BPF program at {what} is being attached or detached, and has not come to an end; try again"),
         Reason::Ftrace => format!("ftrace refused {what} with errno {value}; see dmesg"),
         Reason::FtraceOff => "ftrace is switched off; set kernel.ftrace_enabled to 1".into(),
         Reason::FtraceDead => "ftrace has switched itself off on this machine, because it found something wrong; what is in force stays in force; see the kernel log, and reboot".into(),

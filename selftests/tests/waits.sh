@@ -106,14 +106,15 @@ test_trial_site_waits_for_a_busy_thread() {
     need_core
     at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY"
     quiet modprobe binfmt_misc
-    # Long enough for the thread to begin between the end of the grace period and the first jump.
+    # The thread begins between the end of the grace period and the first jump.
     driver=$(driver_stack)
-    echo 10000 >$TIDY
+    echo 600000 >$TIDY
     load cmdline
     wait_for "rest of the driver" driver_rests "$driver"
     wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) -le 2 ]"
     never_sleeping
     is "whether it was tried" "$(cat /sys/module/lpatch_core/parameters/jumps)" N
+    echo 500 >$TIDY
     wait_for "trial" grep -q Y /sys/module/lpatch_core/parameters/jumps
     wait_for "door" grep -q '^cmdline_proc_show .* D ' /sys/kernel/tracing/enabled_functions
     grep -q '^lp_jump_from ' /sys/kernel/tracing/enabled_functions || fail "the site of the trial was given back"
@@ -193,6 +194,7 @@ test_module_with_a_probe_comes_beside_a_busy_thread() {
 # leaves_ftrace: it is over.
 ftrace_waits() {
     at_exit 'rmmod owner 2>/dev/null || :'
+    wait_for_free uptime_proc_show
     quiet insmod $MODULES/owner.ko symbol=uptime_proc_show
     never_sleeping
     rmmod owner &
@@ -334,12 +336,14 @@ test_module_goes_beside_an_enable() {
 # The driver has ftrace let go of sites that have come together with others, which stay.
 test_tidying_beside_who_leaves_ftrace() {
     need_core
+    # Nothing of earlier tests is to be tidied up.
+    wait_for "end of what holds lpatch_core" core_is_idle
     at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY; clear_modules"
     load multi --no-promote
     driver=$(driver_stack)
     wait_for "rest of the driver" driver_rests "$driver"
-    # Long enough for ftrace to wait before the driver asks it.
-    echo 8000 >$TIDY
+    # ftrace waits before the driver asks it.
+    echo 600000 >$TIDY
     insert patch_any func=version_proc_show set=selftests cumulative=1 no_promote=1
     wait_for "rest of the driver" driver_rests "$driver"
     wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) -le 4 ]"
@@ -358,18 +362,19 @@ test_tidying_beside_who_leaves_ftrace() {
 # The driver has a site go to a door.
 test_door_beside_who_leaves_ftrace() {
     need_core
+    # Nothing of earlier tests is to be tidied up.
+    wait_for "end of what holds lpatch_core" core_is_idle
     at_exit "[ ! -e $TIDY ] || echo 500 >$TIDY"
-    wait_for_no_door cmdline_proc_show
     driver=$(driver_stack)
-    echo 10000 >$TIDY
+    echo 600000 >$TIDY
     load cmdline
     wait_for "rest of the driver" driver_rests "$driver"
     wait_for "end of the grace period" sh -c "[ \$(cat /sys/module/lpatch_core/refcnt) -le 2 ]"
     ftrace_waits
+    echo 500 >$TIDY
     questions cmdline
     asks_ftrace "$(echo "$driver" | cut -d/ -f3)" || fail "it is not the driver that waits: $(cat "$driver")"
     leaves_ftrace
-    echo 500 >$TIDY
     wait_for "jump" sh -c 'lpatch --json status cmdline | grep -q "\"path\":\"jump\""'
     off cmdline
 }
@@ -383,12 +388,13 @@ test_book_waits_for_a_cpu_that_goes() {
     quiet insmod $MODULES/slow_hotplug.ko
     driver=$(driver_stack)
     # The book that is replaced last is one without the old side of this transition.
-    echo 8000 >$TIDY
+    echo 600000 >$TIDY
     load cmdline --no-promote
     wait_for "rest of the driver" driver_rests "$driver"
     sh -c "echo 0 >$online" &
     offline=$!
     wait_for "CPU half-way" grep -q 1 /sys/module/slow_hotplug/parameters/held
+    echo 500 >$TIDY
     wait_for "wait of the driver for the CPU" grep -q lp_synchronize "$driver"
     like "its stack" "$(cat "$driver")" 'cpus_read_lock|percpu'
     echo 0 >/sys/module/slow_hotplug/parameters/hold

@@ -17,7 +17,18 @@ module_param_named(promote, lp_promote, bool, 0644);
 MODULE_PARM_DESC(promote, "whether functions are entered by a jump when all tasks have moved; a change is for what is enabled later");
 
 unsigned int lp_tidy_ms = 500;
-module_param_named(tidy_ms, lp_tidy_ms, uint, 0644);
+/* A change counts at once: the driver looks again. */
+static int lp_set_tidy_ms(const char *value, const struct kernel_param *param)
+{
+	int err = param_set_uint(value, param);
+
+	if (!err)
+		lp_driver_look();
+	return err;
+}
+static const struct kernel_param_ops lp_tidy_ms_ops = { .set = lp_set_tidy_ms, .get = param_get_uint };
+module_param_cb(tidy_ms, &lp_tidy_ms_ops, &lp_tidy_ms, 0644);
+__MODULE_PARM_TYPE(tidy_ms, "uint");
 MODULE_PARM_DESC(tidy_ms, "milliseconds after a transition in which nothing is given back to ftrace, for tests");
 
 static noinline notrace unsigned long lp_door_asks(unsigned long ip, long word, const struct lp_index *book)

@@ -4,12 +4,14 @@
 #include <linux/ftrace.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "handler.h"
 #include "shim.h"
 
-#define LP_TRIES 200
+/* For a BPF trampoline that is changing. */
+#define LP_PATIENCE (20 * HZ)
 
 struct lp_redirect {
 	struct ftrace_ops ops;
@@ -102,15 +104,17 @@ int lp_redirect_remove(struct lp_redirect *r, unsigned long *ips, unsigned int n
 
 int lp_redirect_on(struct lp_redirect *r)
 {
-	int tries = 0, err;
+	unsigned long end = jiffies + LP_PATIENCE;
+	int err;
 
 	/*
 	 * A BPF trampoline at one of the functions that is changing right now says so by this error, after a millisecond. It would
-	 * wait for us with a lock held that we may need.
+	 * wait for us with a lock held that we may need. It keeps that lock itself for a grace period of RCU tasks, which a slow machine
+	 * takes seconds for.
 	 */
 	do {
 		err = register_ftrace_function(&r->ops);
-	} while (err == -EAGAIN && ++tries < LP_TRIES);
+	} while (err == -EAGAIN && time_before(jiffies, end) && !fatal_signal_pending(current));
 	return err;
 }
 

@@ -660,6 +660,8 @@ int lp_driver_start(void);
 void lp_driver_stop(void);
 /* Have lpatch_drive() called soon; from any context. */
 void lp_driver_kick(void);
+/* The same if there is a driver; the lock of our parameters is held. */
+void lp_driver_look(void);
 /* Rust side: does what there is to do. Returns after how many ms it wants to be called again; below 0: when kicked. */
 long lpatch_drive(void);
 

@@ -58,14 +58,28 @@ int lp_driver_start(void)
 		return PTR_ERR(driver);
 	/* It is about a task that has to get on, or tidies up while somebody waits, and never computes for long. */
 	set_user_nice(driver, MIN_NICE);
+	kernel_param_lock(THIS_MODULE);
 	lp_driver = driver;
+	kernel_param_unlock(THIS_MODULE);
 	return 0;
+}
+
+/* For a parameter, which anybody may set before the driver is there and when it is gone: under the lock of our parameters. */
+void lp_driver_look(void)
+{
+	if (lp_driver)
+		lp_driver_kick();
 }
 
 void lp_driver_stop(void)
 {
+	struct task_struct *driver = lp_driver;
+
+	kernel_param_lock(THIS_MODULE);
+	lp_driver = NULL;
+	kernel_param_unlock(THIS_MODULE);
 	/* Nobody kicks it any more: all who do hold a reference to the module, and leave it by leave.S. */
-	kthread_stop(lp_driver);
+	kthread_stop(driver);
 	irq_work_sync(&lp_kick);
 }
 

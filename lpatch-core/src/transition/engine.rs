@@ -135,8 +135,8 @@ pub(crate) struct Engine {
     pub(super) ticket: usize,
     /// Whether something can be let go of after that.
     pub(super) untidy: bool,
-    /// And when, unless somebody waits for it. What comes next often needs it again.
-    pub(super) tidy_ns: u64,
+    /// Since when; it is kept for a while, since what comes next often needs it again. 0: somebody waits for it.
+    pub(super) tidy_from_ns: u64,
     /// Whether there may be a group of which no site is needed.
     pub(super) spare: bool,
     /// The grace period that was asked for before sites are given back, see `give_back()`.
@@ -205,7 +205,7 @@ impl Engine {
             state: State::Idle,
             ticket: 0,
             untidy: false,
-            tidy_ns: 0,
+            tidy_from_ns: 0,
             spare: false,
             asked: None,
             fresh_ns: 0,
@@ -349,7 +349,7 @@ impl Engine {
         // SAFETY: No requirements.
         self.ticket = unsafe { ffi::lp_grace_begin() };
         self.untidy = true;
-        self.tidy_ns = now().saturating_add(tidy_after_ns());
+        self.tidy_from_ns = now();
         self.wanted = Cursor::default();
         // It may have been over for long when the driver comes to it again.
         self.asked = None;

@@ -66,7 +66,7 @@ impl Engine {
                 Next::Wait(None)
             }
             State::Idle if self.untidy && over => {
-                let left = self.tidy_ns.saturating_sub(now());
+                let left = self.tidy_left_ns();
                 if left == 0 {
                     return self.tidy();
                 }
@@ -223,13 +223,21 @@ impl Engine {
         book::replace(Some(book))
     }
 
+    /// How long what can be let go of is still kept. The parameter counts as it is now.
+    fn tidy_left_ns(&self) -> u64 {
+        match self.tidy_from_ns {
+            0 => 0,
+            from => from.saturating_add(tidy_after_ns()).saturating_sub(now()),
+        }
+    }
+
     /// Whether everything is let go of that can be; if not, it soon will be.
     pub(crate) fn tidy_soon(&mut self) -> bool {
         if self.untidy {
             // SAFETY: No requirements.
             unsafe { ffi::lp_grace_hurry() };
-            if self.tidy_ns != 0 {
-                self.tidy_ns = 0;
+            if self.tidy_from_ns != 0 {
+                self.tidy_from_ns = 0;
                 // SAFETY: No requirements.
                 unsafe { ffi::lp_driver_kick() };
             }
@@ -263,7 +271,7 @@ impl Engine {
         };
         // Without memory all sites stay; the handler sends their calls on.
         self.untidy |= shrinking.is_err();
-        self.tidy_ns = now().saturating_add(tidy_after_ns());
+        self.tidy_from_ns = now();
         self.rest(now().saturating_sub(began));
         Next::Tidy(retired, shrinking.unwrap_or_default())
     }
