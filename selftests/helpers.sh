@@ -157,6 +157,10 @@ fast() {
 
 # wait_for_no_door FUNCTION: a test before this one may have made it a jump, and ftrace has it then for some more time.
 wait_for_no_door() { wait_for "end of the jump" no_door "$1"; }
+
+# wait_for_free FUNCTION: a test before this one may have patched it, and ftrace has it then for some more time, in which others cannot have it.
+wait_for_free() { wait_for "end of what ftrace has of $1" is_free "$1"; }
+is_free() { ! grep -q "^$1 " /sys/kernel/tracing/enabled_functions; }
 no_door() { ! grep -A 1 "^$1 " /sys/kernel/tracing/enabled_functions | grep -q lp_doors; }
 
 # need_ftrace_off: kernel.ftrace_enabled=0 is taken while nobody needs ftrace.

@@ -100,7 +100,7 @@ test_upstream_livepatch() {
 test_owned_twice() {
     need_core
     at_exit 'rmmod owner 2>/dev/null || :'
-    wait_for_no_door cmdline_proc_show
+    wait_for_free cmdline_proc_show
     quiet insmod $MODULES/owner.ko symbol=cmdline_proc_show
     load cmdline --no-enable
     for _ in 1 2 3; do

@@ -5,6 +5,8 @@
 
 test_with_post_handler() {
     need_core
+    # Else the kernel takes the module, and the kprobe is not armed.
+    wait_for_free cmdline_proc_show
     quiet insmod $MODULES/kprobed.ko symbol=cmdline_proc_show post=1
     at_exit 'rmmod kprobed 2>/dev/null || :'
     refused 3 'cmdline_proc_show of vmlinux is held by a kprobe with a post_handler; ' fast lpatch load "$PATCHES/cmdline.lpo"
