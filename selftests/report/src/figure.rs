@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What stands in a cell of the tables: the median of the runs.
+//! What stands in a cell of the tables: the median of the runs, or how they lie.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ pub struct Sample {
     pub capped: bool,
 }
 
-/// The median of some runs.
+/// A figure of some runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
     /// In the unit of the row.
@@ -24,28 +24,91 @@ pub struct Figure {
     pub runs: usize,
 }
 
-impl Figure {
-    /// The median; none if there is no run.
+/// Which figure of the runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistic {
+    /// The least run.
+    Min,
+    /// The run in the middle, or the mean of the two that are there.
+    Median,
+    /// The least run that 9 of 10 do not exceed.
+    P90,
+    /// The greatest run.
+    Max,
+}
+
+impl Statistic {
+    /// All, from the least to the greatest.
+    pub const ALL: [Statistic; 4] = [
+        Statistic::Min,
+        Statistic::Median,
+        Statistic::P90,
+        Statistic::Max,
+    ];
+
+    /// What readers call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Statistic::Min => "minimum",
+            Statistic::Median => "median",
+            Statistic::P90 => "90th percentile",
+            Statistic::Max => "maximum",
+        }
+    }
+}
+
+/// How some runs lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    min: Figure,
+    median: Figure,
+    p90: Figure,
+    max: Figure,
+}
+
+impl Figures {
+    /// The figures of these runs; none if there is no run.
     ///
-    /// A run that was capped takes its value or more. The median is exact if all such runs are behind its place, because it stays
+    /// A run that was capped takes its value or more. A figure is exact if all such runs are behind its place, because it stays
     /// what it is wherever they end.
-    pub fn median(samples: &[Sample]) -> Option<Figure> {
+    pub fn of(samples: &[Sample]) -> Option<Figures> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(order);
-        let upper = *sorted.get(sorted.len() / 2)?;
-        let value = if sorted.len() % 2 == 1 {
-            upper.value
-        } else {
-            let lower = sorted.get(sorted.len() / 2 - 1)?;
-            // Not half of the sum, which can overflow.
-            lower.value / 2.0 + upper.value / 2.0
+        let runs = sorted.len();
+        let at = |place: usize| {
+            let before = sorted.get(..=place)?;
+            Some(Figure {
+                value: before.last()?.value,
+                at_least: before.iter().any(|s| s.capped),
+                runs,
+            })
         };
-        let before = sorted.get(..=sorted.len() / 2)?;
-        Some(Figure {
-            value,
-            at_least: before.iter().any(|s| s.capped),
-            runs: sorted.len(),
+        let mut median = at(runs / 2)?;
+        if runs % 2 == 0 {
+            // Not half of the sum, which can overflow.
+            median.value = at((runs / 2).checked_sub(1)?)?.value / 2.0 + median.value / 2.0;
+        }
+        Some(Figures {
+            min: at(0)?,
+            median,
+            p90: at((9 * runs).div_ceil(10).checked_sub(1)?)?,
+            max: at(runs.checked_sub(1)?)?,
         })
+    }
+
+    /// That one of them.
+    pub fn get(self, statistic: Statistic) -> Figure {
+        match statistic {
+            Statistic::Min => self.min,
+            Statistic::Median => self.median,
+            Statistic::P90 => self.p90,
+            Statistic::Max => self.max,
+        }
+    }
+
+    /// The median.
+    pub fn median(self) -> Figure {
+        self.median
     }
 }
 
@@ -101,10 +164,15 @@ mod tests {
             .collect()
     }
 
-    fn median(values: &[(f64, bool)]) -> (f64, bool) {
-        let figure = Figure::median(&samples(values)).expect("there are runs");
+    fn of(statistic: Statistic, values: &[(f64, bool)]) -> (f64, bool) {
+        let figures = Figures::of(&samples(values)).expect("there are runs");
+        let figure = figures.get(statistic);
         assert_eq!(figure.runs, values.len());
         (figure.value, figure.at_least)
+    }
+
+    fn median(values: &[(f64, bool)]) -> (f64, bool) {
+        of(Statistic::Median, values)
     }
 
     fn figure(value: f64, at_least: bool) -> Option<Figure> {
@@ -124,7 +192,51 @@ mod tests {
         );
         assert_eq!(median(&[(4.0, false), (1.0, false)]), (2.5, false));
         assert_eq!(median(&[(f64::MAX, false); 2]), (f64::MAX, false));
-        assert_eq!(Figure::median(&[]), None);
+        assert_eq!(Figures::of(&[]), None);
+    }
+
+    #[test]
+    fn percentiles_of_known_lists() {
+        let count = |n: u16| -> Vec<_> { (1..=n).rev().map(|v| (f64::from(v), false)).collect() };
+        for (runs, p90) in [
+            (1, 1.0),
+            (2, 2.0),
+            (5, 5.0),
+            (9, 9.0),
+            (10, 9.0),
+            (11, 10.0),
+            (20, 18.0),
+            (21, 19.0),
+            (100, 90.0),
+        ] {
+            let values = count(runs);
+            let all = Statistic::ALL.map(|s| of(s, &values).0);
+            let median = f64::from(runs + 1) / 2.0;
+            assert_eq!(all, [1.0, median, p90, f64::from(runs)], "{runs} runs");
+        }
+        // One in ten that takes a second does not touch it, one more does.
+        let modes = |slow: usize| {
+            let mut values = vec![(37.0, false); 20 - slow];
+            values.resize(20, (1400.0, false));
+            of(Statistic::P90, &values).0
+        };
+        assert_eq!((modes(2), modes(3)), (37.0, 1400.0));
+    }
+
+    #[test]
+    fn capped_runs_behind_a_figure_do_not_touch_it() {
+        let mut values = vec![(5.0, false); 18];
+        values.resize(20, (16.0, true));
+        let all = |values: &[_]| Statistic::ALL.map(|s| of(s, values));
+        let exact = (5.0, false);
+        assert_eq!(all(&values), [exact, exact, exact, (16.0, true)]);
+        // A short cap in front of all.
+        values[0] = (1.0, true);
+        assert_eq!(
+            all(&values),
+            [(1.0, true), (5.0, true), (5.0, true), (16.0, true)]
+        );
+        assert_eq!(all(&[(16.0, true); 3]), [(16.0, true); 4]);
     }
 
     #[test]
@@ -171,21 +283,23 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever the capped runs would have ended: the true median is the one that is told, or above it if that is a bound.
+        /// Wherever the capped runs would have ended: the true figure is the one that is told, or above it if that is a bound.
         #[test]
-        fn a_bound_is_below_every_true_median(
+        fn a_bound_is_below_every_true_figure(
             runs in proptest::collection::vec((0u16..200, any::<bool>(), 0u16..200), 1..12),
         ) {
             let told: Vec<_> = runs.iter().map(|&(v, c, _)| (f64::from(v), c)).collect();
             let truth: Vec<_> = runs.iter()
                 .map(|&(v, c, more)| (f64::from(v) + if c { f64::from(more) } else { 0.0 }, false))
                 .collect();
-            let (value, at_least) = median(&told);
-            let (true_value, _) = median(&truth);
-            if at_least {
-                prop_assert!(value <= true_value);
-            } else {
-                prop_assert_eq!(value, true_value);
+            for statistic in Statistic::ALL {
+                let (value, at_least) = of(statistic, &told);
+                let (true_value, _) = of(statistic, &truth);
+                if at_least {
+                    prop_assert!(value <= true_value);
+                } else {
+                    prop_assert_eq!(value, true_value);
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, Figures, Statistic};
 use crate::results::Results;
 
 /// A row. What was not measured is null.
@@ -26,6 +26,36 @@ struct Line<'a> {
     lpatch_at_least: bool,
     upstream_runs: usize,
     lpatch_runs: usize,
+    upstream_spread: Option<Spread>,
+    lpatch_spread: Option<Spread>,
+    /// The tables show that.
+    spread: bool,
+}
+
+/// How the runs lie. Each figure can be a lower bound.
+#[derive(Serialize)]
+struct Spread {
+    min: f64,
+    p90: f64,
+    max: f64,
+    min_at_least: bool,
+    p90_at_least: bool,
+    max_at_least: bool,
+}
+
+impl Spread {
+    fn new(figures: Figures) -> Spread {
+        let [min, p90, max] =
+            [Statistic::Min, Statistic::P90, Statistic::Max].map(|s| figures.get(s));
+        Spread {
+            min: min.value,
+            p90: p90.value,
+            max: max.value,
+            min_at_least: min.at_least,
+            p90_at_least: p90.at_least,
+            max_at_least: max.at_least,
+        }
+    }
 }
 
 /// All rows. It ends with a new line.
@@ -40,21 +70,25 @@ pub fn rows(results: &Results) -> serde_json::Result<String> {
             let value = |f: Option<Figure>| f.map(|f| f.value);
             let at_least = |f: Option<Figure>| f.is_some_and(|f| f.at_least);
             let runs = |f: Option<Figure>| f.map_or(0, |f| f.runs);
+            let medians = row.line(Statistic::Median);
             lines.push(serde_json::to_string(&Line {
                 name: &row.name,
                 unit: &row.unit,
-                upstream: value(row.upstream),
-                lpatch: value(row.lpatch),
-                ratio: row.ratio().map(|r| r.value),
+                upstream: value(medians.upstream),
+                lpatch: value(medians.lpatch),
+                ratio: medians.ratio().map(|r| r.value),
                 kernel: &results.machine.kernel,
                 commit: &results.machine.commit,
                 key: &row.key,
                 section: &section.title,
-                without: value(row.none),
-                upstream_at_least: at_least(row.upstream),
-                lpatch_at_least: at_least(row.lpatch),
-                upstream_runs: runs(row.upstream),
-                lpatch_runs: runs(row.lpatch),
+                without: value(medians.none),
+                upstream_at_least: at_least(medians.upstream),
+                lpatch_at_least: at_least(medians.lpatch),
+                upstream_runs: runs(medians.upstream),
+                lpatch_runs: runs(medians.lpatch),
+                upstream_spread: row.upstream.map(Spread::new),
+                lpatch_spread: row.lpatch.map(Spread::new),
+                spread: row.spread,
             })?);
         }
     }
@@ -64,7 +98,7 @@ pub fn rows(results: &Results) -> serde_json::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::example;
+    use crate::results::tests::{example, two_modes};
     use serde_json::{json, Value};
 
     #[test]
@@ -78,13 +112,32 @@ mod tests {
             json!({
                 "name": "enable & wait", "unit": "ms", "upstream": 1379.0, "lpatch": 21.4, "ratio": 21.4 / 1379.0,
                 "kernel": "7.2.12", "commit": "abc", "key": "long", "section": "Until <done>", "without": null,
-                "upstream_at_least": false, "lpatch_at_least": false, "upstream_runs": 3, "lpatch_runs": 1
+                "upstream_at_least": false, "lpatch_at_least": false, "upstream_runs": 3, "lpatch_runs": 1,
+                "upstream_spread": {
+                    "min": 1000.0, "p90": 60000.0, "max": 60000.0, "min_at_least": false, "p90_at_least": true, "max_at_least": true
+                },
+                "lpatch_spread": {
+                    "min": 21.4, "p90": 21.4, "max": 21.4, "min_at_least": false, "p90_at_least": false, "max_at_least": false
+                },
+                "spread": false
             })
         );
         assert_eq!(read[1]["upstream"], Value::Null);
         assert_eq!(read[1]["upstream_runs"], 0);
+        assert_eq!(read[1]["upstream_spread"], Value::Null);
         assert_eq!(read[2]["without"], 80.0);
         assert_eq!(read[3]["ratio"], Value::Null);
+    }
+
+    #[test]
+    fn a_row_with_a_spread_is_told_from_others() {
+        let text = rows(&two_modes(20)).expect("it is written");
+        let read: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(read[0]["spread"], true);
+        assert_eq!(read[0]["name"], "idle");
+        assert_eq!(read[0]["upstream"], 37.0);
+        assert_eq!(read[0]["upstream_spread"]["p90"], 1400.0);
+        assert_eq!(read[0]["lpatch_spread"]["max"], 25.0);
     }
 
     #[test]

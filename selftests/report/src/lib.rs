@@ -3,7 +3,7 @@
 //! What `make bench` says in the end.
 //!
 //! [`log`] takes the runs from what the guests printed, [`plan`] the table `selftests/bench.rows` that says which rows there are,
-//! [`figure`] makes a median of the runs, [`goal`] a verdict of the medians; [`results`] has all that together, and [`text`],
+//! [`figure`] makes medians and percentiles of the runs, [`goal`] a verdict of these; [`results`] has all that together, and [`text`],
 //! [`markdown`], [`json`] and [`plot`] write it down. [`docs`] puts it into a document.
 
 pub mod docs;

@@ -2,8 +2,8 @@
 
 //! `lpatch-report --rows TABLE --kernel RELEASE --commit NAME --json OUT [--markdown DOCUMENT --svg OUT] PART=LOG…`
 //!
-//! Prints the tables of these parts, what became of their goals, and which rows have few runs. A part can have several logs. Exit status: 0 all goals hold, 1 one is missed or was not
-//! measured, 2 it could not be told.
+//! Prints the tables of these parts, what became of their goals, and which rows have few runs. A part can have several logs.
+//! Exit status: 0 all goals hold, 1 one is missed or was not measured, 2 it could not be told.
 
 use std::fs;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use crate::results::Results;
 /// All tables, each under its heading. They end with a new line.
 pub fn tables(results: &Results) -> String {
     let mut out = format!(
-        "Linux {}, lpatch {}. Medians, in brackets of how many runs; ≥: it had not ended by then.\n",
+        "Linux {}, lpatch {}. Medians where a row names nothing else, in brackets of how many runs; ≥: it had not ended by then.\n",
         escape(&results.machine.kernel),
         escape(&results.machine.commit)
     );
@@ -32,14 +32,16 @@ pub fn tables(results: &Results) -> String {
         ]);
         line(["---", "---", "--:", "--:", "--:", "--:"]);
         for row in &section.rows {
-            line([
-                &escape(&row.name),
-                &escape(&row.unit),
-                &number::figure_of(row.none),
-                &number::figure_of(row.upstream),
-                &number::figure_of(row.lpatch),
-                &number::ratio(row.ratio()),
-            ]);
+            for figures in row.lines() {
+                line([
+                    &escape(&figures.name),
+                    &escape(&row.unit),
+                    &number::figure_of(figures.none),
+                    &number::figure_of(figures.upstream),
+                    &number::figure_of(figures.lpatch),
+                    &number::ratio(figures.ratio()),
+                ]);
+            }
         }
     }
     // Between two tables, or they would be one.
@@ -61,12 +63,12 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::example;
+    use crate::results::tests::{example, two_modes};
 
     #[test]
     fn tables_of_all_kinds_of_rows() {
         let want = "\
-Linux 7.2.12, lpatch abc. Medians, in brackets of how many runs; ≥: it had not ended by then.
+Linux 7.2.12, lpatch abc. Medians where a row names nothing else, in brackets of how many runs; ≥: it had not ended by then.
 
 | **Until \\<done>** |  | upstream | lpatch | lpatch : upstream |
 | --- | --- | --: | --: | --: |
@@ -79,5 +81,17 @@ Linux 7.2.12, lpatch abc. Medians, in brackets of how many runs; ≥: it had not
 | disabled | instructions | - | 0 (1) | 0 (1) | - |
 ";
         assert_eq!(tables(&example(&["a"])), want);
+    }
+
+    #[test]
+    fn a_row_with_a_spread_has_a_row_for_each_figure() {
+        let want = "
+| idle: minimum | ms | 37 (20) | 18 (20) | 1:2.1 |
+| idle: median | ms | 37 (20) | 20 (20) | 1:1.8 |
+| idle: 90th percentile | ms | 1,400 (20) | 20 (20) | 1:70 |
+| idle: maximum | ms | ≥ 2,000 (20) | 25 (20) | ≥ 1:80 |
+";
+        let got = tables(&two_modes(20));
+        assert!(got.ends_with(want), "{got}");
     }
 }

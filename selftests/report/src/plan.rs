@@ -44,6 +44,8 @@ pub struct Row {
     pub key: String,
     /// What its figures are.
     pub unit: String,
+    /// It is shown with how its runs lie, because a median says too little of them.
+    pub spread: bool,
     /// What has to hold; often nothing.
     pub goals: Vec<Goal>,
     /// What readers call it.
@@ -78,6 +80,9 @@ pub enum Problem {
     /// Two rows of one name.
     #[error("a second row {0}")]
     Twice(String),
+    /// Something else than spread behind a unit.
+    #[error("{0} is no unit: UNIT or UNIT,spread")]
+    Unit(String),
     /// See [`Goal`].
     #[error("{0} is no goal: 1:N, <=N or <N*KEY")]
     Goal(String),
@@ -151,6 +156,11 @@ impl Plan {
         if !keys.insert(first.to_owned()) {
             return Err(Problem::Twice(first.to_owned()));
         }
+        let (unit, spread) = match second.split_once(',') {
+            None => (second, false),
+            Some((unit, "spread")) if !unit.is_empty() => (unit, true),
+            Some(_) => return Err(Problem::Unit(second.to_owned())),
+        };
         let goals = match third {
             "-" => Vec::new(),
             terms => {
@@ -161,7 +171,8 @@ impl Plan {
         let section = self.sections.last_mut().ok_or(Problem::NoSection)?;
         section.rows.push(Row {
             key: first.to_owned(),
-            unit: second.to_owned(),
+            unit: unit.to_owned(),
+            spread,
             goals,
             name: rest.to_owned(),
         });
@@ -197,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_table() {
-        let text = "# head\n\nsection calls linear What a call costs\n  a_1   instructions <=3,1:20  one argument\nb ms - two\n\
+        let text = "# head\n\nsection calls linear What a call costs\n  a_1   instructions <=3,1:20  one argument\nb ms,spread - two\n\
             section many,most log Many\nc ms <5*a_1 three, of many\n";
         let plan = Plan::parse(text).expect("it is right");
         let titles: Vec<_> = plan
@@ -214,14 +225,14 @@ mod tests {
         );
         let rows: Vec<_> = plan
             .rows()
-            .map(|r| (&*r.key, &*r.unit, &*r.name, r.goals.len()))
+            .map(|r| (&*r.key, &*r.unit, r.spread, &*r.name, r.goals.len()))
             .collect();
         assert_eq!(
             rows,
             [
-                ("a_1", "instructions", "one argument", 2),
-                ("b", "ms", "two", 0),
-                ("c", "ms", "three, of many", 1)
+                ("a_1", "instructions", false, "one argument", 2),
+                ("b", "ms", true, "two", 0),
+                ("c", "ms", false, "three, of many", 1)
             ]
         );
     }
@@ -243,6 +254,12 @@ mod tests {
             problem(&format!("{head}a ms - x\n#\na ms - y")),
             (4, Problem::Twice("a".into()))
         );
+        for unit in ["ms,", ",spread", "ms,wide", "ms,spread,spread"] {
+            assert_eq!(
+                problem(&format!("{head}a {unit} - x")),
+                (2, Problem::Unit(unit.into()))
+            );
+        }
         assert_eq!(
             problem(&format!("{head}a ms 1:3,x x")),
             (2, Problem::Goal("x".into()))

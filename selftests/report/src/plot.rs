@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The plot: one panel for each section and unit. Absolute figures, each beside its number: bars from zero where the axis is linear,
-//! points on a logarithmic axis where figures are too far apart for that, since a bar there would begin nowhere.
+//! points on a logarithmic axis where figures are too far apart for that, since a bar there would begin nowhere. A row with a spread has
+//! a line for each side, from the minimum to the maximum, with the median on it and a stroke at the 90th percentile.
 //!
 //! The colours follow the reader's setting, light or dark, and upstream and lpatch differ in shape as well.
 
 use std::fmt::Write;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, Figures, Statistic};
 use crate::number;
 use crate::plan::Axis;
-use crate::results::{Results, RowResult};
+use crate::results::{Line, Results, RowResult};
 
 const WIDTH: f64 = 960.0;
 /// Where the axes begin and end, and where the numbers of both sides end.
@@ -22,11 +23,15 @@ const ROW: f64 = 22.0;
 const HEAD: f64 = 44.0;
 const FOOT: f64 = 36.0;
 
+/// What a row with a spread shows.
+const SPREAD: &str = "line: minimum to maximum; stroke: 90th percentile; number: median";
+
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}
 .head{font-weight:600;font-size:13px}
 .number,.tick{text-anchor:end}
 .tick{text-anchor:middle;font-size:10px;opacity:.75}
+.note{font-size:10px;opacity:.75}
 .grid{stroke:#8b949e;stroke-opacity:.35}
 .between{stroke:#8b949e;stroke-width:2}
 .none{stroke:#57606a;stroke-width:2}
@@ -121,7 +126,7 @@ fn power(value: f64, round: fn(f64) -> f64) -> i32 {
 fn panels(results: &Results) -> Vec<Panel<'_>> {
     let mut panels: Vec<Panel<'_>> = Vec::new();
     for section in &results.sections {
-        let rows = || section.rows.iter().filter(|r| r.figures().next().is_some());
+        let rows = || section.rows.iter().filter(|r| r.sides().next().is_some());
         let mut units: Vec<&str> = Vec::new();
         for row in rows() {
             if !units.contains(&&*row.unit) {
@@ -130,8 +135,9 @@ fn panels(results: &Results) -> Vec<Panel<'_>> {
         }
         for unit in units {
             let rows: Vec<_> = rows().filter(|row| row.unit == unit).collect();
-            let figures = rows.iter().flat_map(|row| row.figures());
-            let values: Vec<_> = figures.map(|f| f.value).collect();
+            let lines = rows.iter().flat_map(|row| row.lines());
+            let figures = lines.flat_map(|line| [line.none, line.upstream, line.lpatch]);
+            let values: Vec<_> = figures.flatten().map(|f| f.value).collect();
             panels.push(Panel {
                 title: format!("{}, {unit}", section.title),
                 scale: Scale::of(section.axis, &values),
@@ -179,28 +185,33 @@ fn draw(out: &mut String, panel: &Panel<'_>, top: f64) -> f64 {
         line(out, "grid", (x, rows), (x, bottom));
         text(out, "tick", x, bottom + 14.0, &number::number(tick));
     }
+    if panel.rows.iter().any(|row| row.spread) {
+        text(out, "note", 10.0, bottom + 14.0, SPREAD);
+    }
     let mut y = rows + ROW / 2.0;
     for row in &panel.rows {
+        let medians = row.line(Statistic::Median);
         text(out, "", 10.0, y + 4.0, &row.name);
         text(
             out,
             "number upstream",
             UPSTREAM,
             y + 4.0,
-            &number::figure(row.upstream),
+            &number::figure(medians.upstream),
         );
         text(
             out,
             "number lpatch",
             LPATCH,
             y + 4.0,
-            &number::figure(row.lpatch),
+            &number::figure(medians.lpatch),
         );
         match panel.scale {
-            Scale::Linear(_) => bars(out, panel.scale, row, y),
-            Scale::Log(..) => points(out, panel.scale, row, y),
+            _ if row.spread => ranges(out, panel.scale, row, y),
+            Scale::Linear(_) => bars(out, panel.scale, &medians, y),
+            Scale::Log(..) => points(out, panel.scale, &medians, y),
         }
-        if let Some(none) = row.none {
+        if let Some(none) = medians.none {
             let x = panel.scale.x(none.value);
             line(out, "none", (x, y - 8.0), (x, y + 8.0));
         }
@@ -209,7 +220,7 @@ fn draw(out: &mut String, panel: &Panel<'_>, top: f64) -> f64 {
     bottom + FOOT
 }
 
-fn bars(out: &mut String, scale: Scale, row: &RowResult, y: f64) {
+fn bars(out: &mut String, scale: Scale, row: &Line, y: f64) {
     for (class, figure, top) in [
         ("upstream", row.upstream, y - 8.0),
         ("lpatch", row.lpatch, y + 1.0),
@@ -223,7 +234,7 @@ fn bars(out: &mut String, scale: Scale, row: &RowResult, y: f64) {
     }
 }
 
-fn points(out: &mut String, scale: Scale, row: &RowResult, y: f64) {
+fn points(out: &mut String, scale: Scale, row: &Line, y: f64) {
     let x = |figure: Option<Figure>| figure.map(|f| scale.x(f.value));
     if let (Some(from), Some(to)) = (x(row.upstream), x(row.lpatch)) {
         line(out, "between", (from, y), (to, y));
@@ -233,12 +244,31 @@ fn points(out: &mut String, scale: Scale, row: &RowResult, y: f64) {
         more(out, "upstream", figure, (x + 5.0, y));
     }
     if let (Some(x), Some(figure)) = (x(row.lpatch), row.lpatch) {
-        write(
-            out,
-            format_args!("<circle class=\"lpatch\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\"/>\n"),
-        );
+        circle(out, "lpatch", (x, y), 5.0);
         more(out, "lpatch", figure, (x + 5.0, y));
     }
+}
+
+fn ranges(out: &mut String, scale: Scale, row: &RowResult, y: f64) {
+    let places = |figures: Figures| Statistic::ALL.map(|s| scale.x(figures.get(s).value));
+    // Upstream's is above lpatch's.
+    if let Some(upstream) = row.upstream {
+        let (y, places) = (y - 4.0, places(upstream));
+        range(out, "upstream", upstream, places, y);
+        rect(out, "upstream", (places[1] - 3.5, y - 3.5), 7.0, 7.0);
+    }
+    if let Some(lpatch) = row.lpatch {
+        let (y, places) = (y + 4.0, places(lpatch));
+        range(out, "lpatch", lpatch, places, y);
+        circle(out, "lpatch", (places[1], y), 3.5);
+    }
+}
+
+/// The line of one side and the stroke on it. The places are those of all its figures.
+fn range(out: &mut String, class: &str, figures: Figures, [min, _, p90, max]: [f64; 4], y: f64) {
+    rect(out, class, (min, y - 1.0), max - min, 2.0);
+    rect(out, class, (p90 - 1.0, y - 3.5), 2.0, 7.0);
+    more(out, class, figures.get(Statistic::Max), (max, y));
 }
 
 /// An arrow behind a bound: it is there or beyond.
@@ -250,6 +280,13 @@ fn more(out: &mut String, class: &str, figure: Figure, (x, y): (f64, f64)) {
             format_args!("<path class=\"{class}\" d=\"M{x:.1} {top:.1}L{tip:.1} {y:.1}L{x:.1} {bottom:.1}z\"/>\n"),
         );
     }
+}
+
+fn circle(out: &mut String, class: &str, (x, y): (f64, f64), radius: f64) {
+    write(
+        out,
+        format_args!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>\n"),
+    );
 }
 
 fn rect(out: &mut String, class: &str, (x, y): (f64, f64), width: f64, height: f64) {
@@ -301,12 +338,14 @@ mod tests {
     use super::*;
     use crate::log::Runs;
     use crate::plan::Plan;
-    use crate::results::tests::example;
+    use crate::results::tests::{example, two_modes};
     use crate::results::Machine;
     use proptest::prelude::*;
 
     fn plot(axis: &str, log: &str) -> String {
-        let rows = format!("section p {axis} Title\na ms - one\nb ms - two\nc bytes - three\n");
+        let rows = format!(
+            "section p {axis} Title\na ms - one\nb ms - two\nc bytes - three\nd ms,spread - four\n"
+        );
         let plan = Plan::parse(&rows).expect("it is right");
         let mut runs = Runs::default();
         runs.read(log);
@@ -378,6 +417,34 @@ mod tests {
     }
 
     #[test]
+    fn a_row_with_a_spread_shows_how_its_runs_lie() {
+        let svg = svg(&two_modes(20));
+        well_formed(&svg);
+        // From 10 to 10,000: upstream's line goes from 37 to 2,000 and beyond, its stroke is at 1,400 and its median at 37.
+        assert!(svg.contains(
+            "<rect class=\"upstream\" x=\"423.9\" y=\"60.0\" width=\"225.3\" height=\"2\"/>"
+        ));
+        assert!(svg.contains(
+            "<rect class=\"upstream\" x=\"628.0\" y=\"57.5\" width=\"2.0\" height=\"7\"/>"
+        ));
+        assert!(svg.contains(
+            "<rect class=\"upstream\" x=\"420.4\" y=\"57.5\" width=\"7.0\" height=\"7\"/>"
+        ));
+        assert_eq!(count(&svg, "<path class=\"upstream\""), 1);
+        // lpatch's from 18 to 25, with both at 20.
+        assert!(svg.contains(
+            "<rect class=\"lpatch\" x=\"383.2\" y=\"68.0\" width=\"18.5\" height=\"2\"/>"
+        ));
+        assert!(svg.contains(
+            "<rect class=\"lpatch\" x=\"388.1\" y=\"65.5\" width=\"2.0\" height=\"7\"/>"
+        ));
+        assert!(svg.contains("<circle class=\"lpatch\" cx=\"389.1\" cy=\"69.0\" r=\"3.5\"/>"));
+        assert_eq!(count(&svg, ">idle<"), 1);
+        assert_eq!(count(&svg, SPREAD), 1);
+        assert_eq!(count(&plot("log", "row a lpatch 1\n"), SPREAD), 0);
+    }
+
+    #[test]
     fn scales() {
         let linear = Scale::of(Axis::Linear, &[86.0, 3.0]);
         assert_eq!(
@@ -396,7 +463,8 @@ mod tests {
     proptest! {
         #[test]
         fn everything_lies_on_its_axis(a in -1e300f64..1e300, b in any::<f64>(), linear in any::<bool>()) {
-            let svg = plot(if linear { "linear" } else { "log" }, &format!("row a upstream {a}\ncapped a lpatch {b}\n"));
+            let svg = plot(if linear { "linear" } else { "log" }, &format!("row a upstream {a}\ncapped a lpatch {b}\n\
+                row d upstream {a}\nrow d upstream {b}\nrow d lpatch {a}\n"));
             well_formed(&svg);
             prop_assert!(!svg.contains("NaN") && !svg.contains("inf"));
             for x in svg.split(" cx=\"").skip(1) {

@@ -2,7 +2,7 @@
 
 //! All figures and verdicts of one benchmark.
 
-use crate::figure::{ratio, Figure, Ratio};
+use crate::figure::{ratio, Figure, Figures, Ratio, Statistic};
 use crate::goal::{Goal, Verdict};
 use crate::log::{Runs, Side};
 use crate::plan::{Axis, Plan, Row};
@@ -51,12 +51,34 @@ pub struct RowResult {
     pub name: String,
     /// What its figures are.
     pub unit: String,
+    /// Its lines say how its runs lie, not only their median.
+    pub spread: bool,
+    /// Without either.
+    pub none: Option<Figures>,
+    /// Upstream livepatch.
+    pub upstream: Option<Figures>,
+    /// lpatch.
+    pub lpatch: Option<Figures>,
+}
+
+/// A line of a table.
+#[derive(Debug)]
+pub struct Line {
+    /// What readers call it.
+    pub name: String,
     /// Without either.
     pub none: Option<Figure>,
     /// Upstream livepatch.
     pub upstream: Option<Figure>,
     /// lpatch.
     pub lpatch: Option<Figure>,
+}
+
+impl Line {
+    /// lpatch's figure as a part of upstream's.
+    pub fn ratio(&self) -> Option<Ratio> {
+        ratio(self.upstream, self.lpatch)
+    }
 }
 
 /// A goal and what became of it.
@@ -72,29 +94,49 @@ pub struct GoalResult {
 
 impl RowResult {
     fn new(row: &Row, runs: &Runs) -> RowResult {
-        let median = |side| Figure::median(runs.of(&row.key, side));
+        let of = |side| Figures::of(runs.of(&row.key, side));
         RowResult {
             key: row.key.clone(),
             name: row.name.clone(),
             unit: row.unit.clone(),
-            none: median(Side::None),
-            upstream: median(Side::Upstream),
-            lpatch: median(Side::Lpatch),
+            spread: row.spread,
+            none: of(Side::None),
+            upstream: of(Side::Upstream),
+            lpatch: of(Side::Lpatch),
         }
     }
 
-    /// lpatch's figure as a part of upstream's.
-    pub fn ratio(&self) -> Option<Ratio> {
-        ratio(self.upstream, self.lpatch)
+    /// The line of these figures.
+    pub fn line(&self, statistic: Statistic) -> Line {
+        let of = |figures: Option<Figures>| figures.map(|f| f.get(statistic));
+        Line {
+            name: if self.spread {
+                format!("{}: {}", self.name, statistic.name())
+            } else {
+                self.name.clone()
+            },
+            none: of(self.none),
+            upstream: of(self.upstream),
+            lpatch: of(self.lpatch),
+        }
     }
 
-    /// Of how many runs the figure is that has the fewest; none if there is no figure.
+    /// Its lines: that of the medians, or one for each of its figures.
+    pub fn lines(&self) -> Vec<Line> {
+        if self.spread {
+            Statistic::ALL.map(|s| self.line(s)).into()
+        } else {
+            vec![self.line(Statistic::Median)]
+        }
+    }
+
+    /// Of how many runs the figures are that have the fewest; none if there is no figure.
     pub fn runs(&self) -> Option<usize> {
-        self.figures().map(|figure| figure.runs).min()
+        self.sides().map(|figures| figures.median().runs).min()
     }
 
-    /// All figures that there are.
-    pub fn figures(&self) -> impl Iterator<Item = Figure> {
+    /// The figures of all sides that have some.
+    pub fn sides(&self) -> impl Iterator<Item = Figures> {
         [self.none, self.upstream, self.lpatch]
             .into_iter()
             .flatten()
@@ -112,7 +154,7 @@ impl Results {
             let mut rows = Vec::new();
             for row in &section.rows {
                 let result = RowResult::new(row, &runs);
-                if !complete && result.figures().next().is_none() {
+                if !complete && result.sides().next().is_none() {
                     continue;
                 }
                 verdicts.extend(judge(&section.title, row, &result, &runs, complete));
@@ -150,17 +192,18 @@ fn judge(
     complete: bool,
 ) -> Vec<GoalResult> {
     let name = format!("{title}: {}", row.name);
-    if result.figures().next().is_none() && row.goals.is_empty() {
+    if result.sides().next().is_none() && row.goals.is_empty() {
         return vec![GoalResult {
             verdict: Verdict::NotMeasured,
             goal: None,
             name,
         }];
     }
+    let medians = result.line(Statistic::Median);
     let one = |goal: &Goal| {
         let other = match goal {
             Goal::Below(_, key) => {
-                let other = Figure::median(runs.of(key, Side::Lpatch));
+                let other = Figures::of(runs.of(key, Side::Lpatch)).map(Figures::median);
                 if other.is_none() && !complete {
                     return None;
                 }
@@ -169,7 +212,7 @@ fn judge(
             _ => None,
         };
         Some(GoalResult {
-            verdict: goal.judge(result.lpatch, result.upstream, other),
+            verdict: goal.judge(medians.lpatch, medians.upstream, other),
             goal: Some(goal.clone()),
             name: name.clone(),
         })
@@ -198,6 +241,32 @@ pub(crate) mod tests {
             commit: "abc".into(),
         };
         Results::new(&plan, runs, &parts, machine)
+    }
+
+    /// What becomes of these runs with a table of the part "a".
+    pub(crate) fn of(rows: &str, log: &str) -> Results {
+        let plan = Plan::parse(rows).expect("it is right");
+        let mut runs = Runs::default();
+        runs.read(log);
+        Results::new(&plan, runs, &["a".to_owned()], Machine::default())
+    }
+
+    /// So many runs of a row without a spread.
+    pub(crate) fn plain(runs: usize) -> Results {
+        let log = "row call upstream 86\nrow call lpatch 3\n".repeat(runs);
+        of(
+            "section a linear Calls\ncall instructions - settled\n",
+            &log,
+        )
+    }
+
+    /// So many runs, 8 or more, of a row with a spread. Seven of upstream's are slow, and one of these has no end.
+    pub(crate) fn two_modes(runs: usize) -> Results {
+        let mut log = "row idle upstream 1400\n".repeat(6) + "capped idle upstream 2000\n";
+        log += &"row idle upstream 37\n".repeat(runs - 7);
+        log += "row idle lpatch 18\nrow idle lpatch 25\n";
+        log += &"row idle lpatch 20\n".repeat(runs - 2);
+        of("section a log Until <done>\nidle ms,spread - idle\n", &log)
     }
 
     fn verdicts(results: &Results) -> Vec<String> {

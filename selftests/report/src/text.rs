@@ -7,8 +7,9 @@ use std::fmt::Write;
 use crate::number;
 use crate::results::Results;
 
-/// So many runs a row should have.
+/// So many runs a row should have, and one that says how its runs lie.
 const ENOUGH: usize = 5;
+const ENOUGH_TO_SPREAD: usize = 20;
 
 /// The width of a row's name.
 const NAME: usize = 58;
@@ -16,7 +17,7 @@ const NAME: usize = 58;
 /// All tables.
 pub fn tables(results: &Results) -> String {
     let mut out = format!(
-        "medians (of so many runs); kernel {}, commit {}\n",
+        "medians, where a line names nothing else (of so many runs); kernel {}, commit {}\n",
         results.machine.kernel, results.machine.commit
     );
     for section in &results.sections {
@@ -26,13 +27,16 @@ pub fn tables(results: &Results) -> String {
         out.push_str(&format!("\n{}\n", section.title));
         line(&mut out, "", "", head.map(str::to_owned), none);
         for row in &section.rows {
-            let cells = [
-                number::figure_of(row.none),
-                number::figure_of(row.upstream),
-                number::figure_of(row.lpatch),
-                number::ratio(row.ratio()),
-            ];
-            line(&mut out, &format!("  {}", row.name), &row.unit, cells, none);
+            for figures in row.lines() {
+                let cells = [
+                    number::figure_of(figures.none),
+                    number::figure_of(figures.upstream),
+                    number::figure_of(figures.lpatch),
+                    number::ratio(figures.ratio()),
+                ];
+                let name = format!("  {}", figures.name);
+                line(&mut out, &name, &row.unit, cells, none);
+            }
         }
     }
     out
@@ -79,25 +83,29 @@ pub fn goals(results: &Results) -> String {
 pub fn few_runs(results: &Results) -> String {
     let rows = results.sections.iter().flat_map(|section| &section.rows);
     let few = rows.filter_map(|row| {
-        let runs = row.runs().filter(|runs| *runs < ENOUGH)?;
+        let enough = if row.spread { ENOUGH_TO_SPREAD } else { ENOUGH };
+        let runs = row.runs().filter(|runs| *runs < enough)?;
         Some(format!("{} ({runs})", row.key))
     });
     let few: Vec<_> = few.collect();
     if few.is_empty() {
         return String::new();
     }
-    format!("rows with fewer than {ENOUGH} runs: {}\n", few.join(", "))
+    format!(
+        "rows with fewer than {ENOUGH} runs, or {ENOUGH_TO_SPREAD} of those with a spread: {}\n",
+        few.join(", ")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::example;
+    use crate::results::tests::{example, plain, two_modes};
 
     #[test]
     fn tables_of_all_kinds_of_rows() {
         let want = "\
-medians (of so many runs); kernel 7.2.12, commit abc
+medians, where a line names nothing else (of so many runs); kernel 7.2.12, commit abc
 
 Until <done>
                                                                                 upstream           lpatch            ratio
@@ -113,18 +121,33 @@ What a call costs
     }
 
     #[test]
+    fn a_row_with_a_spread_has_a_line_for_each_figure() {
+        let want = "
+Until <done>
+                                                                                upstream           lpatch            ratio
+  idle: minimum                                            ms                    37 (20)          18 (20)            1:2.1
+  idle: median                                             ms                    37 (20)          20 (20)            1:1.8
+  idle: 90th percentile                                    ms                 1,400 (20)          20 (20)             1:70
+  idle: maximum                                            ms               ≥ 2,000 (20)          25 (20)           ≥ 1:80
+";
+        let got = tables(&two_modes(20));
+        assert!(got.ends_with(want), "{got}");
+    }
+
+    #[test]
     fn rows_with_few_runs() {
-        let want = "rows with fewer than 5 runs: long (1), call (1), zero (1)\n";
-        assert_eq!(few_runs(&example(&["a"])), want);
+        let head = "rows with fewer than 5 runs, or 20 of those with a spread:";
+        assert_eq!(
+            few_runs(&example(&["a"])),
+            format!("{head} long (1), call (1), zero (1)\n")
+        );
         // A row that nobody measured is told among the goals.
         assert_eq!(few_runs(&example(&["b"])), "");
-        let mut enough = example(&["a"]);
-        let rows = enough.sections.iter_mut().flat_map(|s| &mut s.rows);
-        let figures = rows.flat_map(|r| [&mut r.none, &mut r.upstream, &mut r.lpatch]);
-        for figure in figures.flatten() {
-            figure.runs = ENOUGH;
-        }
-        assert_eq!(few_runs(&enough), "");
+        assert_eq!(few_runs(&two_modes(19)), format!("{head} idle (19)\n"));
+        assert_eq!(few_runs(&two_modes(20)), "");
+        let of = |runs: usize| few_runs(&plain(runs));
+        assert_eq!(of(ENOUGH), "");
+        assert_eq!(of(ENOUGH - 1), format!("{head} call (4)\n"));
     }
 
     #[test]

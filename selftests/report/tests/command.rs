@@ -57,7 +57,7 @@ fn a_part_can_have_several_logs() {
     let output = report(&dir, log, &["calls=log", "calls=second"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(said(&output).contains("2 (2)"));
-    assert!(said(&output).ends_with("rows with fewer than 5 runs: promoted (1)\n"));
+    assert!(said(&output).ends_with("with a spread: promoted (1)\n"));
 }
 
 #[test]
