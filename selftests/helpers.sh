@@ -74,9 +74,21 @@ kill_spawned() {
     spawned_all=''
 }
 
-# runs COMMAND…: for each run of a benchmark.
-runs() {
-    runs_left=${RUNS:-5}
+# runs COMMAND…: for each run of a benchmark. runs_of KEY COMMAND…: for each run of that row.
+runs() { repeat "${RUNS:-5}" "$@"; }
+runs_of() {
+    runs_key=$1
+    shift
+    repeat "$(row_runs "$runs_key")" "$@"
+}
+# row_runs KEY: how many runs a row has: four times as many if bench.rows shows how they lie.
+row_runs() {
+    awk -v key="$1" -v runs="${RUNS:-5}" '$1 == key && $2 ~ /,spread$/ { runs *= 4 } END { print runs }' "${ROWS:-/selftests/bench.rows}"
+}
+# repeat TIMES COMMAND…
+repeat() {
+    runs_left=$1
+    shift
     while [ "$runs_left" -gt 0 ]; do
         "$@"
         runs_left=$((runs_left - 1))

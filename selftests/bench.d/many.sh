@@ -16,7 +16,7 @@ mkdir -p "$KTAP_TEST"
 need_core
 load_many
 for n in 1 10 100; do
-    runs life lpatch $n
+    runs_of enable_${n}_done life lpatch $n
 done
 # They are no jumps any more from the life before.
 promoted() {
@@ -30,5 +30,5 @@ done
 until core_is_idle; do sleep 0.5; done
 remove_core
 for n in 1 10 100; do
-    runs life upstream $n 60
+    runs_of enable_${n}_done life upstream $n 60
 done

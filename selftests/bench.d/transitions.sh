@@ -39,11 +39,13 @@ hogs() {
 # measure SCENE [COMMAND…]: both sides, one after the other.
 measure() {
     sleep 2
+    # Each run enables and disables.
+    number=$(row_runs "enable_$1")
     note "$1: $(tasks) tasks"
     scene=$1
     shift
     for side in $sides; do
-        transitions "$side" converge "$scene" "${RUNS:-5}" "$cap" "$@"
+        transitions "$side" converge "$scene" "$number" "$cap" "$@"
     done
     kill_spawned
     # Those of a workload end by themselves when it is gone.

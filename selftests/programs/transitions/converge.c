@@ -26,7 +26,7 @@
 #include "transitions.h"
 
 #define VERSION 2
-#define RUNS_MAX 99
+#define RUNS_MAX 400
 #define COMMANDS_MAX 16
 #define PATIENCE_MS 120000
 #define SECOND_US 1000000
