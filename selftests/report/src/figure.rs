@@ -106,10 +106,24 @@ impl Figures {
         }
     }
 
+    /// How far the runs lie apart. Capped ones may lie farther apart than they are known to.
+    pub fn spread(self) -> f64 {
+        self.max.value - self.min.value
+    }
+
     /// The median.
     pub fn median(self) -> Figure {
         self.median
     }
+}
+
+/// Do the runs of one of the sides lie farther apart than the medians of the two? Other runs can show another difference then.
+pub fn within_spread(upstream: Option<Figures>, lpatch: Option<Figures>) -> bool {
+    let (Some(upstream), Some(lpatch)) = (upstream, lpatch) else {
+        return false;
+    };
+    let difference = (upstream.median.value - lpatch.median.value).abs();
+    upstream.spread().max(lpatch.spread()) > difference
 }
 
 fn order(a: &Sample, b: &Sample) -> Ordering {
@@ -221,6 +235,27 @@ mod tests {
             of(Statistic::P90, &values).0
         };
         assert_eq!((modes(2), modes(3)), (37.0, 1400.0));
+    }
+
+    #[test]
+    fn a_difference_is_within_the_spread_of_one_side_or_beyond_both() {
+        let of = |values: &[f64]| {
+            let values: Vec<_> = values.iter().map(|v| (*v, false)).collect();
+            Figures::of(&samples(&values))
+        };
+        let within = |u: &[f64], l: &[f64]| within_spread(of(u), of(l));
+        assert_eq!(of(&[7.0, 2.0, 3.0]).map(Figures::spread), Some(5.0));
+        // Medians 100 and 90, so ten between them.
+        assert!(!within(&[95.0, 100.0, 105.0], &[85.0, 90.0, 95.0]));
+        assert!(within(&[95.0, 100.0, 105.1], &[90.0]));
+        assert!(within(&[100.0], &[85.0, 90.0, 95.1]));
+        // The other way round it is the same.
+        assert!(within(&[90.0], &[95.0, 100.0, 105.1]));
+        assert!(!within(&[90.0], &[95.0, 100.0, 105.0]));
+        // No difference, and no spread.
+        assert!(!within(&[86.0, 86.0], &[86.0]));
+        assert!(!within(&[], &[1.0, 9.0]));
+        assert!(!within(&[1.0, 9.0], &[]));
     }
 
     #[test]

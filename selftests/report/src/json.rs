@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::figure::{Figure, Figures, Statistic};
+use crate::figure::{within_spread, Figure, Figures, Statistic};
 use crate::results::Results;
 
 /// A row. What was not measured is null.
@@ -30,6 +30,8 @@ struct Line<'a> {
     lpatch_spread: Option<Spread>,
     /// The tables show that.
     spread: bool,
+    /// The runs of one side lie farther apart than the two medians.
+    within_spread: bool,
 }
 
 /// How the runs lie. Each figure can be a lower bound.
@@ -89,6 +91,7 @@ pub fn rows(results: &Results) -> serde_json::Result<String> {
                 upstream_spread: row.upstream.map(Spread::new),
                 lpatch_spread: row.lpatch.map(Spread::new),
                 spread: row.spread,
+                within_spread: within_spread(row.upstream, row.lpatch),
             })?);
         }
     }
@@ -119,7 +122,7 @@ mod tests {
                 "lpatch_spread": {
                     "min": 21.4, "p90": 21.4, "max": 21.4, "min_at_least": false, "p90_at_least": false, "max_at_least": false
                 },
-                "spread": false
+                "spread": false, "within_spread": true
             })
         );
         assert_eq!(read[1]["upstream"], Value::Null);
@@ -134,6 +137,7 @@ mod tests {
         let text = rows(&two_modes(20)).expect("it is written");
         let read: Value = serde_json::from_str(&text).expect("it is JSON");
         assert_eq!(read[0]["spread"], true);
+        assert_eq!(read[0]["within_spread"], true);
         assert_eq!(read[0]["name"], "idle");
         assert_eq!(read[0]["upstream"], 37.0);
         assert_eq!(read[0]["upstream_spread"]["p90"], 1400.0);

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::number;
+use crate::number::{self, MARK, MARK_MEANS};
 use crate::results::Results;
 
 /// All tables, each under its heading. They end with a new line.
@@ -39,9 +39,13 @@ pub fn tables(results: &Results) -> String {
                     &number::figure_of(figures.none),
                     &number::figure_of(figures.upstream),
                     &number::figure_of(figures.lpatch),
-                    &number::ratio(figures.ratio()),
+                    &number::ratio_of(&figures),
                 ]);
             }
+        }
+        if section.within_spread() {
+            // Behind an empty line, or it would be a row.
+            let _ = writeln!(out, "\n{MARK}: {MARK_MEANS}");
         }
     }
     // Between two tables, or they would be one.
@@ -63,7 +67,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::{example, two_modes};
+    use crate::results::tests::{apart, example, two_modes};
 
     #[test]
     fn tables_of_all_kinds_of_rows() {
@@ -72,8 +76,10 @@ Linux 7.2.12, lpatch abc. Medians where a row names nothing else, in brackets of
 
 | **Until \\<done>** |  | upstream | lpatch | lpatch : upstream |
 | --- | --- | --: | --: | --: |
-| enable & wait | ms | 1,379 (3) | 21.4 (1) | 1:64 |
+| enable & wait | ms | 1,379 (3) | 21.4 (1) | 1:64 ± |
 | nobody did | ms | - | - | - |
+
+±: The runs of one side lie farther apart than the two figures do, so another run can show another difference.
 
 | **What a call costs** |  | without | upstream | lpatch | lpatch : upstream |
 | --- | --- | --: | --: | --: | --: |
@@ -93,5 +99,15 @@ Linux 7.2.12, lpatch abc. Medians where a row names nothing else, in brackets of
 ";
         let got = tables(&two_modes(20));
         assert!(got.ends_with(want), "{got}");
+    }
+
+    #[test]
+    fn a_difference_within_the_spread_is_marked_and_the_mark_explained() {
+        let text = tables(&apart());
+        let want =
+            "\n| near | ms | 100 (3) | 95 (1) | 1:1.1 ± |\n| far | ms | 100 (3) | 10 (1) | 1:10 |\n";
+        assert!(text.contains(want), "{text}");
+        assert!(text.ends_with(&format!("|\n\n±: {MARK_MEANS}\n")));
+        assert_eq!(text.matches('±').count(), 2);
     }
 }

@@ -3,6 +3,7 @@
 //! Figures as text: three digits, or more before the point.
 
 use crate::figure::{Bound, Figure, Ratio};
+use crate::results::Line;
 
 /// `1,379`, `21.4`, `2.98`, `0.013`; whole numbers without a point.
 pub fn number(value: f64) -> String {
@@ -49,6 +50,22 @@ pub fn figure_of(of: Option<Figure>) -> String {
         || "-".to_owned(),
         |f| format!("{} ({})", figure(Some(f)), f.runs),
     )
+}
+
+/// Stands where the runs of one side lie farther apart than the two figures.
+pub const MARK: &str = "±";
+/// The sentence under a table with such a mark.
+pub const MARK_MEANS: &str =
+    "The runs of one side lie farther apart than the two figures do, so another run can show another difference.";
+
+/// The ratio of a line, with that mark if it is such a one.
+pub fn ratio_of(line: &Line) -> String {
+    let text = ratio(line.ratio());
+    if line.within_spread {
+        format!("{text} {MARK}")
+    } else {
+        text
+    }
 }
 
 /// lpatch to upstream: `1:64` where lpatch's is the smaller one, `1.4:1` where it is not.

@@ -26,6 +26,9 @@ const FOOT: f64 = 36.0;
 /// What a row with a spread shows.
 const SPREAD: &str = "line: minimum to maximum; stroke: 90th percentile; number: median";
 
+/// What the mark behind a name means.
+const WITHIN: &str = "\u{b1}: the runs of one side lie farther apart than the figures";
+
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}
 .head{font-weight:600;font-size:13px}
@@ -185,13 +188,18 @@ fn draw(out: &mut String, panel: &Panel<'_>, top: f64) -> f64 {
         line(out, "grid", (x, rows), (x, bottom));
         text(out, "tick", x, bottom + 14.0, &number::number(tick));
     }
-    if panel.rows.iter().any(|row| row.spread) {
+    let has = |what: fn(&RowResult) -> bool| panel.rows.iter().any(|row| what(row));
+    if has(|row| row.spread) {
         text(out, "note", 10.0, bottom + 14.0, SPREAD);
+    }
+    if has(RowResult::within_spread) {
+        text(out, "note", 10.0, bottom + 27.0, WITHIN);
     }
     let mut y = rows + ROW / 2.0;
     for row in &panel.rows {
         let medians = row.line(Statistic::Median);
-        text(out, "", 10.0, y + 4.0, &row.name);
+        let mark = if row.within_spread() { " \u{b1}" } else { "" };
+        text(out, "", 10.0, y + 4.0, &format!("{}{mark}", row.name));
         text(
             out,
             "number upstream",
@@ -338,7 +346,7 @@ mod tests {
     use super::*;
     use crate::log::Runs;
     use crate::plan::Plan;
-    use crate::results::tests::{example, two_modes};
+    use crate::results::tests::{apart, example, two_modes};
     use crate::results::Machine;
     use proptest::prelude::*;
 
@@ -442,6 +450,15 @@ mod tests {
         assert_eq!(count(&svg, ">idle<"), 1);
         assert_eq!(count(&svg, SPREAD), 1);
         assert_eq!(count(&plot("log", "row a lpatch 1\n"), SPREAD), 0);
+    }
+
+    #[test]
+    fn a_difference_within_the_spread_is_marked_and_the_mark_explained() {
+        let svg = svg(&apart());
+        well_formed(&svg);
+        assert!(svg.contains(">near \u{b1}<") && svg.contains(">far<") && svg.contains(">two<"));
+        assert_eq!(count(&svg, WITHIN), 1);
+        assert_eq!(count(&super::svg(&two_modes(20)), "\u{b1}"), 0);
     }
 
     #[test]

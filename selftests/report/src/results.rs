@@ -2,7 +2,7 @@
 
 //! All figures and verdicts of one benchmark.
 
-use crate::figure::{ratio, Figure, Figures, Ratio, Statistic};
+use crate::figure::{ratio, within_spread, Figure, Figures, Ratio, Statistic};
 use crate::goal::{Goal, Verdict};
 use crate::log::{Runs, Side};
 use crate::plan::{Axis, Plan, Row};
@@ -72,6 +72,8 @@ pub struct Line {
     pub upstream: Option<Figure>,
     /// lpatch.
     pub lpatch: Option<Figure>,
+    /// The runs of one side lie farther apart than the two figures, and nothing else says so.
+    pub within_spread: bool,
 }
 
 impl Line {
@@ -118,7 +120,13 @@ impl RowResult {
             none: of(self.none),
             upstream: of(self.upstream),
             lpatch: of(self.lpatch),
+            within_spread: self.within_spread(),
         }
+    }
+
+    /// Do the runs of one side lie farther apart than the two medians? Not of a row that says how they lie.
+    pub fn within_spread(&self) -> bool {
+        !self.spread && within_spread(self.upstream, self.lpatch)
     }
 
     /// Its lines: that of the medians, or one for each of its figures.
@@ -140,6 +148,13 @@ impl RowResult {
         [self.none, self.upstream, self.lpatch]
             .into_iter()
             .flatten()
+    }
+}
+
+impl SectionResult {
+    /// Does that hold for one of its rows?
+    pub fn within_spread(&self) -> bool {
+        self.rows.iter().any(RowResult::within_spread)
     }
 }
 
@@ -249,6 +264,16 @@ pub(crate) mod tests {
         let mut runs = Runs::default();
         runs.read(log);
         Results::new(&plan, runs, &["a".to_owned()], Machine::default())
+    }
+
+    /// Rows whose runs lie farther apart than the medians, but for the second one.
+    pub(crate) fn apart() -> Results {
+        let rows = "section a log Apart\nnear ms - near\nfar ms - far\ntwo ms,spread - two\n";
+        let log = |key: &str, lpatch| {
+            let upstream = ["90", "100", "110"].map(|v| format!("row {key} upstream {v}\n"));
+            format!("{}row {key} lpatch {lpatch}\n", upstream.concat())
+        };
+        of(rows, &(log("near", 95) + &log("far", 10) + &log("two", 95)))
     }
 
     /// So many runs of a row without a spread.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::number;
+use crate::number::{self, MARK, MARK_MEANS};
 use crate::results::Results;
 
 /// So many runs a row should have, and one that says how its runs lie.
@@ -32,11 +32,14 @@ pub fn tables(results: &Results) -> String {
                     number::figure_of(figures.none),
                     number::figure_of(figures.upstream),
                     number::figure_of(figures.lpatch),
-                    number::ratio(figures.ratio()),
+                    number::ratio_of(&figures),
                 ];
                 let name = format!("  {}", figures.name);
                 line(&mut out, &name, &row.unit, cells, none);
             }
+        }
+        if section.within_spread() {
+            out.push_str(&format!("  {MARK}: {MARK_MEANS}\n"));
         }
     }
     out
@@ -100,7 +103,7 @@ pub fn few_runs(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::{example, plain, two_modes};
+    use crate::results::tests::{apart, example, plain, two_modes};
 
     #[test]
     fn tables_of_all_kinds_of_rows() {
@@ -109,8 +112,9 @@ medians, where a line names nothing else (of so many runs); kernel 7.2.12, commi
 
 Until <done>
                                                                                 upstream           lpatch            ratio
-  enable & wait                                            ms                  1,379 (3)         21.4 (1)             1:64
+  enable & wait                                            ms                  1,379 (3)         21.4 (1)           1:64 ±
   nobody did                                               ms                          -                -                -
+  ±: The runs of one side lie farther apart than the two figures do, so another run can show another difference.
 
 What a call costs
                                                                                  without         upstream           lpatch            ratio
@@ -132,6 +136,21 @@ Until <done>
 ";
         let got = tables(&two_modes(20));
         assert!(got.ends_with(want), "{got}");
+    }
+
+    #[test]
+    fn a_difference_within_the_spread_is_marked_and_the_mark_explained() {
+        let text = tables(&apart());
+        let line = |name| text.lines().find(|l| l.trim_start().starts_with(name));
+        let ends =
+            |name, end: &str| assert!(line(name).expect("it is there").ends_with(end), "{text}");
+        ends("near", " 1:1.1 ±");
+        ends("far", " 1:10");
+        // Its own lines say so.
+        ends("two: median", " 1:1.1");
+        assert!(text.ends_with(&format!("\n  ±: {MARK_MEANS}\n")));
+        assert_eq!(text.matches('±').count(), 2);
+        assert!(!tables(&two_modes(20)).contains('±'));
     }
 
     #[test]
