@@ -4,13 +4,24 @@
 
 use std::fmt;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, Statistic};
 
-/// A condition for lpatch's figure.
+/// A condition, and for which figure of lpatch's it is: the median where none is named.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Goal {
+pub struct Goal {
+    /// What it has to be.
+    pub condition: Condition,
+    /// The figure that is named. The one that it is compared with is the same of the other side or row.
+    pub named: Option<Statistic>,
+}
+
+/// A condition for a figure of lpatch's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
     /// `1:N`: at most this part of upstream's.
     Part(f64),
+    /// `N:1`: at most so many times upstream's.
+    Times(f64),
     /// `<=N`: at most that, in the unit of the row.
     AtMost(f64),
     /// `<N*KEY`: less than so many times lpatch's figure of another row.
@@ -31,18 +42,39 @@ pub enum Verdict {
 impl Goal {
     /// Reads one; none if it is no goal.
     pub fn parse(text: &str) -> Option<Goal> {
-        let number = |t: &str| t.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-        if let Some(part) = text.strip_prefix("1:") {
-            number(part).filter(|n| *n > 0.0).map(Goal::Part)
-        } else if let Some(most) = text.strip_prefix("<=") {
-            number(most).map(Goal::AtMost)
-        } else {
-            let (factor, key) = text.strip_prefix('<')?.split_once('*')?;
-            Some(Goal::Below(number(factor)?, key.to_owned()))
+        let Some((condition, word)) = text.split_once('@') else {
+            return Some(Goal {
+                condition: Condition::parse(text)?,
+                named: None,
+            });
+        };
+        let named = match word {
+            "min" => Statistic::Min,
+            "median" => Statistic::Median,
+            "p90" => Statistic::P90,
+            "max" => Statistic::Max,
+            _ => return None,
+        };
+        Some(Goal {
+            condition: Condition::parse(condition)?,
+            named: Some(named),
+        })
+    }
+
+    /// The figure that it is for.
+    pub fn statistic(&self) -> Statistic {
+        self.named.unwrap_or(Statistic::Median)
+    }
+
+    /// The row that it compares with, if there is one.
+    pub fn other(&self) -> Option<&str> {
+        match &self.condition {
+            Condition::Below(_, key) => Some(key),
+            _ => None,
         }
     }
 
-    /// Compares. `other` is lpatch's figure of the row that the goal names.
+    /// Compares figures of the kind that it is for. `other` is lpatch's figure of the row that the goal names.
     pub fn judge(
         &self,
         lpatch: Option<Figure>,
@@ -52,17 +84,17 @@ impl Goal {
         let Some(lpatch) = lpatch else {
             return Verdict::NotMeasured;
         };
+        let (with, times, parts, strict) = match self.condition {
+            Condition::AtMost(most) => (None, most, 1.0, false),
+            Condition::Part(part) => (Some(upstream), 1.0, part, false),
+            Condition::Times(times) => (Some(upstream), times, 1.0, false),
+            Condition::Below(times, _) => (Some(other), times, 1.0, true),
+        };
         // What it is compared with: a lower bound, and whether the true value can be above it.
-        let (limit, open, strict) = match self {
-            Goal::AtMost(most) => (*most, false, false),
-            Goal::Part(part) => match upstream {
-                Some(u) => (u.value / part, u.at_least, false),
-                None => return Verdict::NotMeasured,
-            },
-            Goal::Below(factor, _) => match other {
-                Some(o) => (o.value * factor, o.at_least, true),
-                None => return Verdict::NotMeasured,
-            },
+        let (limit, open) = match with {
+            None => (times, false),
+            Some(Some(with)) => (with.value * times / parts, with.at_least),
+            Some(None) => return Verdict::NotMeasured,
         };
         let within = lpatch.value < limit || (!strict && lpatch.value <= limit);
         match (within, lpatch.at_least, open) {
@@ -73,12 +105,34 @@ impl Goal {
     }
 }
 
+impl Condition {
+    fn parse(text: &str) -> Option<Condition> {
+        let number = |t: &str| t.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+        let positive = |t: &str| number(t).filter(|n| *n > 0.0);
+        if let Some(part) = text.strip_prefix("1:") {
+            positive(part).map(Condition::Part)
+        } else if let Some(times) = text.strip_suffix(":1") {
+            positive(times).map(Condition::Times)
+        } else if let Some(most) = text.strip_prefix("<=") {
+            number(most).map(Condition::AtMost)
+        } else {
+            let (factor, key) = text.strip_prefix('<')?.split_once('*')?;
+            Some(Condition::Below(number(factor)?, key.to_owned()))
+        }
+    }
+}
+
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Goal::Part(part) => write!(f, "1:{part}"),
-            Goal::AtMost(most) => write!(f, "at most {most}"),
-            Goal::Below(factor, key) => write!(f, "less than {factor} times {key}"),
+        match &self.condition {
+            Condition::Part(part) => write!(f, "1:{part}")?,
+            Condition::Times(times) => write!(f, "{times}:1")?,
+            Condition::AtMost(most) => write!(f, "at most {most}")?,
+            Condition::Below(factor, key) => write!(f, "less than {factor} times {key}")?,
+        }
+        match self.named {
+            Some(statistic) => write!(f, ", {}", statistic.name()),
+            None => Ok(()),
         }
     }
 }
@@ -117,15 +171,72 @@ mod tests {
 
     #[test]
     fn goals_are_read() {
-        assert_eq!(goal("1:50"), Goal::Part(50.0));
-        assert_eq!(goal("<=1.01"), Goal::AtMost(1.01));
-        assert_eq!(goal("<5*a_1"), Goal::Below(5.0, "a_1".into()));
+        let condition = |text| goal(text).condition;
+        assert_eq!(condition("1:50"), Condition::Part(50.0));
+        assert_eq!(condition("2:1"), Condition::Times(2.0));
+        assert_eq!(condition("1:1"), Condition::Part(1.0));
+        assert_eq!(condition("<=1.01"), Condition::AtMost(1.01));
+        assert_eq!(condition("<5*a_1"), Condition::Below(5.0, "a_1".into()));
         for bad in [
-            "", "-", "1:", "1:0", "1:x", "2:50", "<=", "<=nan", "<=-1", "<5", "<*a", ">3", "1:inf",
+            "",
+            "-",
+            "1:",
+            "1:0",
+            "1:x",
+            "2:50",
+            "<=",
+            "<=nan",
+            "<=-1",
+            "<5",
+            "<*a",
+            ">3",
+            "1:inf",
+            ":1",
+            "0:1",
+            "x:1",
+            "inf:1",
+            "1:10@",
+            "1:10@p91",
+            "@p90",
+            "1:10@p90@p90",
+            "1:10@P90",
         ] {
             assert_eq!(Goal::parse(bad), None, "{bad}");
         }
         assert_eq!(goal("<=1.01").to_string(), "at most 1.01");
+        assert_eq!(goal("2:1").to_string(), "2:1");
+    }
+
+    #[test]
+    fn goals_name_a_figure() {
+        let named = |text: &str| {
+            let goal = goal(text);
+            assert_eq!(goal.condition, Condition::Part(10.0));
+            (goal.statistic(), goal.to_string())
+        };
+        assert_eq!(named("1:10"), (Statistic::Median, "1:10".into()));
+        for (word, statistic, text) in [
+            ("min", Statistic::Min, "1:10, minimum"),
+            ("median", Statistic::Median, "1:10, median"),
+            ("p90", Statistic::P90, "1:10, 90th percentile"),
+            ("max", Statistic::Max, "1:10, maximum"),
+        ] {
+            assert_eq!(named(&format!("1:10@{word}")), (statistic, text.into()));
+        }
+        assert_eq!(goal("<5*a@max").other(), Some("a"));
+        assert_eq!(goal("1:10@max").other(), None);
+    }
+
+    #[test]
+    fn times_upstream() {
+        let g = goal("2:1");
+        assert_eq!(g.judge(is(200.0), is(100.0), None), Verdict::Holds);
+        assert_eq!(g.judge(is(200.1), is(100.0), None), Verdict::Missed);
+        assert_eq!(
+            g.judge(is(200.1), at_least(100.0), None),
+            Verdict::NotMeasured
+        );
+        assert_eq!(g.judge(is(1.0), None, is(100.0)), Verdict::NotMeasured);
     }
 
     #[test]
@@ -187,7 +298,7 @@ mod tests {
             let (l, u) = (f64::from(l), f64::from(u));
             let told = |v, c| if c { at_least(v) } else { is(v) };
             let truth = |v, c, d| is(if c { v + f64::from(d) } else { v });
-            for g in [goal("1:10"), goal("1:1"), goal("<=100")] {
+            for g in [goal("1:10"), goal("1:1"), goal("2:1"), goal("<=100")] {
                 let verdict = g.judge(told(l, lc), told(u, uc), None);
                 let true_one = g.judge(truth(l, lc, dl), truth(u, uc, du), None);
                 prop_assert!(verdict == Verdict::NotMeasured || verdict == true_one);

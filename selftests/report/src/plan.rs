@@ -84,8 +84,11 @@ pub enum Problem {
     #[error("{0} is no unit: UNIT or UNIT,spread")]
     Unit(String),
     /// See [`Goal`].
-    #[error("{0} is no goal: 1:N, <=N or <N*KEY")]
+    #[error("{0} is no goal: 1:N, N:1, <=N or <N*KEY, and @min, @median, @p90 or @max behind it")]
     Goal(String),
+    /// A goal for a figure that is not in the tables.
+    #[error("a goal for the {0}, which only a row of UNIT,spread shows")]
+    Hidden(&'static str),
     /// A goal names a row that is not in the table.
     #[error("there is no row {0}")]
     NoRow(String),
@@ -121,12 +124,12 @@ impl Plan {
         // Goals can name rows that come later.
         for (line, number) in lines() {
             let goals = line.split_whitespace().nth(2).unwrap_or_default();
-            for goal in goals.split(',') {
-                let key = goal.strip_prefix('<').and_then(|g| g.split_once('*'));
-                if let Some((_, key)) = key.filter(|(_, key)| !keys.contains(*key)) {
+            let goals = goals.split(',').filter_map(Goal::parse);
+            for key in goals.filter_map(|g| g.other().map(str::to_owned)) {
+                if !keys.contains(&key) {
                     return Err(PlanError {
                         line: number,
-                        problem: Problem::NoRow(key.to_owned()),
+                        problem: Problem::NoRow(key),
                     });
                 }
             }
@@ -168,6 +171,10 @@ impl Plan {
                 terms.split(',').map(one).collect::<Result<_, _>>()?
             }
         };
+        let named = goals.iter().find_map(|goal: &Goal| goal.named);
+        if let Some(statistic) = named.filter(|_| !spread) {
+            return Err(Problem::Hidden(statistic.name()));
+        }
         let section = self.sections.last_mut().ok_or(Problem::NoSection)?;
         section.rows.push(Row {
             key: first.to_owned(),
@@ -264,9 +271,15 @@ mod tests {
             problem(&format!("{head}a ms 1:3,x x")),
             (2, Problem::Goal("x".into()))
         );
+        for goal in ["<2*b", "1:1@min,<2*b@max"] {
+            assert_eq!(
+                problem(&format!("{head}a ms,spread {goal} x")),
+                (2, Problem::NoRow("b".into()))
+            );
+        }
         assert_eq!(
-            problem(&format!("{head}a ms <2*b x")),
-            (2, Problem::NoRow("b".into()))
+            problem(&format!("{head}a ms 1:2,1:10@p90 x")),
+            (2, Problem::Hidden("90th percentile"))
         );
     }
 }

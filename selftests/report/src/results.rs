@@ -214,20 +214,18 @@ fn judge(
             name,
         }];
     }
-    let medians = result.line(Statistic::Median);
     let one = |goal: &Goal| {
-        let other = match goal {
-            Goal::Below(_, key) => {
-                let other = Figures::of(runs.of(key, Side::Lpatch)).map(Figures::median);
-                if other.is_none() && !complete {
-                    return None;
-                }
-                other
-            }
-            _ => None,
-        };
+        let figures = result.line(goal.statistic());
+        let other = goal.other().map(|key| {
+            let other = Figures::of(runs.of(key, Side::Lpatch));
+            other.map(|figures| figures.get(goal.statistic()))
+        });
+        // The other row may be one of a part that did not run.
+        if other == Some(None) && !complete {
+            return None;
+        }
         Some(GoalResult {
-            verdict: goal.judge(medians.lpatch, medians.upstream, other),
+            verdict: goal.judge(figures.lpatch, figures.upstream, other.flatten()),
             goal: Some(goal.clone()),
             name: name.clone(),
         })
@@ -320,6 +318,60 @@ pub(crate) mod tests {
         assert_eq!(results.unknown, ["stray"]);
         assert_eq!(results.unreadable, ["row broken"]);
         assert!(!results.good());
+    }
+
+    #[test]
+    fn goals_are_about_the_figure_that_they_name() {
+        // Upstream has 100 eight times and twice 1000, lpatch 90 eight times and twice what is said.
+        let goals = |goals: &str, slow: &str| {
+            let mut log = "row k upstream 100\nrow k lpatch 90\n".repeat(8);
+            log += &format!("row k upstream 1000\nrow k lpatch {slow}\n").repeat(2);
+            let rows = format!("section a log Title\nk ms,spread {goals} name\n");
+            verdicts(&of(&rows, &log))
+        };
+        assert_eq!(
+            goals("1:10@p90,1:1@median,1:1@min", "95"),
+            [
+                "holds 1:10, 90th percentile Title: name",
+                "holds 1:1, median Title: name",
+                "holds 1:1, minimum Title: name",
+            ]
+        );
+        assert_eq!(
+            goals("1:10@p90,1:1@median,2:1@max", "100.1"),
+            [
+                "missed 1:10, 90th percentile Title: name",
+                "holds 1:1, median Title: name",
+                "holds 2:1, maximum Title: name",
+            ]
+        );
+        assert_eq!(goals("1:10", "95"), ["missed 1:10 Title: name"]);
+        // Nine in ten did not end.
+        let log = "row k upstream 100\n".repeat(3)
+            + &"capped k upstream 500\n".repeat(7)
+            + "row k lpatch 55\n";
+        let rows = "section a log Title\nk ms,spread 1:10@p90,1:1@min name\n";
+        assert_eq!(
+            verdicts(&of(rows, &log)),
+            [
+                "not measured 1:10, 90th percentile Title: name",
+                "holds 1:1, minimum Title: name",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_goal_of_another_row_compares_the_same_figures() {
+        let rows = "section a log Title\nsmall ms,spread - s\nlarge ms,spread <5*small@max,<5*small@min l\n";
+        let log =
+            "row small lpatch 1\nrow small lpatch 10\nrow large lpatch 6\nrow large lpatch 40\n";
+        assert_eq!(
+            verdicts(&of(rows, log)),
+            [
+                "holds less than 5 times small, maximum Title: l",
+                "missed less than 5 times small, minimum Title: l",
+            ]
+        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn line(out: &mut String, name: &str, unit: &str, cells: [String; 4], none: bool
 
 /// What holds, what does not, and what nobody knows.
 pub fn goals(results: &Results) -> String {
-    let mut out = String::from("goals, for lpatch (1:N: of upstream's figure)\n");
+    let mut out = String::from("goals, for lpatch (1:N, N:1: of upstream's figure)\n");
     for v in &results.verdicts {
         let goal = v
             .goal
@@ -172,7 +172,7 @@ Until <done>
     #[test]
     fn goals_and_what_is_wrong_with_the_logs() {
         let want = "\
-goals, for lpatch (1:N: of upstream's figure)
+goals, for lpatch (1:N, N:1: of upstream's figure)
   holds         1:50                               Until <done>: enable & wait
   not measured  any figure                         Until <done>: nobody did
   missed        at most 3                          What a call costs: promoted

@@ -50,6 +50,19 @@ fn goals_decide_the_exit_status() {
 }
 
 #[test]
+fn a_missed_percentile_is_named() {
+    let dir = dir("percentile");
+    let rows = "section calls log Calls\nidle ms,spread 1:10@p90,1:1@min idle\n";
+    fs::write(dir.join("rows"), rows).expect("it can be written");
+    let log = "row idle upstream 37\n".repeat(10) + &"row idle lpatch 20\n".repeat(10);
+    let output = report(&dir, log.as_bytes(), &["calls=log"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert!(said.contains("missed        1:10, 90th percentile "));
+    assert!(said.contains("holds         1:1, minimum "));
+}
+
+#[test]
 fn a_part_can_have_several_logs() {
     let dir = dir("logs");
     fs::write(dir.join("second"), "row promoted lpatch 1\n").expect("it can be written");
