@@ -18,6 +18,8 @@ struct Line<'a> {
     ratio: Option<f64>,
     kernel: &'a str,
     commit: &'a str,
+    /// The machine, than a quiet one of the reference kind.
+    slower: f64,
     key: &'a str,
     section: &'a str,
     without: Option<f64>,
@@ -81,6 +83,7 @@ pub fn rows(results: &Results) -> serde_json::Result<String> {
                 ratio: medians.ratio().map(|r| r.value),
                 kernel: &results.machine.kernel,
                 commit: &results.machine.commit,
+                slower: results.machine.slower,
                 key: &row.key,
                 section: &section.title,
                 without: value(medians.none),
@@ -114,7 +117,7 @@ mod tests {
             read[0],
             json!({
                 "name": "enable & wait", "unit": "ms", "upstream": 1379.0, "lpatch": 21.4, "ratio": 21.4 / 1379.0,
-                "kernel": "7.2.12", "commit": "abc", "key": "long", "section": "Until <done>", "without": null,
+                "kernel": "7.2.12", "commit": "abc", "slower": 1.0, "key": "long", "section": "Until <done>", "without": null,
                 "upstream_at_least": false, "lpatch_at_least": false, "upstream_runs": 3, "lpatch_runs": 1,
                 "upstream_spread": {
                     "min": 1000.0, "p90": 60000.0, "max": 60000.0, "min_at_least": false, "p90_at_least": true, "max_at_least": true

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `lpatch-report --rows TABLE --kernel RELEASE --commit NAME --json OUT [--markdown DOCUMENT --svg OUT] PART=LOG…`
+//! `lpatch-report --rows TABLE --kernel RELEASE --commit NAME --slower TIMES --json OUT [--markdown DOCUMENT --svg OUT] PART=LOG…`
 //!
 //! Prints the tables of these parts, what became of their goals, and which rows have few runs. A part can have several logs.
 //! Exit status: 0 all goals hold, 1 one is missed or was not measured, 2 it could not be told.
@@ -36,6 +36,11 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--rows" => options.rows = value.into(),
             "--kernel" => options.machine.kernel = value,
             "--commit" => options.machine.commit = value,
+            "--slower" => {
+                let times = value.parse().ok().filter(|t: &f64| t.is_finite());
+                options.machine.slower =
+                    times.ok_or_else(|| format!("{value} is no number of times"))?;
+            }
             "--json" => options.json = value.into(),
             "--markdown" => options.markdown = Some(value.into()),
             "--svg" => options.svg = Some(value.into()),
@@ -82,7 +87,7 @@ fn run() -> Result<bool, String> {
         write(&path, &plot::svg(&results))?;
     }
     print!("{}\n{}", text::tables(&results), text::goals(&results));
-    print!("{}", text::few_runs(&results));
+    print!("{}{}", text::few_runs(&results), text::doubt(&results));
     Ok(results.good())
 }
 

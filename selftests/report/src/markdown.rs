@@ -14,6 +14,9 @@ pub fn tables(results: &Results) -> String {
         escape(&results.machine.kernel),
         escape(&results.machine.commit)
     );
+    if let Some(doubt) = results.doubt() {
+        let _ = writeln!(out, "\n{doubt}");
+    }
     for section in &results.sections {
         let none = section.rows.iter().any(|row| row.none.is_some());
         let mut line = |cells: [&str; 6]| {
@@ -109,5 +112,16 @@ Linux 7.2.12, lpatch abc. Medians where a row names nothing else, in brackets of
         assert!(text.contains(want), "{text}");
         assert!(text.ends_with(&format!("|\n\n±: {MARK_MEANS}\n")));
         assert_eq!(text.matches('±').count(), 2);
+    }
+
+    #[test]
+    fn a_machine_that_was_not_quiet_is_told_in_front_of_the_tables() {
+        let mut results = example(&["a"]);
+        results.machine.slower = 3.24;
+        let text = tables(&results);
+        let paragraphs: Vec<_> = text.split("\n\n").collect();
+        assert_eq!(Some(paragraphs[1].into()), results.doubt());
+        assert!(paragraphs[1].contains(" 3.2 times slower "));
+        assert!(paragraphs[2].starts_with("| **Until"));
     }
 }

@@ -14,7 +14,12 @@ pub struct Machine {
     pub kernel: String,
     /// What was built.
     pub commit: String,
+    /// So many times slower than a quiet machine of the reference kind, at the worst that was seen.
+    pub slower: f64,
 }
+
+/// From that on figures of time say more about what else the machine did.
+const BUSY: f64 = 1.5;
 
 /// All that is known in the end.
 #[derive(Debug)]
@@ -192,6 +197,16 @@ impl Results {
         }
     }
 
+    /// A sentence if the machine was not quiet.
+    pub fn doubt(&self) -> Option<String> {
+        let slower = self.machine.slower;
+        (slower > BUSY).then(|| {
+            format!(
+                "The machine was up to {slower:.1} times slower than a quiet one of the reference kind: figures of time are doubtful."
+            )
+        })
+    }
+
     /// Does every goal hold, and was everything measured that is in the table?
     pub fn good(&self) -> bool {
         self.unknown.is_empty() && self.verdicts.iter().all(|v| v.verdict == Verdict::Holds)
@@ -252,6 +267,7 @@ pub(crate) mod tests {
         let machine = Machine {
             kernel: "7.2.12".into(),
             commit: "abc".into(),
+            slower: 1.0,
         };
         Results::new(&plan, runs, &parts, machine)
     }
@@ -412,6 +428,19 @@ pub(crate) mod tests {
                 "not measured  Both: of a",
             ]
         );
+    }
+
+    #[test]
+    fn figures_of_a_busy_machine_are_doubtful() {
+        let mut results = plain(5);
+        results.machine.slower = 1.5;
+        assert_eq!(results.doubt(), None);
+        results.machine.slower = 1.51;
+        assert!(results
+            .doubt()
+            .is_some_and(|d| d.contains("up to 1.5 times slower")));
+        // Whatever they say, they are what was measured.
+        assert!(results.good());
     }
 
     #[test]

@@ -100,6 +100,11 @@ pub fn few_runs(results: &Results) -> String {
     )
 }
 
+/// A line if the machine was not quiet.
+pub fn doubt(results: &Results) -> String {
+    results.doubt().map(|d| d + "\n").unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -74,6 +74,19 @@ fn a_part_can_have_several_logs() {
 }
 
 #[test]
+fn a_machine_that_was_not_quiet_is_told() {
+    let dir = dir("slower");
+    let log = b"row promoted lpatch 3\nrow promoted upstream 86\n";
+    let with = |slower: &str| report(&dir, log, &["--slower", slower, "calls=log"]);
+    let busy = with("2.75");
+    assert_eq!(busy.status.code(), Some(0));
+    assert!(said(&busy).ends_with(
+        "The machine was up to 2.8 times slower than a quiet one of the reference kind: figures of time are doubtful.\n"
+    ));
+    assert!(!said(&with("1.50")).contains("doubtful"));
+}
+
+#[test]
 fn bytes_that_are_no_text_are_survived() {
     let dir = dir("bytes");
     let log = b"\xff\xfe\x00row\nrow promoted lpatch 3\n\x80\nrow promoted upstream 86\nrow \xff lpatch 1\n";
@@ -108,7 +121,8 @@ fn documents_are_written_only_when_asked_and_only_where_marked() {
 #[test]
 fn what_it_is_not_told_right_is_no_result() {
     let dir = dir("wrong");
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 6] = [
+        &["--slower", "x"],
         &["other=log"],
         &["--what", "x"],
         &["--rows"],
