@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 # boot: icount
 # timeout: 1800
+# takes: 200
 #
 # What a patch adds to a call of a patched function, in instructions: settled, in a transition, beside 49 other patches of the function.
 # Each run has transitions of its own; the 50 patches come once.

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 # boot: icount
 # timeout: 1800
+# takes: 200
 #
 # Runs in a guest with one CPU on which an instruction takes a nanosecond: for how long everybody else has to wait while tasks are moved
 # from one version to another. Everything is in instructions. Keys, by side (none: the same machine and load without transitions):

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 # boot: smp
 # timeout: 300
+# takes: 35
 #
 # How long it takes from a file to new functions in force for whoever calls them: `lpatch load`, and insmod of an upstream livepatch of the
 # same code. Both are timed as commands, from their start to their end, and neither waits for the tasks that have yet to move. Row load_1,

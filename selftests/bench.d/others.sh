@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 # boot: icount
 # timeout: 1800
+# takes: 200
 #
 # A patched function that somebody else watches, too: the function tracer, the graph tracer, a kprobe, a BPF program. The rows are what
 # patch and watcher together add to a call; side none has the watcher alone. The right version has to answer each call, and the watcher has to

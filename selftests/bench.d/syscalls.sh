@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # boot: icount
 # timeout: 1800
+# takes: 200
 #
 # What throughput.sh measures, in instructions: rows syscall_getpid and syscall_pipe; with _ratio, patched over unpatched.
 set -eu

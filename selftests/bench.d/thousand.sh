@@ -4,6 +4,7 @@
 # boot: smp
 # boots: RUNS
 # timeout: 300
+# takes: 70
 #
 # Patches of all 1000 functions of modules/many.c: loading them, and what many.sh has of fewer.
 #

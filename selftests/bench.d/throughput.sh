@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 # boot: alone
 # timeout: 300
+# takes: 60
 #
 # How much longer a program takes whose system calls go through patched functions: the same without a patch in force before and after
 # each time. Rows pace_getpid and pace_pipe: ns a call, side none too; with _ratio, each side divided by the mean of its neighbours.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `lpatch-report --rows TABLE --kernel RELEASE --commit NAME --slower TIMES --json OUT [--markdown DOCUMENT --svg OUT] PART=LOG…`
+//! `lpatch-report --rows TABLE --kernel RELEASE --commit NAME --slower TIMES --json OUT [--markdown DOCUMENT --svg OUT] [--left-out NAME]… PART=LOG…`
 //!
-//! Prints the tables of these parts, what became of their goals, and which rows have few runs. A part can have several logs.
-//! Exit status: 0 all goals hold, 1 one is missed or was not measured, 2 it could not be told.
+//! Prints the tables of these parts, what became of their goals, which rows have few runs, and what was left out. A part can have
+//! several logs. Exit status: 0 all goals hold, 1 one is missed or was not measured or something was left out, 2 it could not be told.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ struct Options {
     json: PathBuf,
     markdown: Option<PathBuf>,
     svg: Option<PathBuf>,
+    left_out: Vec<String>,
     logs: Vec<(String, PathBuf)>,
 }
 
@@ -41,6 +42,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
                 options.machine.slower =
                     times.ok_or_else(|| format!("{value} is no number of times"))?;
             }
+            "--left-out" => options.left_out.push(value),
             "--json" => options.json = value.into(),
             "--markdown" => options.markdown = Some(value.into()),
             "--svg" => options.svg = Some(value.into()),
@@ -73,7 +75,8 @@ fn run() -> Result<bool, String> {
         runs.read(&read(&log)?);
         parts.push(part);
     }
-    let results = Results::new(&plan, runs, &parts, options.machine);
+    let mut results = Results::new(&plan, runs, &parts, options.machine);
+    results.left_out = options.left_out;
     write(
         &options.json,
         &json::rows(&results).map_err(|e| e.to_string())?,
@@ -88,6 +91,7 @@ fn run() -> Result<bool, String> {
     }
     print!("{}\n{}", text::tables(&results), text::goals(&results));
     print!("{}{}", text::few_runs(&results), text::doubt(&results));
+    print!("{}", text::left_out(&results));
     Ok(results.good())
 }
 

@@ -34,6 +34,8 @@ pub struct Results {
     pub unknown: Vec<String>,
     /// Lines that were meant as runs.
     pub unreadable: Vec<String>,
+    /// Boots for which there was no time: `PART`, or `PART-N` of a part with several.
+    pub left_out: Vec<String>,
 }
 
 /// A section.
@@ -194,6 +196,7 @@ impl Results {
             verdicts,
             unknown: unknown.collect(),
             unreadable: runs.unreadable,
+            left_out: Vec::new(),
         }
     }
 
@@ -207,9 +210,11 @@ impl Results {
         })
     }
 
-    /// Does every goal hold, and was everything measured that is in the table?
+    /// Does every goal hold, and was everything measured that is in the table? That cannot be said if something was left out.
     pub fn good(&self) -> bool {
-        self.unknown.is_empty() && self.verdicts.iter().all(|v| v.verdict == Verdict::Holds)
+        self.left_out.is_empty()
+            && self.unknown.is_empty()
+            && self.verdicts.iter().all(|v| v.verdict == Verdict::Holds)
     }
 }
 
@@ -428,6 +433,14 @@ pub(crate) mod tests {
                 "not measured  Both: of a",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_left_out_is_not_good() {
+        let mut results = plain(5);
+        assert!(results.good());
+        results.left_out.push("b".into());
+        assert!(!results.good());
     }
 
     #[test]

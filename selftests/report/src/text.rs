@@ -58,7 +58,12 @@ fn line(out: &mut String, name: &str, unit: &str, cells: [String; 4], none: bool
 
 /// What holds, what does not, and what nobody knows.
 pub fn goals(results: &Results) -> String {
-    let mut out = String::from("goals, for lpatch (1:N, N:1: of upstream's figure)\n");
+    let of = if results.left_out.is_empty() {
+        ""
+    } else {
+        " of what was measured"
+    };
+    let mut out = format!("goals{of}, for lpatch (1:N, N:1: of upstream's figure)\n");
     for v in &results.verdicts {
         let goal = v
             .goal
@@ -103,6 +108,28 @@ pub fn few_runs(results: &Results) -> String {
 /// A line if the machine was not quiet.
 pub fn doubt(results: &Results) -> String {
     results.doubt().map(|d| d + "\n").unwrap_or_default()
+}
+
+/// A line about what was left out; nothing if nothing was.
+pub fn left_out(results: &Results) -> String {
+    if results.left_out.is_empty() {
+        return String::new();
+    }
+    let mut parts = Vec::new();
+    for name in &results.left_out {
+        let part = match name.rsplit_once('-') {
+            Some((part, boot)) if boot.bytes().all(|b| b.is_ascii_digit()) => part,
+            _ => name,
+        };
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    format!(
+        "left out: {}, for want of time, so this does not say whether all goals hold; make bench P='{}' measures them\n",
+        results.left_out.join(", "),
+        parts.join(" ")
+    )
 }
 
 #[cfg(test)]
@@ -188,5 +215,19 @@ lines of a log that cannot be read, and count for nothing:
   row broken
 ";
         assert_eq!(goals(&example(&["a"])), want);
+    }
+
+    #[test]
+    fn what_was_left_out_is_named_with_its_parts() {
+        let mut results = plain(5);
+        assert_eq!(left_out(&results), "");
+        assert!(goals(&results).starts_with("goals, for lpatch "));
+        results.left_out = ["load", "many-4", "many-5", "two-ways"]
+            .map(str::to_owned)
+            .into();
+        let want = "left out: load, many-4, many-5, two-ways, for want of time, so this does not say whether all goals hold; \
+            make bench P='load many two-ways' measures them\n";
+        assert_eq!(left_out(&results), want);
+        assert!(goals(&results).starts_with("goals of what was measured, for lpatch "));
     }
 }

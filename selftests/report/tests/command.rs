@@ -87,6 +87,29 @@ fn a_machine_that_was_not_quiet_is_told() {
 }
 
 #[test]
+fn what_was_left_out_comes_last_and_decides_the_exit_status() {
+    let dir = dir("left");
+    let log = b"row promoted lpatch 3\nrow promoted upstream 86\n";
+    let options = [
+        "--left-out",
+        "many",
+        "--left-out",
+        "load-2",
+        "--slower",
+        "2",
+        "calls=log",
+    ];
+    let output = report(&dir, log, &options);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("goals of what was measured"));
+    let last = said(&output).lines().last().unwrap_or_default().to_owned();
+    assert!(
+        last.starts_with("left out: many, load-2, ") && last.contains("P='many load'"),
+        "{last}"
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_are_survived() {
     let dir = dir("bytes");
     let log = b"\xff\xfe\x00row\nrow promoted lpatch 3\n\x80\nrow promoted upstream 86\nrow \xff lpatch 1\n";
