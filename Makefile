@@ -26,7 +26,7 @@ help:
 	@echo 'make check-debug      tests in the guest, oracle and an hour of stress on that kernel and on PREEMPT_RT; takes hours'
 	@echo 'make oracle           what lpatch makes of stock modules, beside what the kernel made of them, on many machines'
 	@echo 'make oracle-breaks    the same comparison with a deliberate bug in each step: each has to be found'
-	@echo 'make bench            what lpatch costs, beside upstream livepatch in the same guest, and which goals hold (P=PART: a part)'
+	@echo 'make bench            what lpatch costs, beside upstream livepatch in the same guest, and which goals hold (P=PART: a part; BUDGET=SECONDS)'
 	@echo 'make bench-docs       the same; then docs/performance.md has the tables and the plot of this run'
 	@echo 'make bench-link       how long linking a patch of 1 MiB takes, beside the kernel'"'"'s own module loader'
 	@echo 'make stress           transitions while everything happens at once, for STRESS_SECONDS (300)'
