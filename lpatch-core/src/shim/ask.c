@@ -141,7 +141,7 @@ void lp_each_task(lp_task_fn f, void *arg)
 	struct task_struct *group, *task;
 
 	guard(rcu)();
-	for_each_process_thread(group, task) {
+	lp_for_each_task(group, task) {
 		unsigned long key = lp_key_of(task);
 
 		if (!lp_task_gone(key))

@@ -147,7 +147,7 @@ static enum lp_verdict lp_ask_all(struct lp_question *q)
 	int cpu;
 
 	scoped_guard(rcu) {
-		for_each_process_thread(group, task) {
+		lp_for_each_task(group, task) {
 			if (lp_ask(task, q) != LP_OUTSIDE)
 				return q->verdict;
 			/* Those before have been outside and stay so. */
