@@ -181,15 +181,20 @@ need_ftrace_off() {
     echo 1 >/proc/sys/kernel/ftrace_enabled
 }
 
+# need_patch NAME: it could be made for this kernel.
+need_patch() { [ -e "$PATCHES/$1.lpo" ] || skip "the patch $1 cannot be made for this kernel"; }
+
 # load NAME [OPTION…]: link, load and enable a patch of vmlinux. load_really: of modules too, with the lists as they are now. off
 # NAME: disable and unload a patch.
 load() {
     load_name=$1
+    need_patch "$1"
     shift
     quiet fast lpatch load "$PATCHES/$load_name.lpo" "$@"
 }
 load_really() {
     load_name=$1
+    need_patch "$1"
     shift
     quiet lpatch load "$PATCHES/$load_name.lpo" "$@"
 }

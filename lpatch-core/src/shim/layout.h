@@ -12,10 +12,19 @@
 /* Bug table entries are searched one by one by every WARN of every module, so they are few. */
 #define LP_BUG_SLOTS		1024
 
-/* Room for the module's own entries in front of the slots; checked when the module is loaded. */
+/*
+ * Room for the module's own entries in front of the slots; checked when the module is loaded. What checks itself has more code, and more
+ * of them; Kbuild says whether it does.
+ */
+#ifdef LPATCH_CHECKED
+#define LP_CORE_ORCS		32768
+#define LP_CORE_EXS		128
+#define LP_CORE_BUGS		128
+#else
 #define LP_CORE_ORCS		16384
 #define LP_CORE_EXS		64
 #define LP_CORE_BUGS		64
+#endif
 
 /* Doors (doors.S): so many, of so many bytes */
 #define LP_DOORS		2048
