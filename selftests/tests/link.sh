@@ -9,7 +9,7 @@ test_verify_describes() {
     said=$(fast lpatch verify "$PATCHES/stack.lpo")
     like "the function" "$said" '^execdomains_proc_show +vmlinux +- +lpatch_execdomains_proc_show +[0-9]+ +0xffffffff[0-9a-f]+ +[0-9]+ +matches'
     like "a symbol" "$said" '^dump_stack +vmlinux +0xffffffff[0-9a-f]+$'
-    like "a section" "$said" '^\.text\.unlikely +[0-9]+ +[0-9]+ +loaded as text, at text\+0x0$'
+    like "a section" "$said" '^\.text[.a-z]* +[0-9]+ +[0-9]+ +loaded as text, at text\+0x0$'
     like "the end" "$said" 'stack is good for .*; pre-images match$'
 }
 

@@ -14,7 +14,7 @@ test_life() {
     cmdline_is "lpatch module fix"
     like "the list" "$(lpatch list)" '^[0-9]+ +fix +1\.0 +enabled +1 +main '
     like "the status" "$(lpatch status fix)" '^flags +registered by a kernel module$'
-    like "the status" "$(lpatch status fix)" '^cmdline_proc_show +vmlinux +0x[0-9a-f]+ +[0-9]+ +0x[0-9a-f]+ +[0-9]+ +through the handler|^cmdline_proc_show .* by a jump$'
+    like "the status" "$(lpatch status fix)" '^cmdline_proc_show +vmlinux +0x[0-9a-f]+ +[0-9]+ +0x[0-9a-f]+ +[0-9]+ +through the handler|^cmdline_proc_show .* by a jump(, behind a tracer)?$'
     refused 3 'the patch is enabled; disable it first' lpatch unload fix
     stays fix
     quiet lpatch disable fix
@@ -229,6 +229,7 @@ test_target_module_refused() {
 test_wrong_function() {
     need_core
     count=$(grep -cE ' [tT] state_show$' /proc/kallsyms)
+    [ "$count" -gt 1 ] || skip "this kernel has only $count state_show"
     module_refused $EINVAL func=no_such_function
     module_refused $EINVAL func=state_show
     module_refused $EINVAL func=state_show sympos=$((count + 1))
@@ -448,15 +449,17 @@ test_busy() {
     quiet rmmod patch_other
 }
 
-# How long it takes to find a function, in hundredths of a second.
+# Finding a function takes no longer than some readings of all symbols; a search that is begun anew for each of them would take thousands.
 test_search_is_fast() {
     need_core
     start=$(ktap_now)
+    cat /proc/kallsyms >/dev/null
+    once=$(($(ktap_now) - start))
+    start=$(ktap_now)
     quiet insmod $MODULES/fix.ko
     took=$(($(ktap_now) - start))
-    note "insmod of a patch of vmlinux: ${took}0 ms"
-    # A guard against a search that is begun anew for each symbol; the machine may be busy.
-    [ "$took" -lt 1500 ] || fail "insmod took ${took}0 ms"
+    note "insmod of a patch of vmlinux: ${took}0 ms, reading all symbols: ${once}0 ms"
+    [ "$took" -lt $((100 * (once + 1))) ] || fail "insmod took ${took}0 ms, and reading all symbols ${once}0 ms"
     wait_enabled fix
     off fix
     quiet rmmod fix
