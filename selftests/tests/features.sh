@@ -137,6 +137,7 @@ test_indirect_calls_and_jump_tables() {
 drops() { sed -n 's/^drop_pagecache //p' /proc/vmstat; }
 
 test_counter_of_each_cpu() {
+    need_config VM_EVENT_COUNTERS
     need_core
     load "$FEATURES"
     before=$(drops)
