@@ -7,6 +7,7 @@
 # begin_sleepers: one process in each kind of call that sleeps; $kinds is how many. returned: those calls that have returned, sorted.
 # pending: how many of these processes the transition waits for; it waits for others, too, such as this shell.
 begin_sleepers() {
+    need_config POSIX_MQUEUE INOTIFY_USER FILE_LOCKING IO_URING
     need_core
     mkfifo "$KTAP_TEST/questions"
     # For reading, too: else the opening waits for a reader.

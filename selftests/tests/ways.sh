@@ -159,6 +159,8 @@ test_a_third_function_jumps_to_one_of_the_patch() {
 
 # The way through the patch begins with a conditional jump, over which somebody has put a probe.
 test_a_third_function_with_a_probe_at_a_jump() {
+    # The place is that of gcc's jump.
+    need_config CC_IS_GCC
     begin
     load ways-main --no-enable
     both ways-main part 'probe_at ways:ways_part+13' no_probe
