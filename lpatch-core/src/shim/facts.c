@@ -21,11 +21,6 @@ static_assert(sizeof(struct alt_instr) == 14);
 static_assert(offsetof(struct alt_instr, ft_flags) == 8 && offsetof(struct alt_instr, instrlen) == 12);
 static_assert(ALT_FLAG_NOT == 1 && ALT_FLAG_DIRECT_CALL == 2 && ALT_FLAGS_SHIFT == 16);
 
-unsigned int lp_symbol_len(void)
-{
-	return KSYM_SYMBOL_LEN;
-}
-
 unsigned int lp_symbol(unsigned long addr, char *buf, unsigned int len)
 {
 	if (len < KSYM_SYMBOL_LEN)

@@ -86,7 +86,6 @@ void lp_sync_cores(void);
  * Return: bytes written without the NUL, or 0 if @buf is too small.
  */
 unsigned int lp_symbol(unsigned long addr, char *buf, unsigned int len);
-unsigned int lp_symbol_len(void);
 
 /* CRC-32 as in zlib: @crc is the CRC so far, 0 at first. */
 unsigned int lp_crc32(unsigned int crc, const unsigned char *bytes, unsigned long len);
