@@ -68,6 +68,15 @@ why() {
     fi
 }
 
+# count_ktap LOG: "PASSED FAILED SKIPPED" of KTAP. Results of nested tests are indented and belong to the result line that follows them. A test that was planned
+# and did not report has failed.
+count_ktap() {
+    tr -d '\r' <"$1" | awk '/^1\.\.[0-9]+/ { plan += substr($1, 4) }
+        /^ok / { if (toupper($0) ~ /# *SKIP/) s++; else p++ }
+        /^not ok / { if (toupper($0) ~ /# *(XFAIL|TODO)/) s++; else f++ }
+        END { if (plan > p + f + s) f += plan - p - f - s; print p + 0, f + 0, s + 0 }'
+}
+
 # heartbeat NAME: from now on, a line every 15 s says that this process is still at it, as long as it lives, and whatever program takes its
 # place. A person who waits can tell work from a hang. Ends with it, or by end_heartbeat.
 HEART=''

@@ -45,6 +45,15 @@ config_lacks() {
         /^# CONFIG_[A-Z0-9_]* is not set$/ { if (($2 "=y") in have || ($2 "=m") in have) print }' "$1/.config" "${@:2}"
 }
 
+# need_options DIR FILE WHAT: ends with WHAT and the options of the file that the tree does not have.
+need_options() {
+    local lacks
+    lacks=$(config_lacks "$1" "$2")
+    [ -z "$lacks" ] || die "$3: the configuration of $1 has not
+$(sed 's/^/    /' <<<"$lacks")
+  have them with scripts/kconfig/merge_config.sh .config $2 (there), then build it again"
+}
+
 # same_rustc VERSION DIR: Rust has no stable ABI: names and layouts agree only if the compiler is the very same one.
 same_rustc() {
     local text
