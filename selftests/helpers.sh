@@ -203,6 +203,19 @@ off() {
     quiet lpatch unload "$1"
 }
 
+# status_of NUMBER: one of `lpatch status`. lingering: patches that were unloaded and have not given their memory back yet; nothing_lingers.
+status_of() { lpatch --json status | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+lingering() { status_of lingering; }
+nothing_lingers() { [ "$(lingering)" = 0 ]; }
+# memory_comes: if it does in a moment, what was unloaded has given its memory back.
+memory_comes() {
+    memory_left=$((30 * ${SLOW:-1}))
+    until nothing_lingers || [ "$memory_left" = 0 ]; do
+        memory_left=$((memory_left - 1))
+        sleep 0.1
+    done
+}
+
 # load_witness: the module witness with its patches, loaded and not enabled; unload_witness.
 load_witness() {
     at_exit clean_witness
@@ -280,8 +293,10 @@ core_state() {
 refused() {
     refused_status=$1 refused_regex=$2 refused_rc=0
     shift 2
+    memory_comes
     core_state >"$KTAP_TEST/state.before"
     "$@" >"$KTAP_TEST/refused" 2>&1 || refused_rc=$?
+    memory_comes
     core_state >"$KTAP_TEST/state.after"
     if [ "$refused_rc" -ne "$refused_status" ] || ! grep -qE -- "$refused_regex" "$KTAP_TEST/refused"; then
         cat "$KTAP_TEST/refused"

@@ -62,7 +62,7 @@ enum lpatch_reason {
 	LPATCH_R_INTERRUPTED = 28,	/* a signal came; the transition goes on */
 	LPATCH_R_CALLBACK = 29,		/* a pre-patch callback refused; @at: its index; @value: the errno */
 	LPATCH_R_STATE = 30,		/* it does not support a state of a patch that it replaces; @value: the id of the state */
-	LPATCH_R_GRACE = 31,		/* a task runs in the kernel without sleeping, so nobody knows of dying ones; try again */
+	LPATCH_R_GRACE = 31,		/* a patch module: a task runs in the kernel without sleeping, so nobody knows of dying ones; try again */
 
 	/* the arena */
 	LPATCH_R_ARENA_TEXT = 32,	/* no room; @value: largest free run in bytes */
@@ -168,7 +168,7 @@ struct lpatch_hdr {
  * @data_free: out: of them free
  * @image_max: out: largest image in bytes
  * @orc_hash: out: hash of the kernel's ORC format, as in the section .orc_header
- * @reserved: zero
+ * @lingering: out: patches that were unloaded and still have memory: a task that is dying may be in there
  */
 struct lpatch_query {
 	struct lpatch_hdr hdr;
@@ -188,7 +188,7 @@ struct lpatch_query {
 	__u64 data_free;
 	__u64 image_max;
 	__u8 orc_hash[LPATCH_ORC_HASH_LEN];
-	__u32 reserved;
+	__u32 lingering;
 };
 
 /**
@@ -289,6 +289,7 @@ struct lpatch_op {
 #define LPATCH_PATCH_LEFT_OUT	(1U << 3)	/* it is left out of a module that is loaded, because it does not fit it */
 #define LPATCH_PATCH_IN_CALLBACK (1U << 4)	/* a callback of it is running, or about to */
 #define LPATCH_PATCH_STUCK	(1U << 5)	/* a task has died in a callback of it: it stays as it is */
+#define LPATCH_PATCH_HOLDS	(1U << 6)	/* modules cannot go before it is unloaded and its memory is given back */
 
 /**
  * struct lpatch_patch_info - one patch

@@ -51,6 +51,8 @@ pub const PATCH_LEFT_OUT: u32 = 1 << 3;
 pub const PATCH_IN_CALLBACK: u32 = 1 << 4;
 /// `LPATCH_PATCH_STUCK`: a task has died in a callback of it.
 pub const PATCH_STUCK: u32 = 1 << 5;
+/// `LPATCH_PATCH_HOLDS`: modules cannot go before it is unloaded and its memory is given back.
+pub const PATCH_HOLDS: u32 = 1 << 6;
 
 macro_rules! reasons {
     ($($(#[$meta:meta])* $name:ident = $value:literal,)*) => {
@@ -135,7 +137,7 @@ reasons! {
     Callback = 29,
     /// `LPATCH_R_STATE`: it does not support a state of a patch that it replaces; @value: the id of the state.
     State = 30,
-    /// `LPATCH_R_GRACE`: a task runs in the kernel without sleeping, so nobody knows of dying ones; try again.
+    /// `LPATCH_R_GRACE`: a patch module: a task runs in the kernel without sleeping, so nobody knows of dying ones; try again.
     Grace = 31,
     /// `LPATCH_R_ARENA_TEXT`: no room; @value: largest free run in bytes.
     ArenaText = 32,
@@ -296,8 +298,8 @@ wire! {
         pub image_max: u64,
         /// out: hash of the kernel's ORC format, as in the section .orc_header
         pub orc_hash: [u8; ORC_HASH_LEN],
-        /// zero
-        pub reserved: u32,
+        /// out: patches that were unloaded and still have memory: a task that is dying may be in there
+        pub lingering: u32,
     }
 }
 

@@ -199,7 +199,7 @@ fn clean_up(core: &mut dyn Device, name: &str, keep: bool) -> (bool, String) {
         return (true, format!("the patch stays loaded and disabled: {hint}"));
     }
     match wait::unload(core, name) {
-        Ok(()) => (false, "the patch was unloaded again".into()),
+        Ok(_) => (false, "the patch was unloaded again".into()),
         Err(left) => (
             true,
             format!(

@@ -7,13 +7,13 @@
 
 use crate::device::{name_of, Ask, Blocking, Device, DeviceError};
 use lpatch_model::uapi::{
-    Reason, Transition, F_CONSISTENCY, INTERRUPT_MS, KIND_DISABLE, KIND_ENABLE, NO_INTERRUPT,
-    PHASE_DONE, PHASE_FORCED, PHASE_LIVE, PHASE_REVERSED, PHASE_REVERSING, STATE_ENABLED,
-    STATE_LOADED, TRANSITION_DEADLINE, TRANSITION_SETTLING,
+    PatchInfo, Reason, Transition, F_CONSISTENCY, INTERRUPT_MS, KIND_DISABLE, KIND_ENABLE,
+    NO_INTERRUPT, PATCH_HOLDS, PHASE_DONE, PHASE_FORCED, PHASE_LIVE, PHASE_REVERSED,
+    PHASE_REVERSING, STATE_ENABLED, STATE_LOADED, TRANSITION_DEADLINE, TRANSITION_SETTLING,
 };
 use std::io;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often, and after what time each, an unload is tried again while the kernel tidies up.
 const SETTLE: (u32, Duration) = (250, Duration::from_millis(20));
@@ -318,13 +318,20 @@ fn follow(
     }
 }
 
-/// Unloads a patch. While the kernel tidies up after the last transition it is tried again, for a few seconds.
-pub fn unload(core: &mut dyn Device, name: &str) -> Result<(), DeviceError> {
+/// For how long it is waited for memory, and how often it is looked for.
+const MEMORY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(10));
+
+/// Unloads a patch. While the kernel tidies up after the last transition it is tried again, for a few seconds. If the patch refers to modules,
+/// it waits until they can go, since that may be what comes next. `true`: ten seconds later they still cannot.
+pub fn unload(core: &mut dyn Device, name: &str) -> Result<bool, DeviceError> {
+    let holds = |info: &PatchInfo| name_of(&info.name) == name && info.flags & PATCH_HOLDS != 0;
+    let holds = core.list()?.iter().any(holds);
     let (mut left, pause) = SETTLE;
     loop {
         let error = match core.unload(name) {
             Err(error) if error.reason() == Some(Reason::InTransition) && left > 0 => error,
-            other => return other,
+            Err(error) => return Err(error),
+            Ok(()) => break,
         };
         let now = core.transition()?;
         if !ended(&now) || now.flags & TRANSITION_SETTLING == 0 {
@@ -333,4 +340,13 @@ pub fn unload(core: &mut dyn Device, name: &str) -> Result<(), DeviceError> {
         left -= 1;
         sleep(pause);
     }
+    let (patience, pause) = MEMORY;
+    let start = Instant::now();
+    while holds && core.query()?.lingering > 0 {
+        if start.elapsed() > patience {
+            return Ok(true);
+        }
+        sleep(pause);
+    }
+    Ok(false)
 }

@@ -76,6 +76,7 @@ test_interrupted() {
 test_dry_run() {
     begin
     quiet lpatch unload witness-2
+    memory_comes
     core_state >"$KTAP_TEST/state.before"
     ends 1 fast lpatch load "$PATCHES/witness-2.lpo" --dry-run
     like "the message" "$said" '^witness-2 could be loaded; 1 task would block it now; nothing was loaded$'
@@ -88,6 +89,7 @@ test_dry_run() {
     hold
     ends 1 fast lpatch load "$PATCHES/witness-2.lpo" --timeout 0.5
     like "the message" "$said" 'the patch was unloaded again$'
+    memory_comes
     core_state >"$KTAP_TEST/state.after"
     same "the core's state" "$KTAP_TEST/state.before" "$KTAP_TEST/state.after"
     let_go

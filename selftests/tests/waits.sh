@@ -8,14 +8,24 @@
 
 TIDY=/sys/module/lpatch_core/parameters/tidy_ms
 
-# never_sleeping: a thread that does not. kindly: not any more. The kernel's optimizer of probes is at rest before: it would keep the lock of
+# never_sleeping: a thread that does not. kindly: not any more. The driver is at rest before: it gives sites back just behind a grace period, so
+# it would wait for a thread that begins in that moment, as for any that it cannot know of. So is the kernel's optimizer of probes: it would keep the lock of
 # probes until the thread ends, and insmod needs that lock. Whoever has a probe has waited for its jump.
 never_sleeping() {
     at_exit kindly
+    [ ! -d /sys/module/lpatch_core ] || wait_for "rest of the driver" driver_has_rested
     grep -q . "$PROBES" || optimizer_rests
     quiet insmod $MODULES/spin.ko
 }
 kindly() { rmmod spin 2>/dev/null || :; }
+# For longer than it waits before it tidies up, and a grace period takes.
+driver_has_rested() {
+    rested=$(driver_stack)
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        driver_rests "$rested" || return 1
+        sleep 0.1
+    done
+}
 # To switch it off waits for it.
 optimizer_rests() {
     optimizing=$(cat /proc/sys/debug/kprobes-optimization)
@@ -83,7 +93,8 @@ test_busy_thread_keeps_the_core() {
     never_sleeping
     load cmdline
     quiet lpatch disable cmdline
-    refused 3 'runs without ever sleeping' lpatch unload cmdline
+    quiet lpatch unload cmdline
+    is "the patches that linger" "$(lingering)" 1
     answers rmmod lpatch_core
     [ "$answer" != 0 ] || fail "lpatch_core was removed"
     # Sites are not given back, so nobody waits in ftrace with its locks held.
@@ -94,9 +105,37 @@ test_busy_thread_keeps_the_core() {
     answers rmmod binfmt_misc
     is "the status of rmmod" "$answer" 0
     kindly
-    quiet lpatch unload cmdline
     remove_core
     ! grep -q '^cmdline_proc_show' /sys/kernel/tracing/enabled_functions || fail "ftrace still has it"
+}
+
+# Nobody waits for a dying task but who needs the memory that it may be in. There is room for one such patch.
+test_unloaded_memory_comes_back() {
+    need_core
+    wait_for "memory" nothing_lingers
+    for _ in 1 2 3; do
+        load half
+        is "how it begins" "$(cut -c 1-5 /proc/cmdline)" half:
+        off half
+    done
+    wait_for "memory" nothing_lingers
+    is "what is free" "$(status_of data_free)" "$(status_of data_total)"
+    is "what is free" "$(status_of text_free)" "$(status_of text_total)"
+}
+
+# Nor is it taken for somebody else before.
+test_unloaded_memory_waits_for_a_busy_thread() {
+    need_core
+    load half
+    never_sleeping
+    off half
+    is "the patches that linger" "$(lingering)" 1
+    like "the status" "$(lpatch status)" '^unloaded +1 still have memory'
+    refused 3 "no room for the patch's data" fast lpatch load "$PATCHES/half.lpo"
+    kindly
+    load half
+    off half
+    wait_for "memory" nothing_lingers
 }
 
 # The site of our own at which ftrace's jumps are tried goes back like those of patches: not as long as such a thread keeps ftrace waiting.

@@ -10,7 +10,7 @@ use crate::{
     ioctl::user::{call, ranges, write_entries},
     model::refusal::Refusal,
     patch::reserved::Reserved,
-    registry::{self, lifecycle, loading, Until, LOOK_MS},
+    registry::{self, lifecycle, loading, LOOK_MS},
     running::time,
     transition::blockers,
     uapi::{self, Reason},
@@ -151,9 +151,7 @@ fn disable(op: &mut uapi::Op) -> Result<(), Refusal> {
 }
 
 fn unload(op: &mut uapi::Op) -> Result<(), Refusal> {
-    // Nothing is tidied up in a transition, so one would be waited for in vain.
-    registry::with(|r| r.unloadable(&op.name))?;
-    registry::with_until(Until::Tidy, |r| r.unload(&op.name))
+    loading::unload(&op.name)
 }
 
 fn reverse(op: &mut uapi::Op) -> Result<(), Refusal> {
@@ -170,7 +168,7 @@ impl OpenFile {
         if slot.is_some() {
             return Err(Reason::ReservedTwice.into());
         }
-        let reserved = registry::with(|r| r.reserve(request))?;
+        let reserved = loading::reserve(request)?;
         request.text_addr = reserved.runs.text.addr as u64;
         request.rodata_addr = reserved.runs.rodata.addr as u64;
         request.data_addr = reserved.runs.data.addr as u64;

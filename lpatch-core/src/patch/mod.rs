@@ -100,7 +100,7 @@ pub(crate) struct Parts {
     /// Whether its functions may be entered by a jump.
     promoted: bool,
     // Given back when the patch is dropped, after everything that refers to them.
-    _modules: Modules,
+    modules: Modules,
     _own: OwnModule,
 }
 
@@ -158,7 +158,7 @@ impl Patch {
             pinned: false,
             stuck: None,
             promoted: title.promoted,
-            _modules: Modules::default(),
+            modules: Modules::default(),
             _own: own,
         };
         Ok(Self(KBox::new(parts, GFP_KERNEL)?))
@@ -357,6 +357,7 @@ impl Patch {
         flag(self.is_cumulative(), uapi::PATCH_REPLACE)
             | flag(self.pinned, uapi::PATCH_PINNED)
             | flag(self.stuck.is_some(), uapi::PATCH_STUCK)
+            | flag(!self.modules.is_empty(), uapi::PATCH_HOLDS)
             | flag(!self.left_out.is_empty(), uapi::PATCH_LEFT_OUT)
     }
 

@@ -159,7 +159,7 @@ impl Staged {
             pinned: false,
             stuck: None,
             promoted: true,
-            _modules: modules,
+            modules,
             _own: own,
         }))
     }

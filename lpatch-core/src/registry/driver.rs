@@ -21,9 +21,11 @@ const AGAIN_MS: u32 = 500;
 extern "C" fn lpatch_drive() -> isize {
     loop {
         let mut due = false;
+        let mut again = false;
         let next = registry::with(|registry| {
             registry.step(false);
             due = registry.take_behind();
+            again = registry.free_lingering();
             let Registry {
                 engine, patches, ..
             } = registry;
@@ -39,7 +41,7 @@ extern "C" fn lpatch_drive() -> isize {
             });
         }
         match next {
-            Ok(Next::Wait(ms)) if failed => {
+            Ok(Next::Wait(ms)) if failed || again => {
                 return ms.map_or(AGAIN_MS, |ms| ms.min(AGAIN_MS)) as isize
             }
             Ok(Next::Wait(Some(ms))) => return ms as isize,

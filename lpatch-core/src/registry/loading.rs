@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loading and unloading of patch objects: what they take from the arena and from the tables, and when that is given back.
+//! Loading and unloading of patches: what patch objects take from the arena and from the tables. `lingering.rs` gives it back.
 
 use crate::{
-    arena::{
-        memory::{Mapped, Runs},
-        tables::Bug,
-    },
+    arena::{memory::Runs, tables::Bug},
     ffi,
     log::Name,
     model::{callbacks::Goal, extable, finalize, image::Image, orc, plan::Plan, refusal::Refusal},
@@ -16,11 +13,14 @@ use crate::{
         staged::{not_there, Staged},
         Patch,
     },
-    registry::{with, Registry},
-    running::time::now,
+    registry::{lingering::user_of, with, with_until, Registry, Until},
+    running::time::{now, GRACE_NS},
     uapi::{self, Reason},
 };
-use kernel::prelude::*;
+use kernel::{bindings, prelude::*};
+
+/// How often tasks are looked at, a few milliseconds apart, before one counts as one that is in a patch.
+const PASSES: u32 = 50;
 
 /// Verifies and installs an image. Takes the reservation, which is the caller's alone, only on success.
 ///
@@ -35,10 +35,39 @@ pub(crate) fn load(slot: &mut Option<Reserved>, bytes: &[u8], flags: u64) -> Res
     with(|registry| registry.install(slot, &image, staged, flags))
 }
 
+/// Takes room in the arena. If there is none, it waits until unloaded patches have given theirs back.
+pub(crate) fn reserve(request: &uapi::Reserve) -> Result<Reserved, Refusal> {
+    let end = now().saturating_add(GRACE_NS);
+    loop {
+        // SAFETY: No requirements.
+        let seen = unsafe { ffi::lp_event_count() };
+        let (taken, more) = with(|registry| {
+            let taken = registry.take(request);
+            Ok((taken, registry.lingering() > 0))
+        })?;
+        let left = end.saturating_sub(now());
+        match taken {
+            Err(refusal) if more && left > 0 && is_full(refusal.reason) => {
+                // SAFETY: No requirements; we may sleep.
+                let error = unsafe { ffi::lp_event_wait(seen, (left / 1_000_000 + 1) as u32) };
+                if error == -(bindings::EINTR as i32) {
+                    return Err(Reason::Interrupted.into());
+                }
+            }
+            taken => return taken,
+        }
+    }
+}
+
+fn is_full(reason: Reason) -> bool {
+    use Reason::{ArenaBugs, ArenaData, ArenaRodata, ArenaText};
+    matches!(reason, ArenaText | ArenaRodata | ArenaData | ArenaBugs)
+}
+
 impl Registry {
     /// Takes room in the arena.
     #[inline(never)]
-    pub(crate) fn reserve(&mut self, request: &uapi::Reserve) -> Result<Reserved, Refusal> {
+    fn take(&mut self, request: &uapi::Reserve) -> Result<Reserved, Refusal> {
         let plan = Plan::new(request)?;
         let full = |reason: Reason| move |largest: u64| Refusal::new(reason).value(largest);
         let m = &mut self.memory;
@@ -171,14 +200,6 @@ impl Registry {
         }
     }
 
-    /// Makes the table slots of a patch match nothing.
-    fn clear_tables(&self, runs: &Runs) {
-        self.tables.clear(runs.text.slots());
-        for slot in runs.bugs.first..runs.bugs.first + runs.bugs.units {
-            self.tables.clear_bug(slot);
-        }
-    }
-
     /// Where a patch is that may be unloaded as soon as nobody is in it.
     fn unused(&self, name: &[u8; uapi::NAME_LEN]) -> Result<usize, Refusal> {
         let at = self.position(name)?;
@@ -199,50 +220,51 @@ impl Registry {
         Ok(at)
     }
 
-    /// Whether it makes sense to wait until a patch can be unloaded: the refusal if not.
-    pub(crate) fn unloadable(&self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
-        self.unused(name).map(drop)
+    /// Whether it makes sense to wait until a patch module can be unloaded: the refusal if not. `false`: it is no module, and nothing has to be waited for.
+    fn waits(&self, name: &[u8; uapi::NAME_LEN]) -> Result<bool, Refusal> {
+        Ok(self.patches[self.unused(name)?].runs().is_none())
     }
 
-    /// Frees a patch that is not enabled, if nothing can be executing in it.
+    /// Takes a patch out that is not enabled, if no task is seen in it. The memory of a patch object is given back later. That of a patch
+    /// module is freed when its module goes, which it may from now on. So nobody may be in it any more.
     #[inline(never)]
-    pub(crate) fn unload(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+    fn take_out(&mut self, name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
         let at = self.unused(name)?;
-        // A dying task goes by the eras of a book, by way of the routes of patches that are not in force any more. They are taken out when
-        // nobody needs them, for which memory can be short.
-        let text = self.patches[at].text();
-        if !self.engine.grace_is_over() || self.engine.remembers(&text) {
+        let patch = &self.patches[at];
+        let text = patch.text();
+        if patch.runs().is_none() && self.may_be_entered(&text) {
             return Err(Reason::Grace.into());
         }
         let others = (self.patches.iter().enumerate())
             .filter(|(i, _)| *i != at)
             .filter_map(|(_, p)| p.names());
-        let cleaning = match self.patches[at].runs() {
-            Some(runs) => Some((self.kallsyms.prepare(others)?, Mapped::new(runs)?)),
-            None => None,
-        };
-
-        // Nothing enters the text any more: see `tasks.c`. Who is still inside?
-        let range = self.patches[at].text();
-        let mut pid = 0;
-        // SAFETY: The pointer is to a local variable.
-        if unsafe { ffi::lp_text_user(range.start, range.end, &mut pid) } != 0 {
-            return Err(Refusal::new(Reason::Busy).value(pid.unsigned_abs().into()));
+        let names = (patch.runs())
+            .map(|_| self.kallsyms.prepare(others))
+            .transpose()?;
+        self.lingering.reserve(1, GFP_KERNEL)?;
+        if let Some(pid) = user_of(&text, PASSES) {
+            return Err(Refusal::new(Reason::Busy).value(pid));
         }
 
         // Nothing fails from here on.
         let Ok(patch) = self.patches.remove(at) else {
             return Err(Reason::NoSuchPatch.into());
         };
-        if let (Some((prepared, mapped)), Some(runs)) = (cleaning, patch.runs()) {
-            self.kallsyms.publish(prepared);
-            self.clear_tables(runs);
-            mapped.wipe(runs);
-        }
         pr_info!("unloaded patch '{}'\n", Name(patch.name()));
-        if let Some(runs) = patch.into_runs() {
-            self.memory.give(runs);
+        if let Some(names) = names {
+            self.kallsyms.publish(names);
+            self.linger(patch);
         }
         Ok(())
+    }
+}
+
+/// Unloads a patch. What that has to wait for before a patch module is unloaded is not waited for in a transition, since nothing is tidied up then.
+pub(crate) fn unload(name: &[u8; uapi::NAME_LEN]) -> Result<(), Refusal> {
+    let take_out = |registry: &mut Registry| registry.take_out(name);
+    if with(|registry| registry.waits(name))? {
+        with_until(Until::Tidy, take_out)
+    } else {
+        with(take_out)
     }
 }

@@ -33,6 +33,7 @@ mod busy;
 mod calling;
 mod driver;
 pub(crate) mod lifecycle;
+mod lingering;
 pub(crate) mod loading;
 mod patch_module;
 mod questions;
@@ -52,6 +53,8 @@ pub(crate) struct Registry {
     kallsyms: Kallsyms,
     facts: Result<finalize::Facts, Refusal>,
     pub(crate) patches: KVec<Patch>,
+    /// Those that were unloaded, but whose memory a dying task may still execute in.
+    lingering: KVec<Patch>,
     pub(crate) engine: Engine,
     /// Callbacks before or behind a transition, if some are due.
     busy: Option<Busy>,
@@ -142,6 +145,7 @@ impl Registry {
             kallsyms: unsafe { Kallsyms::new(module.as_ptr()) },
             facts,
             patches: KVec::new(),
+            lingering: KVec::new(),
             engine: Engine::new()?,
             busy: None,
             others: Others::default(),

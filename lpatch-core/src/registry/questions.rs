@@ -31,6 +31,7 @@ impl Registry {
         q.data_total = self.memory.data.total();
         q.data_free = self.memory.data.free();
         q.image_max = uapi::IMAGE_MAX.into();
+        q.lingering = self.lingering();
         q.orc_hash = Kernel::orc_hash(&view::Running::new());
     }
 

@@ -100,7 +100,7 @@ impl Drop for OwnModule {
 /// The modules that an image refers to.
 #[derive(Default)]
 pub(crate) struct Modules {
-    _pinned: KVec<Pinned>,
+    pinned: KVec<Pinned>,
 }
 
 impl Modules {
@@ -129,7 +129,12 @@ impl Modules {
             )?;
             names.push(name, GFP_KERNEL)?;
         }
-        Ok(Self { _pinned: pinned })
+        Ok(Self { pinned })
+    }
+
+    /// Whether it refers to none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pinned.is_empty()
     }
 }
 

@@ -704,13 +704,14 @@ void lp_shadow_exit(void);
  * lp_text_user() - find a task that may still execute or return into a range of text
  * @start: first address
  * @end: first address behind
+ * @passes: how often to look, a few milliseconds apart, before a task counts as one that does; 1 at least
  * @pid: out: a task that does, 0 for an idle task
  *
- * The caller has made sure that nothing enters the range any more, and that since then a grace period of RCU tasks
- * has ended: exiting tasks that are in no list any more are gone. May sleep.
+ * The caller has made sure that nothing enters the range any more but for tasks that are exiting and in no list any more, which are not
+ * looked at: these are gone when a grace period of RCU tasks has ended since then. May sleep.
  *
  * Return: 0 if there is none, 1 with @pid set if there is one or a stack could not be read reliably.
  */
-int lp_text_user(unsigned long start, unsigned long end, int *pid);
+int lp_text_user(unsigned long start, unsigned long end, unsigned int passes, int *pid);
 
 #endif /* _LPATCH_SHIM_H */

@@ -2,9 +2,9 @@
 /*
  * Is any task still in a range of text?
  *
- * The question is asked only when nothing enters the range any more: no book sends calls there, and a transition has seen each task
- * away from the sites and doors that led there, so nobody is on the way; those that were dying then are gone. So a task that
- * was once seen outside stays outside, and tasks can be asked one after the other. Interrupts count as part of what they interrupt:
+ * The question is asked only when no listed task enters the range any more: no book sends its calls there, and a transition has seen
+ * each away from the sites and doors that led there, so nobody is on the way. So a task that was once seen outside stays outside, and
+ * tasks can be asked one after the other. Interrupts count as part of what they interrupt:
  * their frames are above those of the task on the same chain of stacks.
  */
 #include <linux/cpu.h>
@@ -169,20 +169,16 @@ static enum lp_verdict lp_ask_all(struct lp_question *q)
 	return LP_OUTSIDE;
 }
 
-/*
- * Passes, a few milliseconds apart, before a task counts as a user. It may be about to leave. Or it may have
- * been interrupted where no stack can be unwound, in the middle of a retpoline for example: it has to run
- * on before anything can be said.
- */
-#define LP_PASSES 50
-
-int lp_text_user(unsigned long start, unsigned long end, int *pid)
+int lp_text_user(unsigned long start, unsigned long end, unsigned int passes, int *pid)
 {
 	struct lp_question q = { .start = start, .end = end };
-	int pass;
 
-	for (pass = 0; lp_ask_all(&q) != LP_OUTSIDE; pass++) {
-		if (pass == LP_PASSES) {
+	while (lp_ask_all(&q) != LP_OUTSIDE) {
+		/*
+		 * It may be about to leave. Or it may have been interrupted where no stack can be unwound, in the middle of a retpoline
+		 * for example: it has to run on before anything can be said.
+		 */
+		if (--passes == 0) {
 			*pid = q.pid;
 			return 1;
 		}

@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::output::{table, Report};
 use lpatch_loader::device::{name_of, Device};
 use lpatch_model::uapi::{
-    PatchInfo, PATCH_IN_CALLBACK, PATCH_LEFT_OUT, PATCH_MODULE, PATCH_PINNED, PATCH_REPLACE,
-    PATCH_STUCK, STATE_DISABLING, STATE_ENABLED, STATE_ENABLING, STATE_LOADED,
+    PatchInfo, PATCH_HOLDS, PATCH_IN_CALLBACK, PATCH_LEFT_OUT, PATCH_MODULE, PATCH_PINNED,
+    PATCH_REPLACE, PATCH_STUCK, STATE_DISABLING, STATE_ENABLED, STATE_ENABLING, STATE_LOADED,
 };
 use serde_json::{json, Value};
 
@@ -62,6 +62,7 @@ pub(crate) fn patch_json(info: &PatchInfo) -> Value {
         "from_module": info.flags & PATCH_MODULE != 0,
         "in_callback": info.flags & PATCH_IN_CALLBACK != 0,
         "stuck": info.flags & PATCH_STUCK != 0,
+        "holds_modules": info.flags & PATCH_HOLDS != 0,
         "left_out": info.flags & PATCH_LEFT_OUT != 0,
         "functions": info.funcs,
         "text_addr": info.text_addr,

@@ -98,13 +98,18 @@ fn silent(
 pub(crate) fn unload(system: &mut dyn System, name: &str) -> Result<Report, Failure> {
     let start = Instant::now();
     let mut core = system.core()?;
-    if let Err(error) = wait::unload(core.as_mut(), name) {
-        return Err(Failure::about(core.as_mut(), name, error));
-    }
+    let held = match wait::unload(core.as_mut(), name) {
+        Ok(held) => held,
+        Err(error) => return Err(Failure::about(core.as_mut(), name, error)),
+    };
     let ms = start.elapsed().as_secs_f64() * 1000.0;
+    let mut text = format!("{name} unloaded in {}", transition::time(ms));
+    if held {
+        text += "; modules that it refers to stay in use until `lpatch status` shows no unloaded patch any more";
+    }
     Ok(Report::new(
-        format!("{name} unloaded in {}", transition::time(ms)),
-        json!({"name": name, "state": "unloaded", "ms": ms}),
+        text,
+        json!({"name": name, "state": "unloaded", "ms": ms, "holds_modules": held}),
     ))
 }
 

@@ -196,6 +196,13 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
         ),
     ];
     let mut rows: Vec<Vec<String>> = rows.map(|(key, value)| vec![key.into(), value]).into();
+    if query.lingering > 0 {
+        let text = format!(
+            "{} still have memory, in which a task that is dying may be",
+            query.lingering
+        );
+        rows.push(vec!["unloaded".into(), text]);
+    }
     let left_out = core.list()?;
     let left_out = left_out
         .iter()
@@ -227,6 +234,7 @@ fn whole(core: &mut dyn Device) -> Result<Report, Failure> {
         "data_free": query.data_free,
         "bugs_total": query.bugs_total,
         "bugs_free": query.bugs_free,
+        "lingering": query.lingering,
         "image_max": query.image_max,
         "left_out": left_out,
         "transition": transition::json(last.as_ref(), now_ns),

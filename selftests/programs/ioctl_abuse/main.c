@@ -20,8 +20,7 @@ int failures;
 unsigned int checks;
 
 const struct call calls[CALLS] = {
-	{ "query", LPATCH_IOC_QUERY, sizeof(struct lpatch_query), 0,
-	  offsetof(struct lpatch_query, reserved), 4 },
+	{ "query", LPATCH_IOC_QUERY, sizeof(struct lpatch_query), 0, 0, 0 },
 	{ "reserve", LPATCH_IOC_RESERVE, sizeof(struct lpatch_reserve), 0,
 	  offsetof(struct lpatch_reserve, flags), 8 },
 	{ "load", LPATCH_IOC_LOAD, sizeof(struct lpatch_load), 0,
