@@ -2,11 +2,14 @@
 
 //! Names of patched code and data in the kernel's symbol table of our module.
 //!
-//! `mod->kallsyms` is an RCU pointer to the table that backtraces, `/proc/kallsyms` and perf read. While
-//! patches are loaded it points to a table of ours: the module's own symbols, then those of the patches.
-//! When the last patch goes, the kernel's table is put back.
+//! `mod->kallsyms` is an RCU pointer to the table that backtraces, `/proc/kallsyms` and perf read. From when the core is first asked
+//! for something it points to a table of ours: the module's own symbols, then those of the patches. So a patch costs no more than its symbols. When the
+//! module goes, the kernel's table is put back.
 
-use crate::uapi::{Ksym, SEC_DATA, SEC_RODATA, SEC_TEXT};
+use crate::{
+    ffi,
+    uapi::{Ksym, SEC_DATA, SEC_RODATA, SEC_TEXT},
+};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::{bindings, prelude::*};
 
@@ -26,19 +29,21 @@ pub(crate) struct Names<'a> {
 /// A symbol table in the kernel's format. The vectors own what `head` points into.
 struct Table {
     head: bindings::mod_kallsyms,
+    /// The same arrays without what is behind the module's own symbols.
+    bare: bindings::mod_kallsyms,
     symbols: KVVec<bindings::Elf64_Sym>,
     strings: KVVec<u8>,
     letters: KVVec<u8>,
 }
 
-/// A finished table that is not yet in force.
+/// A finished table that is not yet in force. `None`: the current one, without patches.
 pub(crate) struct Prepared(Option<KBox<Table>>);
 
 /// What `mod->kallsyms` points to.
 ///
 /// # Invariants
 ///
-/// `module` is our module, alive. While `current` is `Some`, `mod->kallsyms` points to its head.
+/// `module` is our module, alive. While `current` is `Some`, `mod->kallsyms` points to one of its heads.
 pub(crate) struct Kallsyms {
     module: *mut bindings::module,
     current: Option<KBox<Table>>,
@@ -79,16 +84,30 @@ impl Kallsyms {
         self.current.is_some() || self.pointer().load(Ordering::Acquire) == self.core()
     }
 
-    /// Builds the table for these patches.
+    /// Has a table of ours from now on, if that can be. If not, the first patch brings it.
+    pub(crate) fn begin(&mut self) {
+        if self.current.is_none() && self.is_ready() {
+            if let Ok(table) = self.table(core::iter::empty()) {
+                self.publish(Prepared(Some(table)));
+            }
+        }
+    }
+
+    /// Builds the table for these patches. That cannot fail if there are none, and there were some before.
     pub(crate) fn prepare<'a>(
         &self,
         patches: impl Iterator<Item = Names<'a>> + Clone,
     ) -> Result<Prepared> {
+        let any = patches.clone().next().is_some();
+        match self.table(patches) {
+            Err(error) if any || self.current.is_none() => Err(error),
+            table => Ok(Prepared(table.ok())),
+        }
+    }
+
+    fn table<'a>(&self, patches: impl Iterator<Item = Names<'a>> + Clone) -> Result<KBox<Table>> {
         // And one more for each, see below.
         let extra: usize = patches.clone().map(|p| p.ksyms.len() + 1).sum();
-        if patches.clone().next().is_none() {
-            return Ok(Prepared(None));
-        }
         // SAFETY: Written by the kernel before our initialization, constant since.
         let core = unsafe { &*self.core() };
         let count = core.num_symtab as usize;
@@ -101,12 +120,17 @@ impl Kallsyms {
             let mut symbol = unsafe { core.symtab.add(i).read_unaligned() };
             // SAFETY: Its string table holds a NUL-terminated name for each of them.
             let name = unsafe { CStr::from_char_ptr(core.strtab.add(symbol.st_name as usize)) };
+            // The assembler's, which the kernel's lookup skips.
+            if name.to_bytes().starts_with(b".L") {
+                continue;
+            }
             symbol.st_name = strings.len() as u32;
             strings.extend_from_slice(name.to_bytes_with_nul(), GFP_KERNEL)?;
             symbols.push(symbol, GFP_KERNEL)?;
             // SAFETY: The kernel's table has num_symtab letters.
             letters.push(unsafe { *core.typetab.add(i) } as u8, GFP_KERNEL)?;
         }
+        let own = symbols.len() as u32;
         let mut push = |name: &[u8], suffix: &[u8], address: usize, size: u32, letter: u8| {
             let symbol = bindings::Elf64_Sym {
                 st_name: strings.len() as u32,
@@ -148,38 +172,68 @@ impl Kallsyms {
             strtab: strings.as_mut_ptr().cast(),
             typetab: letters.as_mut_ptr().cast(),
         };
-        Ok(Prepared(Some(KBox::new(
+        let bare = bindings::mod_kallsyms {
+            num_symtab: own,
+            ..head
+        };
+        Ok(KBox::new(
             Table {
                 head,
+                bare,
                 symbols,
                 strings,
                 letters,
             },
             GFP_KERNEL,
-        )?)))
+        )?)
     }
 
     /// Puts a table in force and frees the one before.
     pub(crate) fn publish(&mut self, prepared: Prepared) {
-        let mut next = prepared.0;
-        let head = match &mut next {
-            Some(table) => &raw mut table.head,
-            None => self.core(),
-        };
+        match (prepared.0, &mut self.current) {
+            (Some(mut table), _) => {
+                let head = &raw mut table.head;
+                // INVARIANT: It points to the table that becomes the current one.
+                self.point_to(head);
+                let old = self.current.replace(table);
+                free(old);
+            }
+            (None, Some(table)) => {
+                let bare = &raw mut table.bare;
+                // INVARIANT: It is the other head of the same one.
+                self.point_to(bare);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn point_to(&self, head: *mut bindings::mod_kallsyms) {
         // Release: the table is complete before it can be seen; pairs with the rcu_dereference() of readers.
         self.pointer().store(head, Ordering::Release);
-        // INVARIANT: `mod->kallsyms` points to `next`, or to the kernel's table.
-        let old = core::mem::replace(&mut self.current, next);
-        // SAFETY: Called from an ioctl, which may sleep. Readers of the old table are done afterwards.
-        unsafe { bindings::synchronize_rcu() };
-        if let Some(table) = old {
-            let Table {
-                symbols,
-                strings,
-                letters,
-                ..
-            } = KBox::into_inner(table);
-            drop((symbols, strings, letters));
+    }
+}
+
+/// Frees a table that was in force.
+fn free(table: Option<KBox<Table>>) {
+    let Some(table) = table else {
+        return;
+    };
+    // SAFETY: Called from where we may sleep. Readers of the table are done afterwards.
+    unsafe { ffi::lp_synchronize() };
+    let Table {
+        symbols,
+        strings,
+        letters,
+        ..
+    } = KBox::into_inner(table);
+    drop((symbols, strings, letters));
+}
+
+impl Drop for Kallsyms {
+    fn drop(&mut self) {
+        if self.current.is_some() {
+            self.point_to(self.core());
         }
+        free(self.current.take());
     }
 }

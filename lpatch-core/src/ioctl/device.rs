@@ -98,6 +98,11 @@ impl MiscDevice for OpenFile {
     type Ptr = Pin<KBox<Self>>;
 
     fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        // Not before: when our initialization has returned, the kernel goes on to make its own table current.
+        let _ = registry::with(|r| {
+            r.begin_names();
+            Ok(())
+        });
         KBox::pin_init(pin_init!(Self { reserved <- new_mutex!(None) }), GFP_KERNEL)
     }
 

@@ -110,6 +110,11 @@ impl Registry {
         })
     }
 
+    /// Symbols of patches have a table from now on.
+    pub(crate) fn begin_names(&mut self) {
+        self.kallsyms.begin();
+    }
+
     /// Gives a reservation back that no patch came of.
     pub(crate) fn release(&mut self, reserved: Reserved) {
         self.memory.give(reserved.runs);
