@@ -8,7 +8,7 @@
 # what is left of that without the time before the first task can move. In ms, as `transitions SIDE converge` takes it.
 #
 # Nothing moves upstream's busy_kthread, so the wait for it is CAP. Its sleeper gets a signal after 15 seconds, and is looked at again
-# within two more, so that it has some seconds more than the CAP of 16. These two are run half as often as others.
+# within two more, so that it has some seconds more than the CAP of 16. These two are run a third as often as others.
 set -eu
 KTAP_TEST=/tmp/bench
 mkdir -p "$KTAP_TEST"
@@ -43,7 +43,7 @@ measure() {
     # Each run enables and disables.
     number=$(row_runs "enable_$1")
     # In each of these somebody waits for a quarter of a minute, which hardly differs from run to run.
-    case $1 in busy_kthread | sleeper) number=$(((RUNS + 1) / 2)) ;; esac
+    case $1 in busy_kthread | sleeper) number=$(((RUNS + 2) / 3)) ;; esac
     note "$1: $(tasks) tasks"
     scene=$1
     shift
