@@ -56,7 +56,7 @@ jumps() { [ "$(lpatch --json status "$1" | grep -o '"path":"jump"' | wc -l)" = 4
 enabled() { lpatch list | grep -q " $1 .* enabled "; }
 disabled() { lpatch list | grep -q " $1 .* loaded "; }
 # ftrace has nothing at the functions.
-untouched() { ! grep -q '^cost_[016] ' /sys/kernel/tracing/enabled_functions; }
+untouched() { is_free 'cost_[016]'; }
 
 # For upstream: enables the patch NUMBER, disables it; whether its transition is over, under way.
 klp() { echo "/sys/kernel/livepatch/klp_cost_$1"; }

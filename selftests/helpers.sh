@@ -171,8 +171,16 @@ fast() {
 wait_for_no_door() { wait_for "end of the jump" no_door "$1"; }
 
 # wait_for_free FUNCTION: a test before this one may have patched it, and ftrace has it then for some more time, in which others cannot have it.
+# is_free REGEX…: of functions of such a name it has none, and the driver does not give any back: before ftrace is done with that it refuses the
+# function to others, though it lists it no more.
 wait_for_free() { wait_for "end of what ftrace has of $1" is_free "$1"; }
-is_free() { ! grep -q "^$1 " /sys/kernel/tracing/enabled_functions; }
+is_free() {
+    for free_name; do
+        ! grep -q "^$free_name " /sys/kernel/tracing/enabled_functions || return 1
+    done
+    free_driver=$(driver_stack)
+    [ -z "$free_driver" ] || driver_rests "$free_driver"
+}
 no_door() { ! grep -A 1 "^$1 " /sys/kernel/tracing/enabled_functions | grep -q lp_doors; }
 
 # need_ftrace_off: kernel.ftrace_enabled=0 is taken while nobody needs ftrace.

@@ -21,6 +21,7 @@ settled() { [ "$(cat $KLP/transition)" = 0 ]; }
 gone() { [ ! -d $KLP ]; }
 
 upstream() {
+    wait_for_free cmdline_proc_show
     quiet timed finit $MODULES/klp_cmdline.ko
     sed -n "s/^timed /row load_1 upstream /p" "$KTAP_TEST/quiet"
     wait_for "end of the transition" settled

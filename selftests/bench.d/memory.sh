@@ -9,7 +9,7 @@
 #
 #   memory_patch_N     a patch of N functions, enabled and settled: its code and data, and what the kernel got for it meanwhile and kept
 #   memory_function    the difference of those for 100 functions and for one, by function
-#   memory_core        lpatch_core without room for patches
+#   memory_core        lpatch_core without room for patches, with the table of its symbols, which it has from the first request on
 #   memory_arena       the room for patches that lpatch_core has, used or not: text, data and tables
 #
 # What the kernel got and kept: of kmalloc() and caches by /proc/slabinfo, of vmalloc() by /proc/vmallocinfo, and trampolines of ftrace, which
@@ -56,7 +56,8 @@ heap() {
 # kept COMMAND…: runs it, and sets $heap and $pages, the bytes that kmalloc() and vmalloc() have more then, and $tramps, the
 # trampolines of ftrace that came.
 kept() {
-    # What went before is given back by now, and waiting costs nothing here.
+    # Functions are given back one after the other, behind the unload, as memory is. Waiting costs nothing here.
+    wait_for "end of what was before" untouched
     sleep 5
     heap=$(heap) vmalloc_before=$(vmalloc)
     "$@"
@@ -112,9 +113,9 @@ module_rows() {
     # The tables of the unwinder and others, between the arena's data and the entries of BUG(), which have 16 bytes each.
     tables=$(($(address lp_table_bug) - $(address lp_arena_data_end) + 16 * $(number bugs_total)))
     size=$(module_size lpatch_core)
-    note "lpatch_core: module $size, text, rodata and data of the arena $arena, tables $tables"
+    note "lpatch_core: module $size, text, rodata and data of the arena $arena, tables $tables; its symbols $own_symbols"
     echo "row memory_arena lpatch $((arena + tables))"
-    echo "row memory_core lpatch $((size - arena - tables))"
+    echo "row memory_core lpatch $((size - arena - tables + own_symbols))"
 }
 
 patch_rows() {
@@ -125,15 +126,19 @@ patch_rows() {
     our_one=$last
     ours 100 many-100
     echo "row memory_function lpatch $(((last - our_one) / 99))"
-    # Functions are given back one after the other, behind the unload.
-    wait_for "end of the jumps" untouched
     upstream 100 klp_many_100
     echo "row memory_function upstream $(((last - one) / 99))"
     remove klp_many_100
 }
-untouched() { ! grep -q '^many_' /sys/kernel/tracing/enabled_functions; }
+untouched() { nothing_lingers && is_free cmdline_proc_show 'many_[^ ]*'; }
 
 need_core
+sleep 5
+own_symbols=$((-$(heap) - $(vmalloc)))
+# The first request.
+quiet lpatch status
+sleep 5
+own_symbols=$((own_symbols + $(heap) + $(vmalloc)))
 # Without any patch. Reading all symbols takes longer than all the rest.
 bare=$(trampolines)
 quiet insmod $MODULES/many.ko

@@ -115,7 +115,7 @@ counted() {
     echo 0,0,0,0,0,0,0,0 >/sys/module/counts/parameters/calls
     quiet "$@"
     # Sites are on their way back to ftrace when unload returns, behind a grace period.
-    [ "$2" != unload ] || wait_for "sites given back" sh -c '! grep -q ^many_ /sys/kernel/tracing/enabled_functions'
+    [ "$2" != unload ] || wait_for "sites given back" is_free 'many_[^ ]*'
     wait_for "rest of the driver" driver_rests "$driver"
     counted_graces=$(cut -d , -f 7 /sys/module/counts/parameters/calls)
     [ "$counted_graces" -le 5 ] || fail "$* began $counted_graces grace periods"
