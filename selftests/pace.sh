@@ -4,7 +4,7 @@
 # For benchmarks in the guest of system calls whose functions are patched: the patches pace and klp_pace, for programs/pace.c.
 
 pace_jumps() { [ "$(lpatch --json status pace | grep -o '"path":"jump"' | wc -l)" = 2 ]; }
-pace_untouched() { is_free __x64_sys_getpid finish_wait; }
+pace_untouched() { is_free '[a-z0-9_]*sys_getpid' finish_wait; }
 klp_pace_settled() { [ "$(cat /sys/kernel/livepatch/klp_pace/transition)" = 0 ]; }
 klp_pace_gone() { [ ! -d /sys/kernel/livepatch/klp_pace ]; }
 

@@ -37,8 +37,8 @@ trampolines() { grep -c 'ftrace_trampoline' /proc/kallsyms || :; }
 arena_used() { echo $(($(number text_total) - $(number text_free) + $(number rodata_total) - $(number rodata_free) + $(number data_total) - $(number data_free))); }
 module_size() { awk -v name="$1" '$1 == name { print $2 }' /proc/modules; }
 
-# heap: what kmalloc() and caches have given: the objects, and what is too large for any cache. Without files that nobody has open, and
-# when each CPU has given back what it keeps for later.
+# heap: what kmalloc() and caches have given: the objects, and what is too large for any cache. Without those of files and tasks, which come and go
+# with each command, and when each CPU has given back what it keeps for later.
 heap() {
     echo 3 >/proc/sys/vm/drop_caches
     for cache in /sys/kernel/slab/*; do
@@ -47,7 +47,8 @@ heap() {
     done
     awk '/^Slab:/ { slab = $2 * 1024 }
         FILENAME ~ /slabinfo/ && $3 ~ /^[0-9]+$/ {
-            objects += $2 * $4
+            if ($1 !~ /inode_cache$|^dentry$|^kmalloc-rcl-|^task_|^pid$|^(cred|filp|files|signal|sighand|mm_struct|vm_area|anon_vma|names|fs|Acpi)/)
+                objects += $2 * $4
             for (i = 7; i < NF; i++) if ($i == "slabdata") slab -= $(i + 2) * $6 * 4096
         }
         END { printf "%d\n", objects + slab }' /proc/meminfo /proc/slabinfo
@@ -56,8 +57,7 @@ heap() {
 # kept COMMAND…: runs it, and sets $heap and $pages, the bytes that kmalloc() and vmalloc() have more then, and $tramps, the
 # trampolines of ftrace that came.
 kept() {
-    # Functions are given back one after the other, behind the unload, as memory is. Waiting costs nothing here.
-    wait_for "end of what was before" untouched
+    # What went before is given back by now, and waiting costs nothing here.
     sleep 5
     heap=$(heap) vmalloc_before=$(vmalloc)
     "$@"
@@ -72,6 +72,7 @@ insert_klp() {
 }
 # upstream N MODULE; remove MODULE
 upstream() {
+    wait_for "end of what was before" untouched
     kept insert_klp "$2"
     size=$(module_size "$2")
     note "upstream $1: module $size, heap $heap, vmalloc $pages, trampolines $tramps"
@@ -95,6 +96,7 @@ install_patch() {
 }
 # ours N PATCH
 ours() {
+    wait_for "end of what was before" untouched
     used=$(arena_used)
     kept install_patch "$2" "$1"
     used=$(($(arena_used) - used))
@@ -130,13 +132,15 @@ patch_rows() {
     echo "row memory_function upstream $(((last - one) / 99))"
     remove klp_many_100
 }
+# Functions are given back one after the other, behind the unload, as memory is.
 untouched() { nothing_lingers && is_free cmdline_proc_show 'many_[^ ]*'; }
 
+quiet lpatch --version
 need_core
 sleep 5
 own_symbols=$((-$(heap) - $(vmalloc)))
 # The first request.
-quiet lpatch status
+quiet lpatch list
 sleep 5
 own_symbols=$((own_symbols + $(heap) + $(vmalloc)))
 # Without any patch. Reading all symbols takes longer than all the rest.
