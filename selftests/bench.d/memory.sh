@@ -41,9 +41,13 @@ module_size() { awk -v name="$1" '$1 == name { print $2 }' /proc/modules; }
 # with each command, and when each CPU has given back what it keeps for later.
 heap() {
     echo 3 >/proc/sys/vm/drop_caches
-    for cache in /sys/kernel/slab/*; do
-        # The others are more names of the same.
-        [ -L "$cache" ] || echo 1 >"$cache/shrink"
+    # The first time what RCU readers may still see is sent on its way.
+    for _ in 1 2; do
+        for cache in /sys/kernel/slab/*; do
+            # The others are more names of the same.
+            [ -L "$cache" ] || echo 1 >"$cache/shrink"
+        done
+        sleep 1
     done
     awk '/^Slab:/ { slab = $2 * 1024 }
         FILENAME ~ /slabinfo/ && $3 ~ /^[0-9]+$/ {

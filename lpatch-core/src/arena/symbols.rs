@@ -26,14 +26,20 @@ pub(crate) struct Names<'a> {
     pub(crate) text_end: usize,
 }
 
+/// What stands behind the name of a patch in the symbol of its end.
+const SUFFIX: &[u8] = b".end";
+/// With a NUL.
+const SUFFIX_LEN: usize = SUFFIX.len() + 1;
+
 /// A symbol table in the kernel's format. The vectors own what `head` points into.
 struct Table {
     head: bindings::mod_kallsyms,
     /// The same arrays without what is behind the module's own symbols.
     bare: bindings::mod_kallsyms,
-    symbols: KVVec<bindings::Elf64_Sym>,
-    strings: KVVec<u8>,
-    letters: KVVec<u8>,
+    // By pages: what kmalloc() has for as much is up to twice as large.
+    symbols: VVec<bindings::Elf64_Sym>,
+    strings: VVec<u8>,
+    letters: VVec<u8>,
 }
 
 /// A finished table that is not yet in force. `None`: the current one, without patches.
@@ -111,26 +117,36 @@ impl Kallsyms {
         // SAFETY: Written by the kernel before our initialization, constant since.
         let core = unsafe { &*self.core() };
         let count = core.num_symtab as usize;
-        let mut symbols = KVVec::with_capacity(count + extra, GFP_KERNEL)?;
-        let mut letters = KVVec::with_capacity(count + extra, GFP_KERNEL)?;
-        let mut strings = KVVec::new();
+        // SAFETY: The kernel's table has num_symtab symbols. Where it lies in the module is the linker's business.
+        let symbol = |i| unsafe { core.symtab.add(i).read_unaligned() };
+        // SAFETY: Its string table holds a NUL-terminated name for each of them.
+        let name = |at: u32| unsafe { CStr::from_char_ptr(core.strtab.add(at as usize)) };
+        // Not the assembler's own labels, which the kernel's lookup skips, nor the padding in front of functions.
+        let is_own = |i: &usize| {
+            let name = name(symbol(*i).st_name).to_bytes();
+            !name.starts_with(b".L") && !name.starts_with(b"__pfx_")
+        };
+        let own = || (0..count).filter(is_own);
+        let lens = own().map(|i| name(symbol(i).st_name).to_bytes_with_nul().len());
+        let extra_lens = patches
+            .clone()
+            .map(|p| p.strings.len() + p.name.len() + SUFFIX_LEN);
+        let len = lens.sum::<usize>() + extra_lens.sum::<usize>();
+        let count = own().count();
+        let mut symbols = VVec::with_capacity(count + extra, GFP_KERNEL)?;
+        let mut letters = VVec::with_capacity(count + extra, GFP_KERNEL)?;
+        let mut strings = VVec::with_capacity(len, GFP_KERNEL)?;
 
-        for i in 0..count {
-            // SAFETY: The kernel's table has num_symtab symbols. Where it lies in the module is the linker's business.
-            let mut symbol = unsafe { core.symtab.add(i).read_unaligned() };
-            // SAFETY: Its string table holds a NUL-terminated name for each of them.
-            let name = unsafe { CStr::from_char_ptr(core.strtab.add(symbol.st_name as usize)) };
-            // The assembler's, which the kernel's lookup skips.
-            if name.to_bytes().starts_with(b".L") {
-                continue;
-            }
+        for i in own() {
+            let mut symbol = symbol(i);
+            let name = name(symbol.st_name);
             symbol.st_name = strings.len() as u32;
             strings.extend_from_slice(name.to_bytes_with_nul(), GFP_KERNEL)?;
             symbols.push(symbol, GFP_KERNEL)?;
             // SAFETY: The kernel's table has num_symtab letters.
             letters.push(unsafe { *core.typetab.add(i) } as u8, GFP_KERNEL)?;
         }
-        let own = symbols.len() as u32;
+        let own_count = symbols.len() as u32;
         let mut push = |name: &[u8], suffix: &[u8], address: usize, size: u32, letter: u8| {
             let symbol = bindings::Elf64_Sym {
                 st_name: strings.len() as u32,
@@ -164,7 +180,7 @@ impl Kallsyms {
                 )?;
             }
             // The kernel takes a symbol to end where the next one begins.
-            push(patch.name, b".end", patch.text_end, 0, b't')?;
+            push(patch.name, SUFFIX, patch.text_end, 0, b't')?;
         }
         let head = bindings::mod_kallsyms {
             symtab: symbols.as_mut_ptr(),
@@ -173,7 +189,7 @@ impl Kallsyms {
             typetab: letters.as_mut_ptr().cast(),
         };
         let bare = bindings::mod_kallsyms {
-            num_symtab: own,
+            num_symtab: own_count,
             ..head
         };
         Ok(KBox::new(
