@@ -6,7 +6,7 @@ use super::common::script::{blocker, Look, State};
 use super::{run, run_on_terminal, says};
 use lpatch_loader::device::name_field;
 use lpatch_model::refusal::Refusal;
-use lpatch_model::uapi::{FuncInfo, PatchInfo, Reason, STATE_ENABLED};
+use lpatch_model::uapi::{FuncInfo, PatchInfo, Reason, PATCH_HOLDS, STATE_ENABLED};
 use Look::*;
 
 /// SIGINT, SIGTERM.
@@ -463,6 +463,23 @@ fn unload_waits_while_the_kernel_tidies_up() {
     // But not for a transition.
     let ran = run(under_way(&[]), &["unload", "good"]);
     ran.fails(3, &["another transition is under way"]);
+}
+
+#[test]
+fn unload_waits_for_memory_only_if_modules_are_held() {
+    for (flags, left) in [(PATCH_HOLDS, 0), (0, 3)] {
+        let mut state = State::script(&[]);
+        state.lingering = 3;
+        let info = PatchInfo {
+            name: name_field("good").expect("it is short"),
+            flags,
+            ..PatchInfo::default()
+        };
+        state.others = vec![(info, Vec::new())];
+        let ran = run(state, &["unload", "good", "--json"]);
+        assert_eq!(ran.json()["holds_modules"], false);
+        assert_eq!(ran.state.lingering, left);
+    }
 }
 
 #[test]

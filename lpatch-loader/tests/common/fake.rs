@@ -76,9 +76,13 @@ impl Drop for Fake {
 impl Device for Fake {
     fn query(&mut self) -> Result<Query, DeviceError> {
         self.ask("query")?;
+        let mut state = self.state.borrow_mut();
+        let lingering = state.lingering.min(1);
+        state.lingering -= lingering;
         Ok(Query {
             abi: ABI_VERSION,
-            features: self.state.borrow().features,
+            features: state.features,
+            lingering,
             ..Query::default()
         })
     }

@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) looks: VecDeque<Look>,
     /// How often it is tidying up when an unload comes.
     pub(crate) settling: u32,
+    /// How many more queries find a patch that was unloaded and still has memory.
+    pub(crate) lingering: u32,
     /// Who blocks.
     pub(crate) blockers: Vec<Blocker>,
     /// The ranges that were asked about.
