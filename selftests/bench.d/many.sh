@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # boot: smp
 # timeout: 900
-# takes: 330
+# takes: 345
 #
 # Patches of 1, 10 and 100 functions of modules/many.c, from request to request; programs/many.c says what is timed. Those of 1000 are
 # in thousand.sh.

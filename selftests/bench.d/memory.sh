@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154
 # boot: icount
 # timeout: 1800
-# takes: 200
+# takes: 290
 #
 # The memory that a patch takes for as long as it is enabled, and that lpatch takes without any. Keys, in bytes:
 #

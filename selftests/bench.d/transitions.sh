@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # boot: smp --memory 2G
 # timeout: 1200
-# takes: 430
+# takes: 410
 #
 # How long transitions of the witness' pair take, by upstream livepatch and by lpatch: rows (enable|disable)_SCENE, and with _moving
 # what is left of that without the time before the first task can move. In ms, as `transitions SIDE converge` takes it.
