@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who the registry is busy with: a patch with callbacks that are due before or behind a transition. See `calling.rs`.
+//! The patch that the registry is busy with: callbacks of it are due before or after a transition. See `calling.rs`.
 
 use crate::{ffi, model::refusal::Refusal, transition::engine::Kind, uapi::Reason};
 
-/// Who is busy.
+/// What the registry is busy with.
 pub(super) struct Busy {
     pub(super) patch: u64,
     pub(super) step: Step,
@@ -28,7 +28,7 @@ pub(super) struct End {
     pub(super) taken: bool,
 }
 
-/// Refuses to wait for a callback in a callback, which might be the same one.
+/// Refuses to wait for a callback from within a callback, which might be the same one.
 pub(super) fn may_wait() -> Result<(), Refusal> {
     // SAFETY: No requirements.
     if unsafe { ffi::lp_current_is_active() } == 0 {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calling what is due before and behind a transition, with the registry unlocked.
+//! Calls the callbacks that are due before and after a transition, with the registry unlocked.
 //!
-//! Meanwhile the registry is busy with one patch. Questions are answered, modules come and go, and the driver tidies up; a request
-//! that would begin another transition waits. Who calls:
+//! Meanwhile the registry is busy with one patch. Questions are answered, modules are loaded and removed, and the driver tidies up; a
+//! request that would begin another transition waits. The callbacks are called
 //!
-//! - before a transition, the task whose request it is;
-//! - behind it, the task whose request has ended it; or a thread of its own, if the driver finds the end. The driver itself must not
-//!   wait for a patch: the module that a callback has loaded waits for the driver;
-//! - about a module that comes or goes, the task that loads or removes it (`targets.rs`). Those callbacks make nothing busy. So
-//!   several callbacks of a patch can run at a time, but never two about one object.
+//! - before a transition, by the task whose request it is;
+//! - after it, by the task whose request has ended it, or by a thread of its own if the driver finds the end. The driver itself must not
+//!   wait for a patch, because a module that a callback has loaded waits for the driver;
+//! - about a module that is being loaded or removed, by the task that loads or removes it (`targets.rs`). Those callbacks make nothing
+//!   busy. So several callbacks of a patch can run at a time, but never two about one object.
 //!
-//! A task that dies in a callback stays in the list of those that run one. Its patch is left as it is, and nobody waits for it.
+//! A task that dies in a callback stays in the list of tasks that run one. Its patch is left as it is, and nobody waits for the task.
 
 use crate::{
     ffi,
@@ -32,7 +32,7 @@ use crate::{
 use kernel::{bindings, prelude::*};
 
 impl Registry {
-    /// From now on a request is about to begin this transition, and calls what is due before.
+    /// From now on, a request of the current task is about to begin this transition, and calls the callbacks that are due before it.
     pub(super) fn claim(&mut self, patch: u64, kind: Kind) {
         let pid = kernel::current!().pid().unsigned_abs();
         self.busy = Some(Busy {
@@ -57,7 +57,8 @@ impl Registry {
         }
     }
 
-    /// The process that a callback of a patch is running in, or about to (0: it is not known yet), if that is so.
+    /// The process in which a callback of a patch is running, or is about to run; 0 if the process is not known yet. `None`: there is no
+    /// callback.
     pub(super) fn in_callback(&self, patch: &Patch) -> Option<u32> {
         if let Some(task) = patch.callbacks().task().filter(|task| !task.dead) {
             return Some(task.pid);
@@ -73,7 +74,7 @@ impl Registry {
         }
     }
 
-    /// Refuses what cannot be done with a patch while a callback of it is running, or after a task has died in one.
+    /// Refuses requests that are impossible while a callback of a patch is running, or after a task has died in one.
     pub(super) fn no_callback(&self, patch: &Patch) -> Result<(), Refusal> {
         if let Some(pid) = patch.stuck() {
             return Err(Refusal::new(Reason::Stuck).value(pid.into()));
@@ -120,7 +121,8 @@ impl Registry {
         patch.is_some_and(|patch| patch.callbacks().is_due(goal))
     }
 
-    /// A transition of this patch has ended. Returns whether somebody has to call what is due: the caller, if it has taken that over.
+    /// Notes that a transition of this patch has ended. Returns whether callbacks have to be called: by the caller, if it has taken that
+    /// over.
     pub(super) fn end(&mut self, patch: u64, end: End) -> bool {
         self.busy = Some(Busy {
             patch,
@@ -135,7 +137,7 @@ impl Registry {
         due
     }
 
-    /// What is due behind the last transition has been called.
+    /// Notes that the callbacks that are due after the last transition have been called.
     fn over(&mut self) {
         let Some(Busy {
             patch,
@@ -156,7 +158,7 @@ impl Registry {
         self.engine.announce(0);
     }
 
-    /// Whether callbacks are due behind a transition that nobody calls. The caller has taken that over.
+    /// Whether callbacks are due after a transition and nobody calls them. If so, the caller has taken that over.
     pub(crate) fn take_behind(&mut self) -> bool {
         match &mut self.busy {
             Some(Busy {
@@ -167,7 +169,7 @@ impl Registry {
         }
     }
 
-    /// The caller of [`Registry::take_behind`] could not.
+    /// The caller of [`Registry::take_behind`] could not call them.
     pub(crate) fn leave_behind(&mut self) {
         if let Some(Busy {
             step: Step::Behind(end),
@@ -178,7 +180,7 @@ impl Registry {
         }
     }
 
-    /// The next callback behind the last transition; `None`: there is none, and its end is announced.
+    /// The next callback after the last transition. `None`: there is none, and the end of the transition is announced.
     fn turn_behind(&mut self) -> Option<Call> {
         let goal = match &self.busy {
             Some(Busy {
@@ -214,7 +216,7 @@ pub(crate) fn called(call: Call) -> Result<(), Refusal> {
     with(|registry| registry.done(&call, returned))
 }
 
-/// Calls what is due before the transition that the caller has claimed.
+/// Calls the callbacks that are due before the transition that the caller has claimed.
 pub(super) fn before(goal: Goal) -> Result<(), Refusal> {
     let mut end = None;
     loop {
@@ -240,7 +242,7 @@ pub(super) fn before(goal: Goal) -> Result<(), Refusal> {
     }
 }
 
-/// Takes back what was called before a transition that does not begin. Nobody can be refused here.
+/// Takes back what callbacks did before a transition that does not begin. Nothing can be refused here.
 pub(super) fn take_back(goal: Goal) {
     let end = now().saturating_add(GRACE_NS);
     loop {
@@ -253,7 +255,7 @@ pub(super) fn take_back(goal: Goal) {
     }
 }
 
-/// Calls what is due behind the last transition, which the caller has taken over.
+/// Calls the callbacks that are due after the last transition, which the caller has taken over.
 pub(super) fn behind() {
     while let Ok(Some(call)) = with(|registry| Ok(registry.turn_behind())) {
         // Only pre-patch callbacks refuse.
@@ -261,7 +263,7 @@ pub(super) fn behind() {
     }
 }
 
-/// The thread that calls what is due behind a transition whose end the driver has found.
+/// The thread that calls the callbacks that are due after a transition whose end the driver has found.
 #[no_mangle]
 extern "C" fn lpatch_behind() {
     behind();

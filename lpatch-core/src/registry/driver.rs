@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The thread that drives transitions. It asks the engine what to do next, and does with the registry unlocked what takes time.
+//! The thread that drives transitions. It asks the engine what to do next, and does what takes time with the registry unlocked.
 
 use crate::{
     ffi,
@@ -13,7 +13,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// After how many milliseconds is tried again what there was no memory for.
+/// After so many milliseconds, the driver tries again what there was no memory for.
 const AGAIN_MS: u32 = 500;
 
 /// The driver's turn; see `threads.c`.
@@ -76,7 +76,7 @@ extern "C" fn lpatch_drive() -> isize {
     }
 }
 
-/// Answers all that has been asked, by the code of the kernel, which is read with the registry unlocked.
+/// Answers all questions that looks at stacks have asked, by the code of the kernel, which is read with the registry unlocked.
 fn answer_all(tables: &Tables, mut asked: Asked) -> Result<(), Refusal> {
     loop {
         let way = exits::way(asked.ret, asked.landing)?;
@@ -93,7 +93,7 @@ fn answer_all(tables: &Tables, mut asked: Asked) -> Result<(), Refusal> {
     }
 }
 
-/// Has groups let go of sites. That waits for nobody but for who holds ftrace's locks.
+/// Has groups let go of sites. This waits for nobody but the holders of ftrace's locks.
 fn shrink(shrinking: Shrinking) {
     let mut shrinking = Unlocked::new(shrinking);
     let (first, last) = shrinking.between;
@@ -110,7 +110,7 @@ fn shrink(shrinking: Shrinking) {
     });
 }
 
-/// Drops what ftrace has of us. That waits for grace periods of RCU tasks, in ftrace.
+/// Gives sites back to ftrace, by dropping them. ftrace waits for RCU-tasks grace periods in this.
 fn give_back<T>(sites: T) {
     let began = now();
     drop(sites);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Enabling and disabling: what is asked before a transition, which callbacks are called, and what its end means for
-//! the patches.
+//! Enabling and disabling: what is checked before a transition, which callbacks are called, and what the end of a transition means for the
+//! patches.
 
 use crate::{
     ffi,
@@ -33,15 +33,15 @@ pub(crate) fn disable(op: &uapi::Op) -> Result<(), Refusal> {
 
 /// Whether a transition has begun.
 enum Begun {
-    /// No: callbacks are due before.
+    /// No: callbacks are due before it.
     Due,
     /// No: these sites have to come to the handler first.
     Missing(Unlocked<Bringing>),
-    /// `true`: and it has ended, and the caller has to call what is due behind it.
+    /// Yes. `true`: it has also ended, and the caller has to call the callbacks that are due after it.
     Yes(bool),
 }
 
-/// Begins a transition that was claimed. `expel`: if it does not begin, the patch goes.
+/// Begins a transition that was claimed. `expel`: if it does not begin, the patch is removed.
 pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
     let id = wanted.patch;
     let (goal, back) = match wanted.kind {
@@ -89,8 +89,8 @@ pub(crate) fn transition(wanted: Wanted, expel: bool) -> Result<(), Refusal> {
     }
 }
 
-/// Has ftrace asked for sites, with the registry unlocked, and tries to begin then. What it has taken is not enough if a module has come
-/// meanwhile, so this comes to an end when none does.
+/// Asks ftrace for sites, with the registry unlocked, and then tries to begin. If a module has been loaded meanwhile, the sites that ftrace
+/// has taken are not enough. So this comes to an end when no module is loaded.
 #[inline(never)]
 fn bring(
     mut bringing: Unlocked<Bringing>,
@@ -107,7 +107,7 @@ fn bring(
     })
 }
 
-/// Nobody is busy with a patch any more, after its transition did not begin.
+/// Ends the claim for a patch whose transition did not begin. `expel`: the patch is removed.
 fn give_up(id: u64, expel: bool) {
     loop {
         let over = with(|registry| {
@@ -152,7 +152,7 @@ pub(crate) fn force(op: &uapi::Op) -> Result<(), Refusal> {
 }
 
 impl Registry {
-    /// Whether a patch can be enabled now, and what that means. The caller begins with it.
+    /// Whether a patch can be enabled now, and the transition that this takes, which the caller begins.
     pub(super) fn claim_enable(&mut self, op: &uapi::Op) -> Result<Wanted, Refusal> {
         let at = self.position(&op.name)?;
         let patch = &self.patches[at];
@@ -203,7 +203,7 @@ impl Registry {
         self.claimed(wanted)
     }
 
-    /// Whether a patch can be disabled now, and what that means. The caller begins with it.
+    /// Whether a patch can be disabled now, and the transition that this takes, which the caller begins.
     fn claim_disable(&mut self, op: &uapi::Op) -> Result<Wanted, Refusal> {
         let at = self.position(&op.name)?;
         let patch = &self.patches[at];
@@ -251,7 +251,7 @@ impl Registry {
         Ok(wanted)
     }
 
-    /// Begins a transition, behind the callbacks that are due before it.
+    /// Begins a transition, after the callbacks that are due before it.
     fn begin(&mut self, wanted: &mut Option<Wanted>, goal: Goal) -> Result<Begun, Refusal> {
         // From now on a module that comes finds the patch in transition. One that has come since is not prepared yet.
         if self.is_due(goal) {
@@ -288,7 +288,7 @@ impl Registry {
         Others::new(others.map(Patch::callbacks))
     }
 
-    /// ftrace's refusal of a site, as one of a function of the patch.
+    /// Turns ftrace's refusal of a site into one of a function of the patch.
     fn place_of(&self, wanted: &Option<Wanted>, refusal: Refusal) -> Refusal {
         let id = wanted.as_ref().map(|wanted| wanted.patch);
         let patch = self.patches.iter().find(|patch| Some(patch.id()) == id);
@@ -299,8 +299,8 @@ impl Registry {
         Refusal::at(Reason::FuncOwned, i.unwrap_or(0))
     }
 
-    /// Refuses to reverse what is not under way. Nobody but who begins a transition has ftrace asked urgently, so from here on that thread waits for
-    /// nobody.
+    /// Refuses to reverse a transition that is not under way. Only a request that begins a transition asks ftrace by the urgent thread. So
+    /// from here on, that thread waits for nobody.
     fn reversible(&self, op: &uapi::Op) -> Result<(), Refusal> {
         let at = self.position(&op.name)?;
         self.not_before(at)?;
@@ -310,7 +310,7 @@ impl Registry {
         }
     }
 
-    /// Returns whether the caller has to call what is due behind it.
+    /// Returns whether the caller has to call the callbacks that are due after the transition.
     fn reverse(&mut self, op: &uapi::Op) -> Result<bool, Refusal> {
         let id = self.patches[self.position(&op.name)?].id();
         self.engine.reverse(id, op.interrupt_ms)?;
@@ -321,7 +321,7 @@ impl Registry {
         Ok(ours)
     }
 
-    /// Returns whether the caller has to call what is due behind it.
+    /// Returns whether the caller has to call the callbacks that are due after the transition.
     fn force(&mut self, op: &uapi::Op) -> Result<bool, Refusal> {
         let at = self.position(&op.name)?;
         self.not_before(at)?;
@@ -329,7 +329,7 @@ impl Registry {
         Ok(self.ended(&outcome, true))
     }
 
-    /// Refuses what is about the transition of a patch while that is about to begin.
+    /// Refuses requests about the transition of a patch while that transition is about to begin.
     fn not_before(&self, at: usize) -> Result<(), Refusal> {
         let patch = &self.patches[at];
         if self.is_before(patch.id()) {
@@ -338,8 +338,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Moves tasks, and completes the transition if all have moved. Returns whether callbacks are due behind it: for the
-    /// caller to call, if it is `ours`.
+    /// Moves tasks, and completes the transition if all have moved. Returns whether callbacks are due after it. If it is `ours`, the caller
+    /// has to call them.
     pub(crate) fn step(&mut self, ours: bool) -> bool {
         match self.engine.step() {
             Some(outcome) => self.ended(&outcome, ours),
@@ -347,7 +347,7 @@ impl Registry {
         }
     }
 
-    /// A transition has ended; returns as `step()`.
+    /// Notes that a transition has ended. Returns the same as `step()`.
     fn ended(&mut self, outcome: &Outcome, ours: bool) -> bool {
         if outcome.forced {
             // Tasks may be in code of any patch that took part, for ever.

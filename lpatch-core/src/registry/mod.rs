@@ -5,15 +5,15 @@
 //! Lock order:
 //! 1. the lock of an open file (`ioctl/device.rs`), which guards its reservation
 //! 2. [`REGISTRY`]
-//! 3. the kernel's own, taken by what is called here: `cpu_hotplug_lock`, `text_mutex`
+//! 3. the kernel's own, taken by functions that are called here: `cpu_hotplug_lock`, `text_mutex`
 //!
-//! None of them is held where callbacks of patches are called (`calling.rs`). Meanwhile the registry is *busy*.
+//! No lock is held while callbacks of patches are called (`calling.rs`). Meanwhile the registry is *busy*.
 //!
-//! Some locks of the kernel are held by others for as long as a kernel thread does not sleep. What takes one of them is done with the
-//! registry unlocked: asking kprobes (`running/probes.rs`), and asking ftrace for anything that takes `direct_mutex` or `ftrace_lock`
-//! (`transition/asking_ftrace.rs`, `driver.rs`).
+//! Others can hold some locks of the kernel for as long as a kernel thread does not sleep. Everything that takes one of these locks is done
+//! with the registry unlocked: asking kprobes (`running/probes.rs`), and asking ftrace for anything that takes `direct_mutex` or
+//! `ftrace_lock` (`transition/asking_ftrace.rs`, `driver.rs`).
 //!
-//! Readers that take none of these: the ftrace handler (`shim/redirect.c`, `transition/handler.rs`), and the readers of the module's
+//! Some readers take none of these locks: the ftrace handler (`shim/redirect.c`, `transition/handler.rs`), and the readers of the module's
 //! tables (`arena/tables.rs`) and of its symbols (`arena/symbols.rs`).
 
 use crate::{
@@ -53,12 +53,13 @@ pub(crate) struct Registry {
     kallsyms: Kallsyms,
     facts: Result<finalize::Facts, Refusal>,
     pub(crate) patches: KVec<Patch>,
-    /// Those that were unloaded, but whose memory a dying task may still execute in.
+    /// Patches that were unloaded, but in whose memory a dying task may still execute.
     lingering: KVec<Patch>,
     pub(crate) engine: Engine,
-    /// Callbacks before or behind a transition, if some are due.
+    /// Callbacks before or after a transition, if some are due.
     busy: Option<Busy>,
-    /// For those, from the claim until what is due behind the transition has been called.
+    /// The states of other patches for those callbacks, from the claim until the callbacks that are due after the transition have been
+    /// called.
     others: Others,
     next_id: u64,
 }
@@ -66,19 +67,20 @@ pub(crate) struct Registry {
 /// What a request waits for before it is carried out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// Nothing is left to be done behind the last transition, and nobody asks ftrace.
+    /// Nothing is left to be done after the last transition, and nobody asks ftrace.
     Settled,
-    /// Nothing is left to be done behind it, and no callbacks are due before or behind one.
+    /// Nothing is left to be done after the last transition, and no callbacks are due before or after one.
     Free,
-    /// Every task that was dying when it ended is gone, too, and the current book has only what is in force; or [`GRACE_NS`] have passed.
-    /// Sites that nobody needs may still be on their way back to ftrace: no call gets from there to a patch.
+    /// Nothing is left to be done after the last transition. Also, every task that was dying at its end is gone, and the current book holds
+    /// only what is in force; or [`GRACE_NS`] have passed. Sites that nobody needs may still be on their way back to ftrace, since no call
+    /// gets from there to a patch.
     Tidy,
 }
 
-/// How often somebody who waits for a callback looks whether its task is still alive. Nobody hears of its death.
+/// How often a task that waits for a callback looks whether the callback's task is still alive. Nobody is told of its death.
 pub(crate) const LOOK_MS: u32 = 1000;
 
-/// Runs `f` on the registry when it is time to.
+/// Runs `f` on the registry when the condition holds.
 pub(crate) fn with_until<T>(
     until: Until,
     f: impl FnOnce(&mut Registry) -> Result<T, Refusal>,
@@ -179,7 +181,7 @@ impl Registry {
         &mut self.engine
     }
 
-    /// No request is about to begin a transition any more.
+    /// Ends a claim: no request is about to begin a transition any more.
     pub(super) fn unclaim(&mut self) {
         self.busy = None;
         self.others = Others::default();
@@ -187,7 +189,7 @@ impl Registry {
         unsafe { ffi::lp_event() };
     }
 
-    /// Gives up those who have died in a callback: their patches stay as they are, and nobody is busy with them.
+    /// Gives up tasks that have died in a callback: their patches stay as they are, and the registry is not busy with them any more.
     pub(super) fn bury(&mut self) {
         // SAFETY: No requirements.
         if unsafe { ffi::lp_any_active() } == 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is asked about the registry and its patches.
+//! Questions about the registry and its patches.
 
 use crate::{
     ffi,

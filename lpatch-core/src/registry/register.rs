@@ -21,7 +21,7 @@ pub(crate) struct Times {
 }
 
 impl Registry {
-    /// What a new patch of a module needs of us, if its name is free.
+    /// What a new patch of a module needs of us, if the name of the patch is free.
     pub(crate) fn prepare(&self, name: &[u8; uapi::NAME_LEN]) -> Result<OwnModule, Refusal> {
         if self.position(name).is_ok() {
             return Err(Reason::Exists.into());
@@ -29,7 +29,8 @@ impl Registry {
         OwnModule::get().ok_or(Reason::NotReady.into())
     }
 
-    /// Takes a patch in that is to be enabled: see [`lifecycle::transition`](super::lifecycle::transition). On failure it is not there.
+    /// Takes in a patch that is to be enabled: see [`lifecycle::transition`](super::lifecycle::transition). On failure the patch is not
+    /// there.
     pub(crate) fn register(&mut self, mut patch: Patch, times: Times) -> Result<Wanted, Refusal> {
         let name = *patch.name();
         if self.position(&name).is_ok() {

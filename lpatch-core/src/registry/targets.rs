@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modules whose functions patches replace. They may come after the patch, go, and come back.
+//! Modules whose functions patches replace. Such a module may be loaded after the patch, be removed, and be loaded again.
 //!
-//! A patch keeps its image for them. When such a module comes, before its init function runs, its symbols are found,
-//! the fields of the patch that depend on them are written, its functions are checked like those that are there
-//! when a patch is loaded, and calls of them are redirected. A patch that does not fit is left out of the module, which the log and
-//! the status say, or has the module refused if it was loaded so; so do its pre-patch callback and a lack of memory. When the module
-//! goes, after its exit function, its functions are forgotten.
+//! A patch keeps its image for these modules. When such a module is loaded, the following happens before its init function runs. Its
+//! symbols are found, the fields of the patch that depend on them are written, its functions are checked like those that are there when a
+//! patch is loaded, and calls of them are redirected. A patch that does not fit is left out of the module, and the log and the status say
+//! so; or it has the module refused, if that was asked for when it was loaded. Its pre-patch callback and a lack of memory can have the
+//! module refused, too. When the module is removed, its functions are forgotten after its exit function has run.
 
 use crate::{
     ffi, log,
@@ -27,8 +27,8 @@ use crate::{
 };
 use kernel::{ffi::c_char, ffi::c_void, prelude::*, sync::Arc};
 
-/// Runs `f` on the registry, if the module is its concern, when no transition is being tidied up behind; and again, after a
-/// moment, as long as it fails for want of memory or because somebody else asks ftrace. `None`: it is not concerned.
+/// Runs `f` on the registry if the module is its concern, when nothing is being tidied up after a transition. If `f` fails, for want of
+/// memory or because somebody else asks ftrace, it is run again after a moment. `None`: the module is not the registry's concern.
 fn concerned<R>(
     module: &Target<'_>,
     is_concerned: impl Fn(&Registry) -> bool,
@@ -114,7 +114,7 @@ unsafe extern "C" fn lpatch_module_going(module: *mut c_void, name: *const c_cha
     forget(&going);
 }
 
-/// Runs `f` on the registry, if a patch is about the module, when no transition is being tidied up behind.
+/// Runs `f` on the registry if a patch is about the module, when nothing is being tidied up after a transition.
 fn if_about(module: &Target<'_>, mut f: impl FnMut(&mut Registry)) {
     concerned(
         module,
@@ -126,8 +126,8 @@ fn if_about(module: &Target<'_>, mut f: impl FnMut(&mut Registry)) {
     );
 }
 
-/// Gives what leads to the functions of a module back to ftrace, with the registry unlocked while that takes its time. They are in
-/// no book. Also where no patch is about the module any more: one may have been unloaded a moment ago.
+/// Gives what leads to the functions of a module back to ftrace. The registry is unlocked while that takes its time. The functions are in
+/// no book. This is also done where no patch is about the module any more, because one may have been unloaded a moment ago.
 fn forget(module: &Target<'_>) {
     let has = |ip| module.has(ip);
     let overlaps = |first, last| module.overlaps(first, last);
@@ -157,7 +157,8 @@ fn forget(module: &Target<'_>) {
     }
 }
 
-/// Whether any patch is about this module. No patch can begin to be while it comes or goes: those that refer to it are refused then.
+/// Whether any patch is about this module. While the module is being loaded or removed, patches that refer to it are refused, so no patch
+/// can begin to be about it.
 fn is_about_any(name: &[u8]) -> bool {
     registry::with(|registry| Ok(registry.is_about(name))).unwrap_or(false)
 }
@@ -192,8 +193,8 @@ fn come(coming: &Target<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Has calls of the functions of a module that comes redirected, for all patches that are in force. Its sites come to the handler with the registry
-/// unlocked, and a transition may begin meanwhile that needs more of them; so this comes to an end when none does.
+/// Redirects calls of the functions of a module that is being loaded, for all patches in force. Its sites come to the handler with the
+/// registry unlocked. Meanwhile a transition may begin that needs more of them, so this comes to an end when none does.
 fn take_over(coming: &Target<'_>) -> Result<(), Refusal> {
     let mut bringing: Option<Unlocked<Bringing>> = None;
     loop {
@@ -221,7 +222,7 @@ fn take_over(coming: &Target<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Has a module that comes come to a patch, which has this image.
+/// Lets a patch, which has this image, take in a module that is being loaded.
 fn arrive(id: u64, image: Option<Arc<KVVec<u8>>>, coming: &Target<'_>) -> Result<(), Refusal> {
     // With the registry unlocked.
     let probed = match image {
@@ -237,7 +238,8 @@ fn arrive(id: u64, image: Option<Arc<KVVec<u8>>>, coming: &Target<'_>) -> Result
     Ok(())
 }
 
-/// Says in the log that a kprobe is in a function that nobody executes, as the loader does for those that are there when a patch is enabled.
+/// Says in the log that a kprobe is in a function that nobody executes. The loader does the same for kprobes that are there when a patch is
+/// enabled.
 #[inline(never)]
 fn say_silent(probe: u64) {
     let mut text = [0; uapi::SYM_LEN];
@@ -248,8 +250,8 @@ fn say_silent(probe: u64) {
     );
 }
 
-/// Calls the pre-patch callback of a patch for a module that comes; and the post-unpatch callback, if the patch was disabled or replaced
-/// meanwhile. Who has replaced it comes next, and finds nothing of it.
+/// Calls the pre-patch callback of a patch for a module that is being loaded. If the patch was disabled or replaced meanwhile, calls the
+/// post-unpatch callback, too. The patch that has replaced it comes next, and finds nothing of it.
 fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
     let others = registry::with(|registry| registry.others(id))?;
     loop {
@@ -274,14 +276,14 @@ fn prepare_for(id: u64, coming: &Target<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// A module goes, or is refused: its functions are forgotten.
+/// Forgets the functions of a module that is being removed, or is refused.
 fn leave(going: &Target<'_>) {
     if_about(going, |registry| registry.module_leaves(going));
     catch_up(going, Some(Goal::Old));
 }
 
-/// Calls what is due for a module, of all patches: on the way to this goal or, without one, to what is in force for each. Nobody can
-/// be refused here.
+/// Calls the callbacks of all patches that are due for a module, on the way to this goal. Without a goal, each patch goes to what is in
+/// force for it. Nothing can be refused here.
 fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
     let mut last = None;
     while let Ok(Some(id)) = registry::with(|registry| Ok(registry.next_about(target, last))) {
@@ -306,9 +308,9 @@ fn catch_up(target: &Target<'_>, goal: Option<Goal>) {
     }
 }
 
-/// A patch does not fit a module that is coming. A module that the patch's own callback does not want, or for which there is no
-/// memory, is refused, and so it is if the patch asks for that. Else the patch is left out: a driver that does not come
-/// is worse than one that is not fixed.
+/// Deals with a patch that does not fit a module that is being loaded. The module is refused if the patch's own callback does not want it,
+/// if there is no memory for it, or if the patch asks for that. Otherwise the patch is left out of the module, because a driver that does
+/// not come is worse than one that is not fixed.
 fn misfit(id: u64, coming: &Target<'_>, refusal: Refusal) -> Result<(), Refusal> {
     registry::with(|registry| {
         let patch = registry.patches.iter_mut().find(|patch| patch.id() == id);
@@ -359,7 +361,7 @@ impl Registry {
         self.state_of(id) == uapi::STATE_LOADED
     }
 
-    /// The next patch for which a module comes, and the image that it is to be compared with.
+    /// The next patch that is about a module being loaded, and the image to compare the module with.
     fn compared(
         &self,
         coming: &Target<'_>,
@@ -370,8 +372,8 @@ impl Registry {
         Some((id, patch.image()))
     }
 
-    /// Prepares a patch, if it is still there, for a module that comes. Returns whether its callbacks are due: one that is about to be
-    /// enabled calls them itself, when the module is there.
+    /// Prepares a patch, if it is still there, for a module that is being loaded. Returns whether its callbacks are due. A request that is
+    /// about to enable the patch calls them itself, when the module is there.
     fn arrival(&mut self, id: u64, coming: &Target<'_>) -> Result<bool, Refusal> {
         let in_force = self.engine.state_of(id) != uapi::STATE_LOADED;
         let patch = self.patches.iter_mut().find(|patch| patch.id() == id);
@@ -411,8 +413,9 @@ impl Registry {
         }
     }
 
-    /// Calls of the functions of a module may be redirected, and are from here on. If sites have to come to the handler first, they may not
-    /// yet: else who replaces the book meanwhile, for another module or a patch, would ask ftrace for them. `EAGAIN`: somebody else is asking.
+    /// Allows calls of the functions of a module to be redirected, and redirects them. If sites have to come to the handler first, returns
+    /// these, and does not allow it yet: otherwise a task that replaces the book meanwhile, for another module or a patch, would ask ftrace
+    /// for them. `EAGAIN`: somebody else is asking.
     fn ready(
         &mut self,
         coming: &Target<'_>,
@@ -444,7 +447,7 @@ impl Registry {
         }
     }
 
-    /// Forgets the functions of a module. What leads to them is given back behind that, see `forget()`.
+    /// Forgets the functions of a module. What leads to them is given back after that, see `forget()`.
     fn module_leaves(&mut self, going: &Target<'_>) {
         for patch in self.patches.iter_mut() {
             patch.depart(going.name);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What ftrace is asked with the registry unlocked, and what becomes of it.
+//! What the core asks ftrace with the registry unlocked, and what becomes of it.
 
 use crate::{registry, running::time::wait_a_moment, transition::asking_ftrace::Unfinished};
 use core::ops::{Deref, DerefMut};
 
-/// When this is dropped, what has come of it is taken over under the lock, unless that was done before. So it is dropped with the registry unlocked,
-/// or after that.
+/// A request to ftrace. When this is dropped, its result is taken over under the registry's lock, unless that was done before. So it is
+/// dropped with the registry unlocked, or after its result was taken over.
 pub(super) struct Unlocked<T: Unfinished>(T);
 
 impl<T: Unfinished> Unlocked<T> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `lpatch/module.h` lets a module say about its patch, read.
+//! Reads what `lpatch/module.h` lets a module say about its patch.
 
 use crate::{
     ffi,

@@ -86,8 +86,7 @@ impl<'a> Found<'a> {
         self.put_all(&searches, &places, &colds)
     }
 
-    /// Looks into the modules that are there; functions of the others are found when they come. Returned are the modules,
-    /// held.
+    /// Searches the modules that are there. The functions of other modules are found when these are loaded. Returns the modules, held.
     pub(super) fn in_modules(&mut self) -> Result<KVec<Pinned>, Trouble<'a>> {
         let mut held: KVec<Pinned> = KVec::new();
         let mut names: KVec<&[u8]> = KVec::new();
@@ -128,7 +127,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Takes what was found; `places` has the indices of what was looked for.
+    /// Takes over what was found. `places` has the index of the function that each search is for.
     fn put_all(
         &mut self,
         searches: &[Search<'_>],

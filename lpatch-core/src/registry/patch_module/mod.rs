@@ -2,9 +2,9 @@
 
 //! Patches whose code is in a kernel module, which registers them.
 //!
-//! The kernel's module loader has linked and finished that code and has put it into the tables; it trusts the module, and so
-//! do we. What is left is to find the functions to replace, and the rest of a patch's life is as of any other. The module
-//! is held until the patch is unloaded: only then it is known that nobody executes its text.
+//! The kernel's module loader has linked and finished that code and has put it into the tables. It trusts the module, and so do we. What is
+//! left is to find the functions to replace; the rest of a patch's life is as of any other. The module is held until the patch is unloaded,
+//! because only then it is known that nobody executes its text.
 
 use crate::{
     ffi,
@@ -136,7 +136,7 @@ struct Parts<'a> {
     own: OwnModule,
 }
 
-/// Makes a patch of it, which is to be enabled. These are functions of their own, so that each has its own frame.
+/// Makes a patch of the description, which is to be enabled. The steps are functions of their own, so that each has its own frame.
 #[inline(never)]
 fn take_in<'a>(
     home: Home,
@@ -234,7 +234,7 @@ fn callbacks<'a>(home: &Home, description: &'a Description<'a>) -> Result<Callba
     Ok(all)
 }
 
-/// Gives the index in a refusal what it is of, and the id its patch.
+/// Replaces the index in a refusal by what it refers to, and the id by a patch.
 fn place<'a>(
     refusal: Refusal,
     description: &'a Description<'a>,

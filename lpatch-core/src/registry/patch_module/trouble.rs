@@ -40,7 +40,7 @@ impl<T: Into<Refusal>> From<T> for Trouble<'_> {
 }
 
 impl Trouble<'_> {
-    /// What insmod ends with. It takes ENOENT for a symbol that was not linked, and the kernel warns of EEXIST.
+    /// The error that insmod ends with. insmod takes ENOENT for a symbol that was not linked, and the kernel warns of EEXIST.
     pub(super) fn errno(&self) -> i32 {
         let error = match self {
             Self::Refused(refusal) => refusal.errno(),
