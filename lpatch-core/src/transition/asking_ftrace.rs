@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What ftrace is asked for while the registry is not locked: to take sites, or to let go of some.
+//! What the core asks ftrace for while the registry is not locked: to take sites, or to let go of some.
 //!
-//! When a function is given back to ftrace, ftrace waits for grace periods of RCU tasks, with its locks held. A kernel thread that never sleeps
-//! makes that a wait for ever, and every other request to ftrace waits behind it. So the question is found under the registry's lock, ftrace is
-//! asked without it, and under the lock again the core decides anew (`registry/unlocked.rs`). One task asks at a time. Meanwhile
+//! When a function is given back to ftrace, ftrace waits for RCU-tasks grace periods with its locks held. A kernel thread that never sleeps
+//! makes it wait for ever, and every other request to ftrace waits behind that. So the core finds the question under the registry's lock,
+//! asks ftrace without the lock, and decides anew under the lock again (`registry/unlocked.rs`). One task asks at a time. Meanwhile
 //!
 //! - questions are answered;
 //! - a request that would begin a transition waits, unless it is the one that asks;
-//! - a module that comes waits if it has to ask as well; one that goes waits if it has to ask, or if one of the sites is its own;
+//! - a module that is being loaded waits if it has to ask as well; a module that is being removed waits if it has to ask, or if one of the
+//!   sites is its own;
 //! - the driver looks at tasks, and does nothing about sites.
 //!
-//! As long as no book has the sites, their calls go to the original functions, whatever becomes of the request.
+//! As long as the sites are in no book, their calls go to the original functions, whatever becomes of the request.
 
 use crate::{
     ffi,
@@ -26,24 +27,24 @@ use crate::{
 };
 use kernel::{prelude::*, sync::Arc};
 
-/// Something that ftrace is asked. Until what has come of it is taken over, under the registry's lock, nobody else asks.
+/// A request to ftrace. Until its result is taken over, under the registry's lock, nobody else asks.
 pub(crate) trait Unfinished {
-    /// Whether that is still to be done.
+    /// Whether its result is still to be taken over.
     fn is_open(&self) -> bool;
 
-    /// Takes over what has come of it, if anything. On failure, for want of memory, it is to be tried again.
+    /// Takes over its result, if there is one. On failure, for want of memory, this is to be tried again.
     fn finish(&mut self, engine: &mut Engine) -> Result;
 }
 
 /// Sites that have to come to the handler first.
 pub(crate) struct Bringing {
     sites: Arc<KVVec<usize>>,
-    /// Whether the handler has the site of our own already that nobody else can own.
+    /// Whether the handler already has the site of our own that nobody else can own.
     has_probe: bool,
-    /// What ftrace has taken.
+    /// The sites that ftrace has taken.
     taken: KVec<Active>,
     result: Result<(), Refusal>,
-    /// It is not taken in.
+    /// The result has not been taken in.
     open: bool,
 }
 
@@ -53,8 +54,8 @@ impl Bringing {
         self.result = redirect::bring(&self.sites, self.has_probe, &mut self.taken);
     }
 
-    /// Takes over what has come of it: the refusal, if ftrace did not take all. Who does not need them then has it
-    /// tidied up. `ENOMEM`: there is no room for it, and nothing has changed.
+    /// Takes over the result: the refusal, if ftrace did not take all sites. A caller that does not need the taken sites then has them
+    /// tidied up. `ENOMEM`: there is no room for them, and nothing has changed.
     pub(crate) fn take_in(&mut self, engine: &mut Engine) -> Result<Result<(), Refusal>> {
         engine.groups.reserve(self.taken.len(), GFP_KERNEL)?;
         while let Some(group) = self.taken.pop() {
@@ -81,12 +82,12 @@ impl Unfinished for Bringing {
     }
 }
 
-/// Sites that groups let go of, which keep others.
+/// Sites that groups are to let go of; the groups keep other sites.
 pub(crate) struct Shrinking {
     parts: KVec<LettingGo>,
     /// The first and the last one of the sites.
     pub(crate) between: (u64, u64),
-    /// They are of a module that goes.
+    /// The sites are of a module that is being removed.
     gone: bool,
 }
 
@@ -129,7 +130,7 @@ impl Engine {
         asking.is_some_and(|asking| asking.iter().any(|ip| sites(*ip as u64)))
     }
 
-    /// It has answered.
+    /// Notes that ftrace has answered.
     fn answered(&mut self) {
         self.asking = None;
         // SAFETY: No requirements.
@@ -138,7 +139,7 @@ impl Engine {
         unsafe { ffi::lp_driver_kick() };
     }
 
-    /// What has to come to the handler before the transition to this stack of patches can begin, if anything has.
+    /// The sites that have to come to the handler before the transition to this stack of patches can begin, if there are any.
     pub(crate) fn missing_for(
         &mut self,
         patches: &[Patch],
@@ -148,7 +149,8 @@ impl Engine {
         self.bringing(sites)
     }
 
-    /// What has to before the book can be replaced, because functions of a module have come. `NotReady`: somebody else asks.
+    /// The sites that have to come before the book can be replaced, because functions of a module have come. `NotReady`: somebody else
+    /// asks.
     pub(crate) fn missing_now(&mut self, patches: &[Patch]) -> Result<Option<Bringing>, Refusal> {
         let after = match &self.state {
             State::Moving(under) => &under.wanted.after,
@@ -184,8 +186,8 @@ impl Engine {
         }))
     }
 
-    /// Has all groups let go of the sites that are not kept, which have others too; `gone`: they are of a module that goes. Nobody else is
-    /// asking.
+    /// Has all groups let go of the sites that are not kept, if they have other sites too. `gone`: the sites are of a module that is being
+    /// removed. Nobody else is asking.
     pub(super) fn shrinking(
         groups: &[Active],
         asking: &mut Option<Arc<KVVec<usize>>>,

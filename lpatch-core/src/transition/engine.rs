@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One transition at a time: begun by a request, driven by a thread, ended when all tasks have moved.
+//! One transition at a time: a request begins it, a thread drives it, and it ends when all tasks have moved.
 //!
-//! A transition is `Moving` until then. Afterwards the engine settles: the hooks are taken out, and a book without
-//! motion becomes current. That takes a while, in which the registry is not locked and the patch is in force
-//! already; what needs the engine next waits for it.
+//! A transition is `Moving` until then. Afterwards the engine settles: the hooks are taken out, and a book without motion becomes current.
+//! This takes a while. Meanwhile the registry is not locked, and the patch is in force already; a request that needs the engine next waits.
 //!
-//! Tasks that have left the list of tasks and are still dying are gone after a grace period of RCU tasks. ftrace waits for one before it
-//! frees a trampoline. A kernel thread that never sleeps keeps such a grace period from ending. So nothing here waits for
-//! one. Until it is over, the book remembers where such tasks may be, and sites that nobody needs stay with the handler,
-//! which sends their calls on.
+//! Tasks that have left the task list and are still dying are gone after an RCU-tasks grace period. ftrace waits for one before it frees a
+//! trampoline. A kernel thread that never sleeps keeps such a grace period from ending, so nothing here waits for one. Until it is over,
+//! the book remembers where such tasks may be, and sites that nobody needs stay with the handler, which sends their calls on.
 
 use crate::{
     ffi,
@@ -33,13 +31,13 @@ use kernel::{bindings, prelude::*, sync::Arc};
 
 /// After how long tasks are interrupted again.
 const KICK_AGAIN_NS: u64 = 1_000_000_000;
-/// For so many looks, two seconds or more, it is taken for an answer that code does not show where a task has come from.
+/// For so many looks, two seconds or more, the answer stands that code does not show where a task has come from.
 const NO_LASTS: u32 = 40;
-/// That they never are, as a time.
+/// The time that means never.
 const NEVER: u64 = u64::MAX;
 
-/// When tasks are interrupted, which programs can notice, and which kernel threads may not expect: later than all that costs nobody
-/// anything. `ms` is as in a request.
+/// When tasks are interrupted. Programs can notice this, and kernel threads may not expect it, so it comes later than everything that costs
+/// nobody anything. `ms` is as in a request.
 fn grace_over(began_ns: u64, ms: u32) -> u64 {
     match ms {
         uapi::NO_INTERRUPT => NEVER,
@@ -67,7 +65,7 @@ pub(crate) struct Wanted {
     pub(crate) interrupt_ms: u32,
 }
 
-/// What a request says about that; `usual` is what it leaves out.
+/// The time until tasks are interrupted: what a request asks for or, if it leaves that out, `usual`.
 pub(crate) fn interrupt_ms(asked: u32, usual: u32) -> u32 {
     match asked {
         0 => usual,
@@ -85,7 +83,7 @@ pub(super) struct Under {
 }
 
 impl Under {
-    /// The time until tasks are interrupted begins. Returns its end as a report has it.
+    /// Starts the time until tasks are interrupted. Returns its end as a report has it.
     fn give_grace(&mut self, began_ns: u64) -> u64 {
         self.interrupt_ns = grace_over(began_ns, self.wanted.interrupt_ms);
         match self.interrupt_ns {
@@ -106,10 +104,11 @@ pub(super) struct Cursor {
 pub(super) enum State {
     Idle,
     Moving(KBox<Under>),
-    /// The driver's to settle.
+    /// The driver has to settle this.
     Ended(Remains),
     Settling,
-    /// Sites that nobody needs are being given back to ftrace, which takes a while: those between these two. No book has them any more.
+    /// Sites that nobody needs, between these two addresses, are being given back to ftrace, which takes a while. No book has them any
+    /// more.
     Returning(u64, u64),
 }
 
@@ -125,7 +124,7 @@ pub(crate) struct Engine {
     pub(super) doors: Doors,
     /// How far the search is for sites that are to have doors.
     pub(super) wanted: Cursor,
-    /// Doors that wait for being opened, and since when one of them can be.
+    /// How many doors wait to be opened, and from when on they can be.
     pub(super) shut: usize,
     pub(super) open_ns: u64,
     /// When the driver may go on with doors.
@@ -133,22 +132,22 @@ pub(crate) struct Engine {
     pub(super) state: State,
     /// The grace period that began when the last transition had ended.
     pub(super) ticket: usize,
-    /// Whether something can be let go of after that.
+    /// Whether something can be let go of after that grace period.
     pub(super) untidy: bool,
-    /// Since when; it is kept for a while, since what comes next often needs it again. 0: somebody waits for it.
+    /// Since when. It is kept for a while, because what comes next often needs it again. 0: somebody waits for it.
     pub(super) tidy_from_ns: u64,
     /// Whether there may be a group of which no site is needed.
     pub(super) spare: bool,
     /// The grace period that was asked for before sites are given back, see `give_back()`.
     pub(super) asked: Option<usize>,
-    /// Until then none is needed.
+    /// Until then, no grace period is needed.
     pub(super) fresh_ns: u64,
     /// Whether ftrace has been found to be dead, so that nothing is given back any more.
     pub(super) dead: bool,
     pub(super) report: uapi::Transition,
     /// The phase in which the last transition has ended, until that is announced.
     pub(super) ended: Option<u32>,
-    /// Those before it, for who still waits for one.
+    /// The reports before that one, for tasks that still wait for one of them.
     pub(super) past: [uapi::Transition; 4],
     pub(super) last_blockers: Blockers,
 }
@@ -164,8 +163,8 @@ pub(crate) struct Outcome {
     pub(crate) took_part: KVec<u64>,
 }
 
-/// Takes over that a transition that was in reverse moves forward again, because there is no way back for all tasks. It would be of no
-/// use to turn it at a deadline again.
+/// Notes that a transition that was in reverse moves forward again, because there is no way back for all tasks. Turning it again at a
+/// deadline would be of no use.
 fn turned_back(under: &Under, report: &mut uapi::Transition) {
     if report.phase == uapi::PHASE_REVERSING && !under.moving.reversing {
         report.phase = uapi::PHASE_LIVE;
@@ -183,8 +182,8 @@ pub(super) fn may_promote(patch: &Patch) -> bool {
     patch.is_promoted() && promote && unsafe { ffi::lp_may_jump() } != 0
 }
 
-/// How long after a transition sites that nobody needs are given back to ftrace; for how long a door at most stays shut because more
-/// are to be opened with it.
+/// How long after a transition sites that nobody needs are given back to ftrace. Also how long a door stays shut, at most, because more
+/// doors are to be opened with it.
 pub(super) fn tidy_after_ns() -> u64 {
     // SAFETY: It is a word, whoever sets the parameter meanwhile.
     let ms = unsafe { (&raw const ffi::lp_tidy_ms).read_volatile() };
@@ -222,12 +221,12 @@ impl Engine {
         &self.order
     }
 
-    /// Whether something is still to be done behind the last transition.
+    /// Whether something is still to be done after the last transition.
     pub(crate) fn settling(&self) -> bool {
         !matches!(self.state, State::Idle | State::Moving(_))
     }
 
-    /// Whether that is no more than giving back sites that are in no book.
+    /// Whether only sites that are in no book are still to be given back.
     pub(crate) fn returning(&self) -> bool {
         matches!(self.state, State::Returning(..))
     }
@@ -312,7 +311,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes over that functions of a module have come, whose sites are with the handler, or gone: replaces the book. The engine is not
+    /// Replaces the book, because functions of a module have come, whose sites are with the handler, or have gone. The engine is not
     /// settling, unless it returns sites of others. On failure the book is the same.
     pub(crate) fn refresh(&mut self, patches: &[Patch]) -> Result<(), Refusal> {
         let retired = self.replace(patches);
@@ -336,7 +335,7 @@ impl Engine {
         }
     }
 
-    /// A module comes: its code may be where that of another one was.
+    /// Forgets what code has shown: a module comes, and its code may be where that of another one was.
     pub(crate) fn code_comes(&mut self) {
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         if let Some(book) = unsafe { book::current() } {
@@ -344,7 +343,7 @@ impl Engine {
         }
     }
 
-    /// Something can be let go of, when all tasks are gone that are dying now.
+    /// Notes that something can be let go of, when all tasks that are dying now are gone.
     pub(crate) fn tidy_up(&mut self) {
         // SAFETY: No requirements.
         self.ticket = unsafe { ffi::lp_grace_begin() };
@@ -356,8 +355,8 @@ impl Engine {
         self.doors.look_again();
     }
 
-    /// Looks at the tasks that have not moved, reverses when it is time to, and completes. Returns what came of it, if
-    /// it has ended.
+    /// Looks at the tasks that have not moved, reverses the transition when it is time to, and completes it when all have moved. Returns
+    /// the outcome if it has ended.
     pub(crate) fn step(&mut self) -> Option<Outcome> {
         let State::Moving(under) = &mut self.state else {
             return None;
@@ -409,8 +408,8 @@ impl Engine {
         Some(self.end(side, None))
     }
 
-    /// Whether a task that is dying could be sent to this text, because it may still be in a function that was replaced together with
-    /// one that is there.
+    /// Whether a dying task could be sent to this text, because it may still be in a function that was replaced together with a function
+    /// that is there.
     pub(crate) fn remembers(&self, text: &Range<usize>) -> bool {
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
@@ -460,7 +459,8 @@ impl Engine {
         }
     }
 
-    /// What had to be called behind the last transition has been: who waits for its end hears of it. `flags`: `TRANSITION_*`.
+    /// Announces the end of the last transition to the tasks that wait for it: the callbacks that were due after it have been called.
+    /// `flags`: `TRANSITION_*`.
     pub(crate) fn announce(&mut self, flags: u32) {
         if let Some(phase) = self.ended.take() {
             self.report.phase = phase;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Forgetting the functions of a module that goes.
+//! Forgetting the functions of a module that is being removed.
 
 use crate::{
     promote::door::{Done, Work},
@@ -12,7 +12,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// What leads to the functions of a module that goes.
+/// The groups and doors that lead to the functions of a module that is being removed.
 #[derive(Default)]
 pub(crate) struct Leaving {
     groups: KVec<Active>,
@@ -20,8 +20,8 @@ pub(crate) struct Leaving {
 }
 
 impl Leaving {
-    /// Gives it back to ftrace, which waits for grace periods of RCU tasks each time. So the registry is not locked. `returned` is called with
-    /// what became of each door, for [`Engine::returned`].
+    /// Gives them back to ftrace, which waits for RCU-tasks grace periods each time. So the registry is not locked. `returned` is called
+    /// with what became of each door, for [`Engine::returned`].
     pub(crate) fn leave(mut self, mut returned: impl FnMut(Done)) {
         while let Some(group) = self.groups.pop() {
             drop(group);
@@ -34,15 +34,14 @@ impl Leaving {
 
 /// A step towards forgetting the functions of a module, to be done with the registry unlocked.
 pub(crate) enum Forgetting {
-    /// Groups that have others too let go of them. Then there is more to do.
+    /// Groups that have other sites too let go of these. Then there is more to do.
     Shrink(Shrinking),
-    /// What leads to nothing else.
+    /// Groups and doors that lead to nothing else.
     Rest(Leaving),
 }
 
 impl Engine {
-    /// Whether nothing is going on that keeps somebody from replacing the book and from taking out these sites, of a module that comes or
-    /// goes.
+    /// Whether the book may be replaced now, and these sites, of a module that is being loaded or removed, may be taken out.
     pub(crate) fn may_change(&self, overlaps: impl FnOnce(u64, u64) -> bool) -> bool {
         match self.state {
             State::Idle | State::Moving(_) => true,
@@ -51,8 +50,8 @@ impl Engine {
         }
     }
 
-    /// Whether one of these sites is with the handler or has a door, or is on its way there or back. `overlaps`: the question for all between
-    /// two addresses.
+    /// Whether one of these sites is with the handler or has a door, or is on its way there or back. `overlaps`: whether one of them may be
+    /// between two addresses.
     pub(crate) fn concern(
         &self,
         sites: impl Fn(u64) -> bool,
@@ -68,9 +67,9 @@ impl Engine {
             || self.groups.iter().any(|group| group.has_any(&sites))
     }
 
-    /// Takes out what leads to functions that are about to be freed, and that are in no book any more: ftrace must not find their sites in a
-    /// filter of ours when another module comes to the same place. It fails without memory, and while somebody else asks ftrace. Then nothing
-    /// has changed, and the caller tries again, since the module cannot be kept from going.
+    /// Takes out what leads to functions that are about to be freed and are in no book any more. ftrace must not find their sites in a
+    /// filter of ours when another module is loaded to the same place. This fails without memory, and while somebody else asks ftrace. Then
+    /// nothing has changed, and the caller tries again, since the module cannot be kept from going.
     pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<Forgetting> {
         // They may be on their way here, for a transition that did not know yet that they go.
         if self.asks_about(&gone) {

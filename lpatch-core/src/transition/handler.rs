@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the handler answers when a transition is under way or has just been: where calls go that came in at a site.
+//! The handler's answers when a transition is under way or has just been: where a call goes that came in at a site.
 //!
-//! Without either, `shim/redirect.c` answers by the index of the book alone. [`lpatch_redirect`] is the usual path of a
-//! transition: for a task that has moved, or need not, it calls nothing, so it has no registers to save. What is
-//! rare is in functions of their own. `qemu/check-handler` knows their names.
+//! In all other cases `shim/redirect.c` answers by the index of the book alone. [`lpatch_redirect`] is the usual path of a transition. For
+//! a task that has moved, or need not, it calls nothing, so it has no registers to save. Rare cases are in functions of their own.
+//! `qemu/check-handler` knows their names.
 
 use crate::{
     ffi,
@@ -56,8 +56,8 @@ unsafe extern "C" fn lpatch_redirect(
     of(route, answer.side)
 }
 
-/// The answer where it takes a search: the task has not asked since it was looked at, or has not the first slot of the set; or
-/// the transition has not begun to move tasks, or is over.
+/// The answer if it takes a search of the set. The task has not asked since it was looked at, or does not have its first slot in the set;
+/// or the transition has not begun to move tasks, or is over.
 #[inline(never)]
 fn searched(book: &Book, route: &Route, task: Task, ip: u64, word: isize) -> usize {
     let Some(motion) = &book.motion else {
@@ -95,11 +95,11 @@ fn of(route: &Route, side: Side) -> usize {
     route.of(side) as usize
 }
 
-/// Whether the current task may be in no list of tasks any more, and so in nobody's set either. It still runs for a while. Once
-/// true it stays so.
+/// Whether the current task may have left the task list, so that it may be in nobody's set either. It still runs for a while. Once true,
+/// this stays true.
 ///
-/// It says so itself, in `exit_notify()`, and leaves the lists later, at a moment that others choose. So it knows in time, and
-/// no order is needed.
+/// The task sets its `exit_state` itself, in `exit_notify()`. It leaves the list later, at a moment that others choose. So it knows in
+/// time, and no order is needed.
 ///
 /// # Safety
 ///
@@ -128,7 +128,7 @@ fn pending(book: &Book, route: &Route, task: Task, side: Side) -> usize {
     moving(book, route, task, side)
 }
 
-/// The same, if it tries.
+/// The same, if the task tries to move.
 #[cold]
 #[inline(never)]
 fn moving(book: &Book, route: &Route, task: Task, side: Side) -> usize {
@@ -140,7 +140,7 @@ fn moving(book: &Book, route: &Route, task: Task, side: Side) -> usize {
     }
 }
 
-/// The answer for a task that is dying, and may be in no list of tasks any more.
+/// The answer for a task that is dying, and may have left the task list.
 #[cold]
 #[inline(never)]
 fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
@@ -163,10 +163,11 @@ fn dying(book: &Book, task: Task, ip: u64, word: isize) -> usize {
     of(route, answer.side)
 }
 
-/// Where a call of such a task goes if it still lives in an era that is over for all others: to what was in force then; 0: the original
-/// function. Of several, the oldest era counts: a function that was in force in both is in the spans of neither.
+/// Where a call of such a task goes if the task still lives in an era that is over for all others: to what was in force then; 0: to the
+/// original function. If there are several such eras, the oldest counts: a function that was in force in both is in the spans of neither.
 ///
-/// Where nobody is known to have left, its stack says it; inside of a look at one, and in NMI context, it is taken for one that has.
+/// If it is not known who has left the era, the task's stack tells. In the middle of a look at a stack, and in NMI context, the task counts
+/// as one that has left.
 fn earlier(book: &Book, task: Task, ip: u64) -> Option<u64> {
     let lives = |era: &&Era| match &era.motion {
         Some(motion) => triggers::unlisted(&era.tables, motion, task, ip) == era.side,

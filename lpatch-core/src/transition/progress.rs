@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One transition from its beginning to its end, as the one who drives it sees it.
+//! One transition from its beginning to its end, as the thread that drives it sees it.
 
 use crate::{
     ffi,
@@ -23,7 +23,7 @@ use crate::{
 use core::ops::Range;
 use kernel::{prelude::*, sync::Arc};
 
-/// Tasks are being moved.
+/// A transition in which tasks are being moved.
 pub(crate) struct Moving {
     pub(crate) motion: Arc<Motion>,
     /// The book of before, in which nothing moves.
@@ -36,7 +36,7 @@ pub(crate) struct Moving {
     /// In reverse, the number of tasks that the last look found on the other side.
     outside: usize,
     pub(crate) reversing: bool,
-    /// In reverse, the grace period after which those are gone that were dying when nobody else had to move.
+    /// In reverse, the grace period after which the tasks are gone that were dying when no other task had to move.
     unlisted: Option<usize>,
 }
 
@@ -56,8 +56,8 @@ fn count_tasks() -> usize {
 }
 
 impl Moving {
-    /// Prepares the tables, and begins to move tasks. The sites of all functions come to the handler or to doors. On failure everything is as
-    /// before.
+    /// Prepares the tables, and begins to move tasks. The sites of all functions come to the handler or to doors already. On failure
+    /// everything is as before.
     pub(crate) fn begin(links: &Links<'_>, doors: &Doors) -> Result<Self, Refusal> {
         let mut tasks = count_tasks();
         let mut attempts = 0;
@@ -141,15 +141,15 @@ impl Moving {
         }
     }
 
-    /// Whether a book of after the transition could send calls of dying tasks to this text.
+    /// Whether a book that follows the transition could send calls of dying tasks to this text.
     pub(crate) fn remembers(&self, text: &Range<usize>) -> bool {
         self.afterwards.remembers(text)
     }
 
     /// Tries to move every task that has not moved. With `Kick::None`, tasks are only looked at. Returns how many were interrupted.
     ///
-    /// Those that wait for a CPU are watched first, all of them; then all CPUs are interrupted, as they are anyway for those that run; and
-    /// then the former are looked at. The order is what makes that sound: see [`Interrupted`].
+    /// First all tasks that wait for a CPU are watched. Then all CPUs are interrupted, as they are anyway for the running tasks. Then the
+    /// watched tasks are looked at. This order makes it sound: see [`Interrupted`].
     ///
     /// [`Interrupted`]: crate::model::transition::evidence::Interrupted
     pub(crate) fn look(&mut self, kick: Kick) -> u32 {
@@ -194,8 +194,8 @@ impl Moving {
         interrupted
     }
 
-    /// Takes out members that have ended. In reverse all tasks that are born become members, and nobody else looks at members. One
-    /// that has ended would keep its struct, so that the kernel could not give its address, which has a slot, to another task.
+    /// Takes out members that have ended. In reverse, all tasks that are born become members, and nobody else looks at members. A member
+    /// that has ended would keep its struct, and then the kernel could not give its address, which has a slot, to another task.
     fn bury(&self) {
         let motion = &self.motion;
         motion.none_ended();
@@ -290,8 +290,8 @@ impl Moving {
         }
     }
 
-    /// All that are left to move are dying. They say themselves when they run no more; should one not have been heard, it is gone after a
-    /// grace period of RCU tasks.
+    /// Only dying tasks are left to move. They say themselves when they run no more. If a task was not heard, it is gone after an RCU-tasks
+    /// grace period.
     fn wait_for_unlisted(&mut self) {
         match self.unlisted {
             // SAFETY: No requirements.
@@ -375,7 +375,7 @@ fn tables(links: &Links<'_>, doors: &Doors) -> Result<Tables, Refusal> {
     Ok(Tables::new(routes, from_spans, to_spans, landings)?)
 }
 
-/// Births and ends are heard of as long as this is there.
+/// As long as this is there, births and ends of tasks are heard of.
 struct Hooks(());
 
 impl Hooks {
@@ -385,7 +385,7 @@ impl Hooks {
         Ok(Self(()))
     }
 
-    /// They are taken out behind the transition.
+    /// Leaves the hooks in; they are taken out after the transition.
     fn stay(self) {
         core::mem::forget(self);
     }
@@ -420,7 +420,7 @@ fn go_live(motion: &Motion, _hooks: &Hooks) -> Result<(), NotBegun> {
     transition.go_live().map_err(not_begun)
 }
 
-/// Looks which tasks have not moved back; 0 of them, and it is complete.
+/// Looks which tasks have not moved back. If there are none, the transition is complete.
 fn survey<S>(transition: &Transition<S>, mut outside: impl FnMut(Task)) -> Result<usize, Refused>
 where
     S: core::ops::Deref<Target = [crate::model::transition::atomic::AtomicUsize]>,

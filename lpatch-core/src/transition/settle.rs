@@ -33,14 +33,14 @@ use kernel::{prelude::*, sync::Arc};
 /// Milliseconds between looks: the first ones, and all that follow.
 const LOOKS_MS: [u32; 5] = [4, 4, 8, 16, 32];
 const LOOK_MS: u32 = 50;
-/// Behind each of those that follow, the driver rests for so many times as long as it took, up to a second: there may be thousands of
+/// After each of the later looks, the driver rests for so many times as long as the look took, up to a second. There may be thousands of
 /// sleepers to look at, for as long as they are left alone.
 const LOOK_REST: u64 = 10;
 const LOOK_REST_MAX_MS: u64 = 1000;
 /// The doors that wait are opened once they are at least one in so many of all doors. Opening looks at every door, so this keeps the number of looks at
 /// each door constant on average.
 const OPEN_PART: usize = 8;
-/// Behind each thing that is done about doors, the driver rests for so many times as long as that took.
+/// After each thing that it does about doors, the driver rests for so many times as long as that took.
 const REST: u64 = 3;
 
 impl Engine {
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// What is to be done about sites, where nothing else is.
+    /// What to do about sites, when nothing else is to be done.
     fn next_site(&mut self, patches: &[Patch]) -> Next {
         let time = now();
         let left = self.doors_ns.saturating_sub(time);
@@ -106,12 +106,13 @@ impl Engine {
         Next::Wait(None)
     }
 
-    /// Has a site, or the sites of a group, given back to ftrace that nobody needs any more: one of them, a moment after a grace period. The site of
-    /// our own that a jump was tried at is one of them.
+    /// Gives one site, or the sites of one group, that nobody needs any more back to ftrace, a moment after a grace period. The site of our
+    /// own that a jump was tried at counts as one of them.
     ///
-    /// ftrace waits for one as well, with the locks held that everybody needs who traces or loads a module. So it must not begin to wait while
-    /// a kernel thread runs that never sleeps. If another one has just ended, there is none, or it woke up within the last moment. The first
-    /// site has one of ours before it; those behind it have that which ftrace waited for.
+    /// ftrace waits for a grace period as well, with locks held that are needed to trace something or to load a module. So it must not
+    /// begin to wait while a kernel thread runs that never sleeps. If another grace period has just ended, there is no such thread, or it
+    /// woke up within the last moment. For the first site that is a grace period of our own; for those behind it, the one that ftrace
+    /// waited for before.
     fn give_back(&mut self) -> Option<Next> {
         // SAFETY: The registry is locked, and books are replaced under its lock only.
         let book = unsafe { book::current() };
@@ -164,7 +165,7 @@ impl Engine {
         Some(Next::Door(work))
     }
 
-    /// Of the patch that was enabled first, the first function first.
+    /// The next site to attach to a door. Those of the patch that was enabled first come first, in the order of its functions.
     fn attach_next(&mut self, patches: &[Patch]) -> Option<Work> {
         while let Some(id) = self.order.get(self.wanted.rank) {
             let patch = patches.iter().find(|patch| patch.id() == *id);
@@ -205,7 +206,7 @@ impl Engine {
         self.settled();
     }
 
-    /// ftrace has waited for grace periods, for so long. For as long others get its locks.
+    /// Notes that ftrace has waited for grace periods, for so long. For as long again, others get its locks.
     pub(crate) fn gave_back(&mut self, took_ns: u64) {
         self.fresh_ns = now().saturating_add(FRESH_NS);
         self.doors_ns = now().saturating_add(took_ns);
@@ -216,14 +217,14 @@ impl Engine {
         self.doors_ns = now().saturating_add(took_ns.saturating_mul(REST));
     }
 
-    /// Makes the book current in which nothing moves.
+    /// Makes a book current in which nothing moves.
     pub(crate) fn publish_settled(&mut self, afterwards: Afterwards, side: Side) -> Retired {
         self.tidy_up();
         let book = afterwards.pick(side, self.ticket);
         book::replace(Some(book))
     }
 
-    /// How long what can be let go of is still kept. The parameter counts as it is now.
+    /// For how long the things that can be let go of are still kept. The current value of the parameter counts.
     fn tidy_left_ns(&self) -> u64 {
         match self.tidy_from_ns {
             0 => 0,
@@ -231,7 +232,7 @@ impl Engine {
         }
     }
 
-    /// Whether everything is let go of that can be; if not, it soon will be.
+    /// Whether everything that can be let go of has been. If not, it soon will be.
     pub(crate) fn tidy_soon(&mut self) -> bool {
         if self.untidy {
             // SAFETY: No requirements.
@@ -245,7 +246,7 @@ impl Engine {
         !self.untidy
     }
 
-    /// Lets go of what only tasks may have needed that were dying when the last transition ended.
+    /// Lets go of what may have been needed only by tasks that were dying when the last transition ended.
     fn tidy(&mut self) -> Next {
         let began = now();
         // Without memory it stays as it is, which costs a little time in the handler, and is tried again.
@@ -276,7 +277,7 @@ impl Engine {
         Next::Tidy(retired, shrinking.unwrap_or_default())
     }
 
-    /// From here on only those wait who are about to bring sites to the handler.
+    /// From here on, only requests wait that are about to bring sites to the handler.
     pub(crate) fn return_between(&mut self, first: u64, last: u64) {
         self.state = State::Returning(first, last);
         // SAFETY: No requirements.
@@ -293,7 +294,7 @@ impl Engine {
 
 /// What the driver does next.
 pub(crate) enum Next {
-    /// It waits, if not for so many milliseconds then until it is kicked.
+    /// It waits until it is kicked, for so many milliseconds at most.
     Wait(Option<u32>),
     /// It finds out whether a way that a task may have come by leads past the sides of the transition.
     Answer(Arc<Tables>, Asked),
@@ -309,7 +310,7 @@ pub(crate) enum Next {
     Door(Work),
 }
 
-/// What looks at stacks have asked about the transition under way. The registry is locked.
+/// The next question of a look at a stack about the transition under way. The registry is locked.
 fn asked() -> Option<(Arc<Tables>, Asked)> {
     // SAFETY: The registry is locked, and books are replaced under its lock only.
     let book = unsafe { book::current() }?;

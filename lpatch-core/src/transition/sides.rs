@@ -91,8 +91,8 @@ impl<'a> Links<'a> {
         Ok(all)
     }
 
-    /// Finds out what the entries of the functions prove, when these routes are in force, and what those of each side come to by jumps:
-    /// *from*, *to*.
+    /// Finds out what the entries of the functions prove when these routes are in force. Returns what the functions of each side reach by
+    /// jumps: *from*, *to*.
     pub(crate) fn prove(&self, routes: &mut [Route]) -> Result<[KVVec<Landing>; 2], Refusal> {
         let mut landings = [KVVec::new(), KVVec::new()];
         let mut of = KVVec::with_capacity(routes.len(), GFP_KERNEL)?;
@@ -116,7 +116,7 @@ impl<'a> Links<'a> {
         Ok(landings)
     }
 
-    /// Adds the functions that a version comes to. Where one of them changes too, what counts is mostly in the spans of the side.
+    /// Adds the functions that a version reaches by jumps. If one of them changes too, what counts is mostly in the spans of the side.
     #[inline(never)]
     fn land(
         &self,
@@ -138,7 +138,8 @@ impl<'a> Links<'a> {
         Ok(())
     }
 
-    /// Adds the text of the version that a route leads to, if the transition does not change it: one of the side has jumped to the function.
+    /// Adds the text of the version that a route leads to, if the transition does not change the route: a function of the side has jumped
+    /// there.
     fn land_in(
         &self,
         routes: &[Route],
@@ -187,14 +188,14 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// Where a task must not be that leaves a side, when these routes are in force.
+    /// Where a task that leaves a side must not be, when these routes are in force:
     ///
-    /// - an original function, with its cold parts, where the other side has another one
-    /// - all text of a patch whose function the other side does not have, and of one that is on that side only: what such a
-    ///   function has jumped to is part of it
-    /// - the beginning of a function, up to the address behind its fentry call: there a task is on the way to the handler, perhaps by a
-    ///   jump from a function of the side, or between the handler's answer and the function
-    /// - the door of the site, where a task may be that has found it open
+    /// - an original function, with its cold parts, if the other side has another version
+    /// - all text of a patch that has a function which the other side does not have, and of a patch that is on that side only, since what
+    ///   such a function has jumped to is part of it
+    /// - the beginning of a function, up to the address behind its fentry call. There a task is on its way to the handler, perhaps by a
+    ///   jump from a function of the side, or between the handler's answer and the function.
+    /// - the door of the site, where a task may be that has found the door open
     pub(crate) fn spans(
         &self,
         routes: &[Route],

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The triggers: what moves a task, and the hooks that hear of new ones. All of them run next to each other
-//! on all CPUs; the model decides.
+//! The triggers that move tasks, and the hooks that hear of new tasks. All of them run next to each other on all CPUs; the model decides.
 
 use crate::{
     ffi,
@@ -103,8 +102,8 @@ fn current(book: &Book, motion: &Motion, task: Task, cause: Cause) -> bool {
 
 /// The current task has entered a patched function, from the ftrace handler or a door. `true` if it has moved.
 ///
-/// A task that calls such functions in a loop, in a function that it must leave first, would look at its
-/// stack all the time; so each CPU looks once in a tick after one that was in vain, for each site.
+/// A task may call such functions in a loop, in a function that it must leave first. It would then look at its stack all the time. So after
+/// a look in vain, each CPU looks only once in a tick, for each site.
 #[cold]
 pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, route: &Route) -> bool {
     let Some(still) = Still::begin() else {
@@ -124,11 +123,12 @@ pub(crate) fn entered(book: &Book, motion: &Motion, task: Task, route: &Route) -
     moved
 }
 
-/// The side of the current task, which is dying, enters the function with this site, and was in no list of tasks when the transition
-/// went live; or which is dying when the transition is over. Nobody waits for such a task.
+/// The side of the current task, which is dying and enters the function with this site. Either the task was in no task list when the
+/// transition went live, or it is dying when the transition is over. Nobody waits for such a task.
 ///
-/// It lives in *from*, since it has been in no function of *to*, until it enters a function and that shows that it is in none of
-/// *from*. From then on the set knows it. A task that the set had no room for when it was born is told by when that was.
+/// It lives in *from*, since it has been in no function of *to*. It moves when it enters a function and that shows that it is in no
+/// function of *from*; from then on the set knows it. A task that the set had no room for when it was born is recognized by the time of its
+/// birth.
 #[cold]
 pub(crate) fn unlisted(tables: &Tables, motion: &Motion, task: Task, ip: u64) -> Side {
     let transition = &motion.transition;
@@ -167,8 +167,7 @@ pub(crate) fn unlisted(tables: &Tables, motion: &Motion, task: Task, ip: u64) ->
     }
 }
 
-/// Whether the current task, which has just entered the function with this site, was in one of a side before, as far as its stack
-/// says.
+/// Whether the current task was in a function of a side before it entered the function with this site, as far as its stack says.
 pub(crate) fn is_inside(tables: &Tables, still: &Still, task: Task, side: Side, ip: u64) -> bool {
     let ranges = tables.bounds(side).ranges;
     walk::is_inside(&Current::trust(task, still), ranges, ip)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What has to be done at once, whatever else the machine computes: see `shim/threads.c`.
+//! Work that has to be done at once, whatever else the machine computes: see `shim/threads.c`.
 
 use crate::ffi;
 use core::ffi::c_void;
