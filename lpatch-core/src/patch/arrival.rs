@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a patch does when a module comes or goes that it is about.
+//! What a patch does when a module that it is about is loaded or removed.
 
 use crate::{
     arena::memory::Mapped,
@@ -32,13 +32,13 @@ struct Arrived {
 }
 
 impl Parts {
-    /// What a module that comes is compared with, see [`compare`].
+    /// The image that a module being loaded is compared with, see [`compare`].
     pub(crate) fn image(&self) -> Option<Arc<KVVec<u8>>> {
         self.body.image()
     }
 
-    /// A module that it is about is coming, whose functions were compared: its symbols are found, the fields that depend on them written,
-    /// its functions checked. On failure nothing of it is in use; `depart` takes the rest back.
+    /// Takes in a module that the patch is about, that is being loaded, and whose functions were compared. Finds its symbols, writes the
+    /// fields that depend on them, and checks its functions. On failure nothing of it is in use; `depart` takes the rest back.
     #[inline(never)]
     pub(crate) fn arrive(&mut self, coming: &Target<'_>) -> Result<(), Refusal> {
         let arrived = match &self.body {
@@ -84,7 +84,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Finds its functions that are of this module, and checks what a patch's functions are checked for when it is loaded.
+    /// Finds the functions of the patch that are of this module, and checks them as they are checked when a patch is loaded.
     fn look_for(&self, coming: &Target<'_>) -> Result<Arrived, Refusal> {
         let mut searches = KVec::new();
         let mut places = KVec::new();
@@ -128,7 +128,7 @@ impl Parts {
         }
     }
 
-    /// All has been asked about a module that is coming: calls of its functions may be redirected. Or not yet.
+    /// Sets whether calls of the functions of a module may be redirected: they may when everything has been asked about the module.
     pub(crate) fn set_ready_for(&mut self, module: &[u8], ready: bool) {
         for i in 0..self.funcs.len() {
             if self.names.get(self.funcs[i].objname) == module {
@@ -139,7 +139,7 @@ impl Parts {
         }
     }
 
-    /// It does not fit a module that is coming, and is as if that were not there.
+    /// Leaves the patch out of a module that is being loaded and that it does not fit, as if the module were not there.
     pub(crate) fn leave_out(&mut self, module: &[u8], why: Refusal) -> Result<(), Refusal> {
         self.left_out.reserve(1, GFP_KERNEL)?;
         self.depart(module);
@@ -163,7 +163,7 @@ impl Parts {
         self.why_left_out(module).is_some()
     }
 
-    /// A module is going: its functions are not replaced any more.
+    /// Notes that a module is being removed: its functions are not replaced any more.
     pub(crate) fn depart(&mut self, module: &[u8]) {
         let about = &self.about;
         (self.left_out).retain(|(at, _)| about.get(*at).is_some_and(|name| &name[..] != module));
@@ -183,8 +183,8 @@ impl Parts {
     }
 }
 
-/// Compares the functions of a module that comes with what an image was made for. The registry is not locked, see
-/// [`Running::original`]; the module waits for us. Returns where kprobes are in them.
+/// Compares the functions of a module that is being loaded with what an image was made for. The registry is not locked, see
+/// [`Running::original`]; the module waits for us. Returns where kprobes are in these functions.
 #[inline(never)]
 pub(crate) fn compare(image: &[u8], coming: &Target<'_>) -> Result<KVec<u64>, Refusal> {
     let image = image::read(image)?;
@@ -208,7 +208,7 @@ pub(crate) fn compare(image: &[u8], coming: &Target<'_>) -> Result<KVec<u64>, Re
     Ok(running.probed())
 }
 
-/// Where the symbols of an image are that are of this module; `None`: of another one.
+/// The addresses of the symbols of an image that are of this module; `None` for a symbol of another one.
 fn addresses(image: &Image<'_>, coming: &Target<'_>) -> Result<KVVec<Option<u64>>, Refusal> {
     let mut searches = KVec::new();
     let mut places = KVec::new();
@@ -227,7 +227,7 @@ fn addresses(image: &Image<'_>, coming: &Target<'_>) -> Result<KVVec<Option<u64>
     Ok(addrs)
 }
 
-/// Where what was looked for is; `at`: the index of what names it, for the refusal.
+/// Where the search has found something. `at`: the index of the entry that names it, for the refusal.
 fn place(search: &Search<'_>, at: usize, reason: Reason) -> Result<Found, Refusal> {
     let found = search.found();
     let found = found.and_then(|addr| names::symbol_size(addr).map(|len| Found { addr, len }));

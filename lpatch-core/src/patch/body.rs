@@ -15,7 +15,7 @@ pub(super) enum Body {
     /// A patch object.
     Arena {
         reserved: Reserved,
-        /// The image, for when a module comes that the patch is about; else empty.
+        /// The image, for when a module that the patch is about is loaded; else empty.
         image: Arc<KVVec<u8>>,
     },
     /// A patch module.

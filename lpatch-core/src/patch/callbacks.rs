@@ -4,7 +4,7 @@
 //! its new functions and when it gets the old ones back.
 //!
 //! `model/callbacks.rs` says which one is due. A callback may take long, have modules loaded, and go wrong. So none is called with the
-//! registry locked: under the lock it becomes a [`Call`], which is carried out without it, and reported back.
+//! registry locked. Under the lock it becomes a [`Call`], which is carried out without the lock, and then reported back.
 
 use crate::{
     ffi,
@@ -35,7 +35,7 @@ struct Object {
     /// What is being called, unless the patch was replaced meanwhile.
     calling: Option<Kind>,
     running: Running,
-    /// Whether it is a module that is there and that the patch is left out of: none of them is called.
+    /// Whether the object is a module that is there and that the patch is left out of. Then none of its callbacks is called.
     left_out: bool,
 }
 
@@ -168,7 +168,7 @@ impl Call {
 #[must_use]
 pub(crate) enum Turn {
     Call(Call),
-    /// Something is on its way: another callback, or a module. Only for who is patient.
+    /// Something is on its way: another callback, or a module. Only for a patient caller.
     Wait,
     Done,
 }
@@ -277,7 +277,7 @@ impl Callbacks {
         self.objects.is_empty()
     }
 
-    /// A task that is in one of them, one that has died there first.
+    /// A task that is in one of the callbacks; first one that has died there.
     pub(crate) fn task(&self) -> Option<Task> {
         let tasks = || {
             self.objects
@@ -292,9 +292,9 @@ impl Callbacks {
         self.objects.get(at)?.running.task()
     }
 
-    /// The next callback of `patch`, whose callbacks these are, on the way to a goal, in the order of the objects. Objects are left
-    /// out whose module is not there. So are those that something is under way about, unless the caller is patient; whoever does that
-    /// catches up.
+    /// The next callback of `patch`, whose callbacks these are, on the way to a goal, in the order of the objects. An object is left out if
+    /// its module is not there. It is also left out if something is under way about it, unless the caller is patient; the task that does
+    /// that catches up.
     pub(crate) fn turn(&mut self, patch: u64, goal: Goal, others: &Others, patient: bool) -> Turn {
         for at in 0..self.objects.len() {
             while let Some(kind) = self.objects[at].due(goal) {
@@ -318,7 +318,7 @@ impl Callbacks {
         Turn::Done
     }
 
-    /// Whether `turn()` has something to do for who is patient.
+    /// Whether `turn()` has something to do for a patient caller.
     pub(crate) fn is_due(&self, goal: Goal) -> bool {
         let due = |object: &Object| {
             let dead = object.running.task().is_some_and(|task| task.dead);
@@ -393,7 +393,7 @@ impl Callbacks {
         })
     }
 
-    /// A callback was called, by the current task, and returned this.
+    /// Takes over that a callback was called, by the current task, and returned this.
     pub(crate) fn done(&mut self, call: &Call, returned: i32) -> Result<(), Refusal> {
         let Some(object) = self.objects.get_mut(call.at) else {
             return Ok(());
@@ -411,7 +411,7 @@ impl Callbacks {
         Ok(())
     }
 
-    /// The patch is left out of a module, of which nothing is heard then; or no longer.
+    /// Sets whether the patch is left out of a module. If so, none of the callbacks for this module is called.
     pub(crate) fn leave_out(&mut self, name: &[u8], left_out: bool) {
         if let Some(at) = self.object(name) {
             self.objects[at].left_out = left_out;
@@ -422,7 +422,7 @@ impl Callbacks {
         self.objects.iter().position(|object| object.name() == name)
     }
 
-    /// Another patch has taken its place, and its callbacks deal with what there is.
+    /// Another patch has taken the place of this one, and the callbacks of that patch deal with what there is.
     pub(crate) fn replaced(&mut self) {
         for object in self.objects.iter_mut() {
             object.stage = Stage::Old;

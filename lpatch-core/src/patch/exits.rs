@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where functions go on by jumps, in place of returning: see `model/transition/stack.rs` for what that is needed for.
+//! Where functions go on by jumps, in place of returning. `model/transition/stack.rs` says what this is needed for.
 //!
-//! It is read from the code itself, here, when a patch is loaded or a module comes: of the original functions, of all functions that those
-//! jump on to, and of the patch. What cannot be read, or would take long, counts as a jump to anywhere. So does a
-//! static call in the place of a return, whatever stands there now. A static key's branch counts as the jump that it may be.
+//! It is read from the code itself, when a patch is loaded or a module comes: from the original functions, from all functions that these
+//! jump on to, and from the patch. Code that cannot be read, or where that would take long, counts as a jump to anywhere. So does a static
+//! call in the place of a return, whatever is there now. A static key's branch counts as the jump that it may be.
 
 use crate::{
     model::{
@@ -19,9 +19,9 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// No function that is longer is read. Few are.
+/// Functions that are longer are not read. Few are.
 const LONGEST: u64 = 64 << 10;
-/// No more functions are followed from one.
+/// From one function, no more functions than these are followed.
 const MOST: usize = 2048;
 /// How often code with an int3 in it is read, with a moment between two looks.
 const LOOKS: usize = 5;
@@ -33,7 +33,7 @@ pub(crate) struct Exits {
     funcs: KVVec<Span>,
     /// Which of them jumps to which other one, by index.
     jumps: KVVec<(u32, u32)>,
-    /// Whether they are all.
+    /// Whether these are all.
     known: bool,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Finder {
     edges: KVVec<u64>,
     code: KVVec<u8>,
     statics: Statics,
-    /// Of what is not [plain](exits::is_plain) nothing is known.
+    /// Nothing counts as known of code that is not [plain](exits::is_plain).
     plain_only: bool,
 }
 
@@ -114,8 +114,8 @@ impl Finder {
         }
     }
 
-    /// Reads code and takes in where it jumps to. Who changes it at this moment has an int3 there, and what comes of that is known soon. That of
-    /// a probe stays.
+    /// Reads code and takes in where it jumps to. If somebody is changing the code at this moment, there is an int3 in it, and what becomes
+    /// of that is known soon. The int3 of a probe stays.
     fn read(
         &mut self,
         addr: u64,
@@ -161,7 +161,7 @@ impl Finder {
         Ok(())
     }
 
-    /// Takes in where static keys lead from this code, on or off. What is plain has none.
+    /// Takes in where static keys lead from this code, on or off. Plain code has none.
     fn branches(&mut self, addr: u64, len: u64, found: &mut Found) -> Result<(), Refusal> {
         match self.statics.branches(addr, len)? {
             Some(all) => {
@@ -174,7 +174,7 @@ impl Finder {
         Ok(())
     }
 
-    /// Goes on to where the functions jump that were found; but not from `end`, if it comes there.
+    /// Goes on to where the functions that were found jump to; but not from `end`, if it comes there.
     fn follow(&mut self, mut found: Found, end: Option<u64>) -> Result<Exits, Refusal> {
         let mut next = 0;
         let mut funcs = KVVec::new();
@@ -231,8 +231,8 @@ impl Finder {
     }
 }
 
-/// The functions that run one after the other when the call in front of this address comes to `landing` by jumps alone; without that one. `None`: it
-/// does not, or what has been called there, and where that has gone, cannot be told. May sleep.
+/// The functions that run one after the other if the call in front of this address comes to `landing` by jumps alone, without `landing`
+/// itself. `None`: it does not come there, or it cannot be told what has been called, and where that has gone. May sleep.
 ///
 /// Some task is about to return to that address, so its code stays.
 pub(crate) fn way(ret: u64, landing: u64) -> Result<Option<KVVec<Span>>, Refusal> {
@@ -267,7 +267,7 @@ pub(crate) fn way(ret: u64, landing: u64) -> Result<Option<KVVec<Span>>, Refusal
 struct Found {
     starts: KVVec<u64>,
     known: bool,
-    /// Somebody has put an int3 over some instruction, and that is why not all is known.
+    /// Not all is known because somebody has put an int3 over some instruction.
     hidden: bool,
 }
 
@@ -280,7 +280,7 @@ impl Found {
         }
     }
 
-    /// Takes in where code goes that is at `base`.
+    /// Takes in where this code goes, which is at `base`.
     fn look(&mut self, code: &[u8], base: u64, begin: usize, fresh: bool) -> Result<(), Refusal> {
         let mut result = Ok(());
         exits::each(code, base, begin, fresh, |exit| match self.take(exit) {
@@ -293,7 +293,7 @@ impl Found {
         result
     }
 
-    /// Whether it is known what is there.
+    /// Takes in an exit. Returns whether it is known what is there.
     fn take(&mut self, exit: Exit) -> Result<bool, Refusal> {
         let (to, certain) = match exit {
             Exit::To(to) => (to, true),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a patch lives whose code is in a kernel module.
+//! The home of a patch whose code is in a kernel module.
 
 use crate::{
     ffi,

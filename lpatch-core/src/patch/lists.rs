@@ -21,7 +21,7 @@ pub(super) fn collect<T>(items: impl Iterator<Item = T>, len: usize) -> Result<K
     Ok(all)
 }
 
-/// Of places with their indices, the index of the second of two that are the same.
+/// If two of these places are the same, the index of the second one.
 pub(crate) fn twice<K: Copy + Ord>(
     places: impl Iterator<Item = (K, usize)>,
     len: usize,

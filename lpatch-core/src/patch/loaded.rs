@@ -2,7 +2,7 @@
 
 //! The text of a patch as it was loaded, and what has become of it.
 //!
-//! A copy, not a checksum: who asks wants to know which byte it was. It takes as much memory again as the text.
+//! This is a copy, not a checksum, because the question is which byte has changed. It takes as much memory again as the text.
 
 use crate::{
     arena::memory::INT3,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a patch does not fit a module that comes, for the log, which is all that anybody sees of it then.
+//! Why a patch does not fit a module that is being loaded: for the log, which is all that anybody sees of it then.
 
 use crate::{
     log::{Name, Shown},
@@ -22,8 +22,8 @@ struct Misfit<'a> {
 }
 
 impl Patch {
-    /// Why it does not fit a module, as the end of a sentence; nothing without memory. Before it is logged, since symbols are
-    /// looked up for it, which cannot be done there.
+    /// Why the patch does not fit a module, as the end of a sentence; empty without memory. It is made before it is logged, because it
+    /// looks up symbols, which cannot be done while logging.
     pub(crate) fn misfit(&self, why: Refusal) -> KVVec<u8> {
         let mut text = Text(KVVec::new());
         let misfit = Misfit { patch: self, why };

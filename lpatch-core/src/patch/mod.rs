@@ -2,9 +2,9 @@
 
 //! The life of one patch.
 //!
-//! `Reserved` (memory, no contents) → [`Staged`] (verified, everything that can fail is done, nothing of it
-//! visible) → [`Patch`] (in memory and in the tables). Each step consumes the one before. Whether calls are sent into a
-//! patch is the engine's business. The code of a patch that a module registers is in place already: it begins as a [`Patch`].
+//! `Reserved` (memory, no contents) → [`Staged`] (verified, everything that can fail is done, nothing of it visible) → [`Patch`] (in memory
+//! and in the tables). Each step consumes the one before. The engine decides whether calls are sent into a patch. The code of a patch that
+//! a module registers is in place already, so such a patch begins as a [`Patch`].
 
 use crate::{
     arena::{memory::Runs, symbols::Names},
@@ -44,8 +44,8 @@ mod statics;
 mod strings;
 pub(crate) mod ways;
 
-/// What makes a function the same for two patches: its address or, if it is of a module, which one of them may wait for or be left
-/// out of, its name.
+/// What makes a function the same for two patches: its address. A function of a module is also the same by its name, because one of the
+/// patches may wait for that module or be left out of it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Identity<'a> {
     addr: u64,
@@ -62,7 +62,7 @@ pub(crate) struct Title {
     pub(crate) cumulative: bool,
     /// Whether its functions may be entered by a jump.
     pub(crate) promoted: bool,
-    /// Whether a module that it does not fit is refused.
+    /// Whether a module that the patch does not fit is refused.
     pub(crate) refuses_modules: bool,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct Parts {
     names: Strings,
     /// The modules that functions or callbacks are about.
     pub(crate) about: KVec<KVVec<u8>>,
-    /// Those of them that are there and that it is left out of, and why.
+    /// The modules among them that are there and that the patch is left out of, and why.
     left_out: KVec<(usize, Refusal)>,
     /// Whether such a module is refused instead.
     refuses_modules: bool,
@@ -191,7 +191,7 @@ impl Patch {
         }
     }
 
-    /// Whether both replace the same function, and which of `self` is the first.
+    /// Whether both replace the same function; if so, the index of the first such function of `self`.
     pub(crate) fn shares(&self, other: &Self) -> Result<Option<usize>, Refusal> {
         let theirs = other.identities().map(|(_, identity)| identity);
         let mut theirs = collect(theirs, 2 * other.funcs.len())?;
@@ -312,12 +312,12 @@ impl Patch {
         self.promoted
     }
 
-    /// Whether a module that comes and that it does not fit is refused, instead of it being left out.
+    /// Sets whether a module that comes and that the patch does not fit is refused, instead of the patch being left out.
     pub(crate) fn set_refuses_modules(&mut self, refuses: bool) {
         self.refuses_modules = refuses;
     }
 
-    /// Whether a module that comes and that it does not fit is refused.
+    /// Whether a module that comes and that the patch does not fit is refused.
     pub(crate) fn refuses_modules(&self) -> bool {
         self.refuses_modules
     }
@@ -361,7 +361,7 @@ impl Patch {
             | flag(!self.left_out.is_empty(), uapi::PATCH_LEFT_OUT)
     }
 
-    /// Why a function of it is not replaced although its module is there.
+    /// Why a function of the patch is not replaced although its module is there.
     pub(crate) fn left_out_of(&self, func: &uapi::Func) -> Option<Reason> {
         self.why_left_out(self.names.get(func.objname))
     }

@@ -16,7 +16,8 @@ pub(crate) struct Site {
     /// 0: its module is not loaded.
     pub(crate) ip: u64,
     pub(crate) new: u64,
-    /// Whether calls may be redirected: not yet while its module is coming and not all that is asked about it has been answered.
+    /// Whether calls may be redirected. While the module of the function is being loaded, they may not until everything has been asked
+    /// about it.
     pub(crate) ready: bool,
 }
 
@@ -44,7 +45,7 @@ pub(super) fn sites(funcs: &[uapi::Func], base: u64) -> Result<KVVec<Site>, Refu
     Ok(sites)
 }
 
-/// Where the call of a function is redirected, if it has a place for that which ftrace knows.
+/// Where calls of a function are redirected, if it has a place for that which ftrace knows.
 pub(super) fn site(func: &uapi::Func, base: u64) -> Result<Option<Site>, Refusal> {
     let mut start = [0; 16];
     if !code::read(func.old_addr, &mut start) {

@@ -41,7 +41,8 @@ pub(crate) struct Staged {
     text: KVVec<u8>,
     sites: KVVec<Site>,
     modules: Modules,
-    /// Until the patch is in the registry, which is locked then: so we hear when they go.
+    /// Modules whose functions are replaced. They are held until the patch is in the registry, which is locked then, so that we hear when
+    /// they go.
     _targets: Modules,
     own: OwnModule,
     names: Strings,
@@ -55,7 +56,7 @@ pub(crate) struct Staged {
 
 impl Staged {
     /// Checks every claim of the image against the reservation and the running kernel. The registry is not locked, see
-    /// [`Running::original`]; what it finds of modules that are not there is to be asked again, see [`not_there`].
+    /// [`Running::original`]. The caller has to ask again about modules that are not there, see [`not_there`].
     #[inline(never)]
     pub(crate) fn new(
         image: &Image<'_>,
@@ -165,7 +166,7 @@ impl Staged {
     }
 }
 
-/// The text of an image as it has to be on this boot, where it will be.
+/// The text of an image, finished for this boot and for the address where it will be.
 #[inline(never)]
 fn finished(image: &Image<'_>, base: u64, facts: &finalize::Facts) -> Result<KVVec<u8>, Refusal> {
     let mut text = copy(image.text)?;
@@ -191,8 +192,8 @@ fn about(image: &Image<'_>) -> Result<KVec<KVVec<u8>>, Refusal> {
     Ok(all)
 }
 
-/// Modules of which an image has no addresses have to be really not there. If the registry is locked: who loads one of them hears of a
-/// patch that is there when it is unlocked.
+/// Makes sure that modules of which an image has no addresses are really not there. If the registry is locked, a task that loads one of
+/// them hears of a patch that is there when the registry is unlocked.
 pub(crate) fn not_there(image: &Image<'_>) -> Result<(), Refusal> {
     for func in image.funcs.iter().filter(|func| func.old_addr == 0) {
         if modules::exists(image.string(func.objname)?) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jumps that the kernel may turn to another function as it runs, or switch on: static calls at the end of a function, and static keys.
+//! Jumps that the kernel may redirect, or switch on, as it runs: static calls at the end of a function, and static keys.
 
 use crate::{
     ffi,
@@ -70,7 +70,7 @@ impl Statics {
         })
     }
 
-    /// The same of static keys.
+    /// The same for static keys.
     fn know_branches(&mut self, addr: u64) -> Result<bool, Refusal> {
         let Some(found) = tables_of(addr) else {
             return Ok(false);
@@ -103,7 +103,7 @@ fn tables_of(addr: u64) -> Option<ffi::lp_statics> {
     (err == 0).then_some(found)
 }
 
-/// Takes in the table at this address, unless it is among those that were; `false` if it is not there.
+/// Takes in the table at this address, unless that was done before; `false` if the table is not there.
 #[inline(never)]
 fn once(
     tables: &mut KVVec<u64>,

@@ -29,7 +29,7 @@ pub(super) struct AllExits {
 }
 
 impl AllExits {
-    /// Of the functions that are there, and what `text` finds.
+    /// Finds those of the functions that are there; `text` finds those of the patch's text.
     pub(super) fn find(
         funcs: &[uapi::Func],
         sites: &[Site],
@@ -55,8 +55,8 @@ impl AllExits {
     }
 }
 
-/// Where the functions of a patch module are entered, and where they and it go on by jumps. To find that takes a lot of stack, so it is done
-/// before there is a patch on it.
+/// Where the functions of a patch module are entered, and where they and the module go on by jumps. Finding that takes a lot of stack, so
+/// it is done before there is a patch on it.
 pub(crate) struct Ways {
     pub(super) sites: KVVec<Site>,
     pub(super) exits: AllExits,

@@ -41,7 +41,7 @@ impl Door {
         self.shut().load(Ordering::Relaxed) == 0
     }
 
-    /// Where it is that calls of the site go by: [`ffi::lp_door_sites`] of it.
+    /// Says of which site calls come to this door: sets its entry of [`ffi::lp_door_sites`].
     pub(super) fn set_site(&self, ip: u64) {
         let sites = (&raw mut ffi::lp_door_sites).cast::<usize>();
         // SAFETY: The array has that many words, and they are only used as atomics, or by doors.S.
@@ -100,8 +100,8 @@ impl Work {
     }
 }
 
-/// Waits for grace periods of RCU tasks, in ftrace and with its locks held. So nobody does it with the registry locked, and only when such
-/// a grace period was over a moment ago.
+/// Detaches a door. This waits for RCU-tasks grace periods, in ftrace and with its locks held. So it is done only with the registry
+/// unlocked, and only when such a grace period was over a moment ago.
 fn detach(door: Door) -> Done {
     // SAFETY: It is attached to this door.
     let error = unsafe { ffi::lp_door_detach(door.ops.as_ptr(), door.index() as u32) };
@@ -113,7 +113,8 @@ fn detach(door: Door) -> Done {
     }
 }
 
-/// The site of our own at which it was tried what ftrace makes of a door, until that is dropped. Waits as [`detach`] does, with the same rules.
+/// The site of our own at which the core tried what ftrace makes of a door. It is given back when this is dropped, which waits as
+/// [`detach`] does, with the same rules.
 pub(crate) struct Trial(());
 
 impl Trial {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Doors: where sites that are settled go to the new function by one jump; see `shim/doors.S`.
+//! Doors: settled sites go to the new function through them, by one jump; see `shim/doors.S`.
 //!
-//! A site that has a door needs no handler: while the door is shut, whoever comes by asks the book. So a transition shuts the
-//! doors of the functions that it changes and begins, and nothing of ftrace is touched. When it is over, and everybody
-//! who may have seen a door open before it is gone, the doors are turned to where the calls go now, and opened.
+//! A site that has a door needs no handler: while the door is shut, a call that comes by asks the book. So a transition shuts the doors of
+//! the functions that it changes and begins, and touches nothing of ftrace. When it is over, and every task that may have seen a door open
+//! before it is gone, the doors are turned to where the calls go now, and opened.
 //!
-//! Attaching a site to its door takes ftrace some milliseconds, and giving it back some grace periods. Both are done behind finished
-//! transitions, one site at a time, with the registry unlocked.
+//! Attaching a site to its door takes ftrace some milliseconds, and giving it back takes some grace periods. Both are done after
+//! transitions have finished, one site at a time, with the registry unlocked.
 
 use crate::{
     arena::memory::{Alias, Pool, Run},
@@ -31,7 +31,7 @@ struct Refused {
     error: Error,
 }
 
-/// All doors. There are none when it is dropped, since each keeps the module.
+/// All doors. When this is dropped there are none, since each keeps the module.
 pub(crate) struct Doors {
     pool: Pool,
     /// Those whose sites are attached, sorted by site.
@@ -40,7 +40,7 @@ pub(crate) struct Doors {
     under_way: Option<u64>,
     /// Sorted by site.
     refused: KVec<Refused>,
-    /// Of `all`, only those before this one may be of sites that are in no route any more.
+    /// Only the doors of `all` before this index may be of sites that are in no route any more.
     unchecked: usize,
 }
 
@@ -53,7 +53,8 @@ pub(crate) enum Attach {
     Next,
 }
 
-/// Where the jump of a door goes for a function: in the arena behind what only tracers need of its beginning.
+/// Where the jump of a door goes for a function. If the function is in the arena, the jump goes behind the part of its beginning that only
+/// tracers need.
 fn behind_entry(to: u64) -> u64 {
     let arena = &raw const ffi::lp_arena_text as u64..&raw const ffi::lp_arena_text_end as u64;
     let mut start = [0; 16];
@@ -102,7 +103,7 @@ impl Doors {
         self.all.len()
     }
 
-    /// Where somebody is who is on the way through the door of this site.
+    /// Where a task is that is on its way through the door of this site.
     pub(crate) fn span(&self, ip: u64) -> Option<Span> {
         let start = self.find(ip)?.run.addr as u64;
         let end = start + SIZE as u64;
@@ -120,8 +121,8 @@ impl Doors {
         }
     }
 
-    /// Turns all doors to where calls go by these routes, and opens them. Nothing moves, and nobody has been in a shut door
-    /// for longer than from asking to the answer. Without memory doors stay shut, which costs time only.
+    /// Turns all doors to where calls go by these routes, and opens them. Nothing moves, and a task is in a shut door only from its
+    /// question to the answer. Without memory, doors stay shut, which only costs time.
     pub(crate) fn settle(&mut self, routes: &[Route]) -> Result {
         let mut alias = None;
         let base = &raw const ffi::lp_doors as usize;
@@ -188,7 +189,7 @@ impl Doors {
         false
     }
 
-    /// Has the site detached that [`Doors::has_unused`] has found, if nothing moves.
+    /// The work to detach the site that [`Doors::has_unused`] has found, if nothing moves.
     pub(crate) fn detach_unused(&mut self) -> Option<(u64, Work)> {
         self.unchecked = self.unchecked.checked_sub(1)?;
         let door = self.all.remove(self.unchecked).ok()?;
@@ -196,7 +197,7 @@ impl Doors {
         Some((door.ip, Work::Detach(door)))
     }
 
-    /// Has a site attached, if nothing moves; `Next`: not this one.
+    /// The work to attach a site, if nothing moves. `Next`: not this one.
     pub(crate) fn attach(&mut self, ip: u64) -> Attach {
         if self.has(ip) || self.refused(ip).is_some() {
             return Attach::Next;
@@ -293,7 +294,7 @@ impl Doors {
         self.under_way.is_some_and(&sites) || self.all.iter().any(|door| sites(door.ip))
     }
 
-    /// Takes out what has to be done about sites that are about to be freed; the room of `all` stays. `ENOMEM`: nothing has
+    /// Takes out the doors of sites that are about to be freed, as work to detach them; the room of `all` stays. `ENOMEM`: nothing has
     /// changed.
     pub(crate) fn forget(&mut self, gone: impl Fn(u64) -> bool) -> Result<KVec<Work>> {
         let count = self.all.iter().filter(|door| gone(door.ip)).count();
