@@ -166,9 +166,9 @@ fn func<'k>(
     Ok(found)
 }
 
-/// Finds the parts and copies of the functions, which are those of their own names, and the cold parts, under all of their names. Of
-/// several functions of one name in an object, each cold part may belong to each, and counts once. `resolved` has the functions
-/// that come before.
+/// Finds the split-off and specialized copies of each function, by its own name, and its `.cold` parts, by all of its names. If several
+/// functions of an object have one name, a cold part may belong to each of them, and is listed once. `resolved` has the functions that come
+/// before.
 fn parts<'k>(
     funcs: &[Found<'k>],
     kallsyms: &'k Kallsyms,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The arena: which pages of it are whose, and how they are written.
+//! The arena: who has which of its pages, and how they are written.
 //!
 //! Text and rodata are never writable where they are used. They are written through an [`Alias`], a second
 //! mapping that is writable, not executable, and gone before the pages come into use.
@@ -199,8 +199,8 @@ impl Alias {
         })
     }
 
-    /// Writes a field that nothing uses, of pages that may be in use otherwise: a patch may be executing in them. So there is no
-    /// reference to them, here or elsewhere; `false`: it is not inside.
+    /// Writes a field that nothing uses. Its pages may be in use otherwise, because a patch may be executing in them. So there is no
+    /// reference to them, here or elsewhere. `false`: the field is not inside.
     pub(crate) fn put(&mut self, offset: usize, field: &[u8]) -> bool {
         let inside = offset
             .checked_add(field.len())

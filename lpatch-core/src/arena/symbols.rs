@@ -2,9 +2,9 @@
 
 //! Names of patched code and data in the kernel's symbol table of our module.
 //!
-//! `mod->kallsyms` is an RCU pointer to the table that backtraces, `/proc/kallsyms` and perf read. From when the core is first asked
-//! for something it points to a table of ours: the module's own symbols, then those of the patches. So a patch costs no more than its symbols. When the
-//! module goes, the kernel's table is put back.
+//! `mod->kallsyms` is an RCU pointer to the table that backtraces, `/proc/kallsyms` and perf read. When the core is first asked for
+//! something, it has this pointer point to a table of ours: the module's own symbols, then those of the patches. So a patch costs no more
+//! than its symbols. When the module is removed, the kernel's table is put back.
 
 use crate::{
     ffi,
@@ -90,7 +90,7 @@ impl Kallsyms {
         self.current.is_some() || self.pointer().load(Ordering::Acquire) == self.core()
     }
 
-    /// Has a table of ours from now on, if that can be. If not, the first patch brings it.
+    /// Puts a table of ours in force, if possible. If not, the first patch brings it.
     pub(crate) fn begin(&mut self) {
         if self.current.is_none() && self.is_ready() {
             if let Ok(table) = self.table(core::iter::empty()) {

@@ -2,13 +2,12 @@
 
 //! The ORC, exception and bug tables of our own `struct module`, with room for patches.
 //!
-//! The kernel looks up unwind data, exception fixups and WARN sites of an address in the tables of the
-//! module that the address belongs to. The arena belongs to us, so the entries of patches belong into our
-//! tables. At load time, before there is any patch, each table is replaced once by a copy of itself with
-//! slots behind it; from then on its address and length are constant, and installing a patch only writes
-//! slots that no lookup for any other address can be influenced by (see `model/orc.rs`).
+//! The kernel looks up unwind data, exception fixups and WARN sites of an address in the tables of the module that the address belongs to.
+//! The arena belongs to us, so the entries of patches belong into our tables. At load time, before there is any patch, each table is
+//! replaced once by a copy of itself with slots behind it. From then on its address and length are constant. Installing a patch only writes
+//! slots that cannot influence a lookup for any other address (see `model/orc.rs`).
 //!
-//! What the kernel owns of these is read as bytes, with no reference to it: its sections have the alignment that the compiler, the
+//! The tables that the kernel owns are read as bytes, with no reference to them: their sections have the alignment that the compiler, the
 //! assembler or objtool happened to give them (`.orc_unwind_ip` has none), and no type of ours vouches for it.
 //!
 //! Readers (no lock, under RCU, in any context including NMI):
@@ -116,9 +115,9 @@ macro_rules! field {
     };
 }
 
-/// How many of the module's ORC entries stay: those in front of the arena. The table is searched by
-/// halving, so the slots for the arena have to be the last ones. Entries behind its start may only be about
-/// the arena itself and about initialization, whose text is freed.
+/// How many of the module's ORC entries stay: those in front of the arena. Lookups in the table are binary searches, so the slots for the
+/// arena must be the last ones. Entries behind the start of the arena may only be about the arena itself and about initialization, whose
+/// text is freed.
 fn own_orcs(m: &bindings::module, arena: slots::Run) -> Result<usize> {
     let init = &m.mem[bindings::mod_mem_type_MOD_INIT_TEXT as usize];
     let init = init.base as usize..=init.base as usize + init.size as usize;

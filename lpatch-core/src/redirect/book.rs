@@ -2,9 +2,8 @@
 
 //! The book: all routes, and the transition that is under way in them. `transition/handler.rs` reads it for the handler.
 //!
-//! There is one current book, or none. It is never changed, only replaced by another, so whoever reads it
-//! sees routes and transition of one and the same moment. Readers do so with preemption off or under RCU;
-//! a replaced book is kept until they are done.
+//! There is one current book, or none. It is never changed, only replaced by another one. So a reader sees routes and transition of one and
+//! the same moment. Readers have preemption off or are under RCU, and a replaced book is kept until they are done.
 
 use crate::{
     ffi,
@@ -36,12 +35,12 @@ pub(crate) struct Tables {
     routes: KVVec<Route>,
     slots: KVVec<Slot>,
     multiplier: u64,
-    /// Where a task must not be that leaves *from*, or *to*.
+    /// Where a task that leaves *from*, or *to*, must not be.
     from_spans: Spans<KVVec<Span>>,
     to_spans: Spans<KVVec<Span>>,
     /// What functions of *from*, or *to*, come to by jumps. Sorted, without overlaps.
     landings: [KVVec<Landing>; 2],
-    /// Of the ways there, those that lead past all functions of either side.
+    /// Ways there that lead past all functions of either side.
     pub(crate) detours: Detours,
 }
 
@@ -92,7 +91,7 @@ impl Tables {
         &self.routes
     }
 
-    /// Where a task must not be that leaves this side.
+    /// Where a task that leaves this side must not be.
     pub(crate) fn bounds(&self, side: Side) -> Bounds<'_> {
         let [from, to] = &self.landings;
         let (spans, landings) = match side {
@@ -106,7 +105,7 @@ impl Tables {
         }
     }
 
-    /// Whether a function is none of a side, and its calls go nowhere else.
+    /// Whether a function belongs to neither side, and its calls go nowhere else.
     pub(crate) fn knows_nothing_of(&self, func: &Span) -> bool {
         let of = |side: Side| self.bounds(side).ranges.hits(func.start).is_some();
         let routed = routes::sites(&self.routes, func).next().is_some();
@@ -151,8 +150,8 @@ const _: () = assert!(offset_of!(Slot, to) == offset_of!(ffi::lp_slot, to));
 // SAFETY: The pointer in its head is to what it has a share of.
 unsafe impl Send for Book {}
 
-/// More eras than that are not remembered. There are so many only if a kernel thread that never sleeps keeps all of them
-/// open, and then a task would have to be dying during that many transitions.
+/// No more eras than that are remembered. There are so many only if a kernel thread that never sleeps keeps all of them open, and then a
+/// task would have to be dying during that many transitions.
 pub(crate) const ERAS: usize = 32;
 
 impl Book {
@@ -227,8 +226,8 @@ pub(crate) fn still(routes: KVVec<Route>) -> Result<Option<KBox<Book>>> {
     Book::new(Tables::still(routes)?, None, eras).map(Some)
 }
 
-/// The book of after a transition, made before it, so that nothing is missing then: for each side on which it can
-/// end.
+/// The books for the time after a transition, one for each side on which it can end. They are made before the transition, so that nothing
+/// is missing then.
 pub(crate) struct Afterwards {
     from: KBox<Book>,
     to: KBox<Book>,
@@ -247,7 +246,7 @@ impl Afterwards {
         self.from.remembers(text) || self.to.remembers(text)
     }
 
-    /// The book of after the current transition, which ended on this side.
+    /// The book for the time after the current transition, which ended on this side.
     pub(crate) fn pick(self, side: Side, ticket: usize) -> KBox<Book> {
         let (mut book, left) = match side {
             Side::From => (self.from, Side::To),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a look at a stack is held against.
+//! What a look compares a stack with.
 
 use crate::model::transition::{
     detours::Detours,
@@ -8,7 +8,7 @@ use crate::model::transition::{
     stack::{Landing, Proof, Ranges, StackCheck},
 };
 
-/// Where a task must not be that leaves a side, what those of the side come to by jumps, and which ways there lead past it.
+/// Where a task that leaves a side must not be, what functions of the side reach by jumps, and which ways there lead past the side.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds<'a> {
     pub(crate) ranges: Ranges<'a>,

@@ -2,7 +2,7 @@
 
 //! Bringing calls of functions to the handler, through one `ftrace_ops` for many of them.
 //!
-//! Where a call goes from there is in the book; a function that is not in it goes on as if nothing were.
+//! The book says where a call goes from there. A function that is not in the book goes on as if nothing were.
 
 use crate::{ffi, model::refusal::Refusal, running::modules::OwnModule, uapi::Reason};
 use core::{mem::ManuallyDrop, ptr::NonNull};
@@ -52,7 +52,7 @@ pub(crate) struct Active {
     own: ManuallyDrop<OwnModule>,
 }
 
-/// Sites that a redirection is to let go of, which keeps others.
+/// Sites that a redirection is to let go of; the redirection keeps others.
 pub(crate) struct LettingGo {
     ops: Arc<Ops>,
     /// Sorted.
@@ -90,8 +90,8 @@ impl Ready {
         Ok(Self { ops, ips })
     }
 
-    /// Has calls of all of them, which are sorted, come to the handler, in one step. On failure nothing has changed, or ftrace
-    /// has died (`ENODEV`).
+    /// Brings the calls of all of these sites, which are sorted, to the handler in one step. On failure nothing has changed, or ftrace has
+    /// died (`ENODEV`).
     fn activate(self) -> Result<Active> {
         let own = OwnModule::get().ok_or(EAGAIN)?;
         // SAFETY: By the type invariant it is not registered.
@@ -159,7 +159,7 @@ impl Active {
         }))
     }
 
-    /// Takes over what has come of it, if it is of this one.
+    /// Takes over what has come of letting go, if it is of this redirection.
     pub(crate) fn let_go(&mut self, part: &LettingGo) {
         let is_of_this = Arc::ptr_eq(&self.ready.ops, &part.ops);
         if is_of_this && part.result.is_ok() {
@@ -175,9 +175,10 @@ impl LettingGo {
         &self.sites
     }
 
-    /// Asks ftrace. The redirection loses nothing else meanwhile: without any site its filter would mean all functions.
+    /// Asks ftrace. The redirection loses nothing else meanwhile, because without any site its filter would mean all functions.
     ///
-    /// `gone`: of sites that are about to be freed a dead ftrace lets go as well. It does not look into filters when a module comes.
+    /// `gone`: the sites are about to be freed. Then a dead ftrace lets go of them as well, since it does not look into filters when a
+    /// module comes.
     pub(crate) fn ask(&mut self, gone: bool) {
         let (ops, sites) = (self.ops.0.as_ptr(), self.sites.as_mut_ptr());
         // SAFETY: The array holds that many addresses.
@@ -194,8 +195,8 @@ impl LettingGo {
     }
 }
 
-/// Waits for a grace period of RCU tasks, in ftrace and with its locks held. So nobody does it with the registry locked, and only when such a
-/// grace period was over a moment ago.
+/// Waits for an RCU-tasks grace period, in ftrace and with its locks held. So this is done only with the registry unlocked, and only when
+/// such a grace period was over a moment ago.
 impl Drop for Active {
     fn drop(&mut self) {
         // When it returns 0, no handler of it runs any more.
@@ -219,11 +220,12 @@ pub(crate) fn probe_site() -> usize {
     unsafe { ffi::lp_probe_site() }
 }
 
-/// Brings these sites, which are sorted, to the handler. What ftrace has taken is in `taken`, on failure too: to give it back takes a grace
-/// period of RCU tasks, which is the driver's to wait for.
+/// Brings these sites, which are sorted, to the handler. What ftrace has taken is in `taken`, on failure too. Giving it back takes an
+/// RCU-tasks grace period, for which the driver has to wait.
 ///
-/// ftrace takes all of a registration or nothing of it. So where one has another owner (EBUSY), half of them are tried, and the half of
-/// the half that it is in. In no book, the calls of those that it takes go on as before, and they are given back as all that nobody needs.
+/// ftrace takes all sites of a registration or none. So if one of them has another owner (EBUSY), half of them are tried, then half of the
+/// half that it is in, and so on. The sites that ftrace has taken are in no book, so their calls go on as before, and they are given back
+/// like all that nobody needs.
 pub(crate) fn bring(
     sites: &[usize],
     has_probe: bool,

@@ -14,14 +14,14 @@ pub(crate) struct Motion {
     pub(crate) transition: Transition<KVVec<AtomicUsize>>,
     /// Kernel threads that were woken so that they can move, as far as there is room.
     woken: [AtomicUsize; 32],
-    /// How many tasks have ended since the driver looked for such, and for how many it is to be kicked.
+    /// How many tasks have ended since the driver last looked for such tasks, and at how many it is to be kicked.
     ended: AtomicUsize,
     many: usize,
-    /// When all tasks were in the set, in nanoseconds since the kernel was booted; later than any time before.
+    /// When all tasks were in the set, in nanoseconds since the kernel was booted. Until then, a time later than any other.
     filled: AtomicUsize,
 }
 
-/// So many tasks, and those that are born meanwhile.
+/// Room for so many tasks, and for those that are born meanwhile.
 pub(crate) fn with_room(tasks: usize) -> usize {
     tasks.saturating_add(tasks / 4).saturating_add(256)
 }
@@ -47,7 +47,7 @@ impl Motion {
         })
     }
 
-    /// Notes that all tasks are in the set that were born until now, but for those that were dying and in no list.
+    /// Notes that all tasks that were born until now are in the set, except for those that were dying and in no list.
     pub(crate) fn is_filled(&self) {
         // SAFETY: No requirements.
         let now = unsafe { bindings::ktime_get() };
@@ -68,7 +68,8 @@ impl Motion {
         born > self.filled.load(Ordering::Relaxed) as u64
     }
 
-    /// Counts a task that ends. `true`: as long as they are in the set, their slots are no others', and that begins to matter.
+    /// Counts a task that ends. `true`: it begins to matter that ended tasks are in the set, because until they are out, no other task can
+    /// have their slots.
     pub(crate) fn one_more_ends(&self) -> bool {
         // Relaxed: a hint. One of those who count sees each number.
         self.ended.fetch_add(1, Ordering::Relaxed).wrapping_add(1) == self.many

@@ -11,10 +11,10 @@ use core::sync::atomic::{AtomicU8, Ordering};
 /// Length of the call at a fentry site, which returns behind it.
 pub(crate) const FENTRY_CALL: u64 = callee::SITE_LEN;
 
-/// Length of what counts calls in front of functions, where the kernel has that; else 0.
+/// Length of the instruction in front of functions that counts calls, where the kernel has that; else 0.
 static COUNT_LEN: AtomicU8 = AtomicU8::new(0);
 
-/// Says how long what counts calls is. Before there is a patch.
+/// Sets the length of the instruction that counts calls. Before there is a patch.
 pub(crate) fn set_count_len(len: u8) {
     // Relaxed: who looks at a stack for a patch has the patch from who called this.
     COUNT_LEN.store(len, Ordering::Relaxed);

@@ -19,8 +19,8 @@ pub(crate) fn word(addr: u64) -> Option<u64> {
     read(addr, &mut bytes).then(|| u64::from_ne_bytes(bytes))
 }
 
-/// Whether a fentry site is a jump. One that is written at this moment is looked at again, until it has been for a while, by which
-/// time it may be called one that somebody else uses too.
+/// Whether a fentry site is a jump. If the site is being written at this moment, this looks again, for a while. After that it may be called
+/// a site that somebody else uses too.
 pub(crate) fn jumps_at(ip: u64) -> bool {
     for _ in 0..LOOKS {
         let mut site = [0; 5];
@@ -34,7 +34,7 @@ pub(crate) fn jumps_at(ip: u64) -> bool {
     false
 }
 
-/// Where a symbol is that the kernel exports for its own code. Nothing there is read or called by its name.
+/// The address of a symbol that the kernel exports for its own code. Nothing there is read or called by its name.
 macro_rules! exported {
     ($(#[$doc:meta])* $name:ident is $symbol:literal if $built:meta) => {
         $(#[$doc])*

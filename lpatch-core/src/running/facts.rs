@@ -115,7 +115,7 @@ fn features() -> Option<Features> {
     Features::new(unsafe { core::slice::from_raw_parts(words, count as usize) })
 }
 
-/// The rules follow from the features of the CPU. The kernel has to have done to our branches what they say.
+/// The rules follow from the features of the CPU. The kernel must have done to our branches what the rules say.
 fn retpolines(found: u32) -> Result<Retpolines, Refusal> {
     let has = |feature: u32| found & feature != 0;
     let lfence = has(ffi::LP_RETPOLINE_LFENCE);

@@ -69,10 +69,10 @@ fn own() -> *mut bindings::module {
     (&raw mut ffi::__this_module).cast()
 }
 
-/// A reference to our own module, which every patch holds, and every site that ftrace sends to us, so that it outlives them.
+/// A reference to our own module. Every patch holds one, and so does every site that ftrace sends to us, so that the module outlives them.
 ///
-/// Whoever drops one executes code of the module behind that, and is waited for by its exit, or holds another one: it is an open file's
-/// request, the driver, or the notifier of modules.
+/// A task that drops one executes code of the module after that. So the exit of the module must wait for this task, or the task must hold
+/// another reference: it is a request of an open file, the driver, or the module notifier.
 pub(crate) struct OwnModule(());
 
 impl OwnModule {

@@ -24,8 +24,8 @@ pub(crate) fn symbol_size(addr: u64) -> Option<u64> {
     size
 }
 
-/// Where the symbol begins that an address is in, if that is code of the kernel, or of a module; and that module, kept from going away.
-/// `None` also where it goes just now.
+/// Where the symbol that an address is in begins, if that is code of the kernel, or of a module; and that module, kept from going away.
+/// `None` also if the module is just going.
 pub(crate) fn held_code(addr: u64) -> Option<(u64, Option<Pinned>)> {
     let mut found = None;
     let (mut name, mut len) = ([0; MODULE_NAME_LEN], 0);
@@ -43,13 +43,13 @@ pub(crate) fn held_code(addr: u64) -> Option<(u64, Option<Pinned>)> {
     }
 }
 
-/// Of the kernel's `struct module`. Of a longer name nothing would be known.
+/// That of the kernel's `struct module`. Of a longer name nothing would be known.
 const MODULE_NAME_LEN: usize = 56;
 
 /// One for each register.
 const THUNKS_LEN: u64 = 16 * THUNK_SIZE;
 
-/// Where the symbol begins that an address is in, and what a jump there comes to.
+/// Where the symbol that an address is in begins, and what a jump to the address comes to.
 pub(crate) fn holder(addr: u64) -> Option<(u64, exits::Target)> {
     let mut found = None;
     symbol(addr, &mut |symbol| {
@@ -68,8 +68,8 @@ pub(crate) fn holder(addr: u64) -> Option<(u64, exits::Target)> {
 
 kernel::sync::global_lock! {
     // SAFETY: Initialized by the module's initialization before anything asks for a symbol.
-    /// The text that the kernel makes of an address is too long for a stack, so there is room for one. A leaf: who holds
-    /// it takes no other lock, and asks for no other symbol.
+    /// Room for the text that the kernel makes of an address, since it is too long for a stack. A leaf lock: whoever holds it takes no
+    /// other lock, and asks for no other symbol.
     pub(crate) unsafe(uninit) static TEXT: Mutex<[u8; SYMBOL_TEXT]> = [0; SYMBOL_TEXT];
 }
 

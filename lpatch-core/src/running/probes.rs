@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was in the place of kprobes, asked of the kernel; see `shim/probes.c`.
+//! Asks the kernel what was in the place of kprobes; see `shim/probes.c`.
 
 use crate::{
     ffi,
@@ -54,10 +54,10 @@ impl Drop for Probes {
 
 /// Asks the kernel, about one function after the other. A question may take as long as a request waits; so the registry is not locked.
 ///
-/// The kernel's optimizer of probes begins whenever the probes at an instruction have changed. It waits for a grace period of RCU tasks, and holds
-/// locks that everybody needs who changes text or has a probe. While some kernel thread never sleeps, our probe would wait for the
-/// optimizer when it joins, and everybody else would when it has left. So a probe joins only when a grace period of our own has just
-/// ended: then there is no such thread, or it began to spin within the last moment.
+/// The kernel's kprobe optimizer begins whenever the probes at an instruction have changed. It waits for an RCU-tasks grace period, and
+/// holds locks that are needed to change text or to have a probe. If some kernel thread never sleeps, our probe would wait for the
+/// optimizer when it joins, and everybody else would when it has left. So a probe joins only when a grace period of our own has just ended:
+/// then there is no such thread, or it began to spin within the last moment.
 pub(crate) struct Asking {
     probes: Option<Probes>,
     /// Until then no grace period is needed.

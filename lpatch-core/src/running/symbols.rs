@@ -2,8 +2,8 @@
 
 //! From names of functions and other symbols to addresses.
 //!
-//! The kernel exports only the other direction. So all symbols of vmlinux or of a module are gone through, once for all that are looked
-//! for, which also counts those of one name.
+//! The kernel exports only the other direction. So all symbols of vmlinux or of a module are gone through, once for all symbols that are
+//! looked for. That also counts the symbols of each name.
 
 use crate::{
     ffi,

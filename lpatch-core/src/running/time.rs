@@ -18,7 +18,7 @@ pub(crate) fn now() -> u64 {
     unsafe { bindings::ktime_get() }.unsigned_abs()
 }
 
-/// Sleeps for a tick or two, for what is about to change, and of which nobody tells.
+/// Sleeps for a tick or two, to wait for a change of which nobody tells.
 pub(crate) fn wait_a_moment() {
     fsleep(Delta::from_millis(5));
 }

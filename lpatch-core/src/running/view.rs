@@ -29,12 +29,12 @@ impl Running {
         Self::with(true)
     }
 
-    /// For a module that comes: a signal for who loads it must not leave a patch out.
+    /// For a module that is being loaded: a signal to the task that loads it must not leave a patch out.
     pub(crate) fn coming() -> Self {
         Self::with(false)
     }
 
-    /// Where kprobes were, of those functions whose bytes they have changed.
+    /// Where kprobes were, in those functions whose bytes they have changed.
     pub(crate) fn probed(self) -> KVec<u64> {
         self.probes.into_inner().found()
     }
