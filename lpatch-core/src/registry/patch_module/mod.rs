@@ -78,7 +78,7 @@ fn register<'a>(
     begin(wanted, description)
 }
 
-/// What is said about the patch as a whole; what is not said is taken from the module.
+/// What is said about the patch as a whole; what is not said is taken from the module, and the set is `main`.
 ///
 /// # Safety
 ///
