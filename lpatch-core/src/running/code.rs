@@ -3,6 +3,7 @@
 //! The code of the kernel: what is there now, and where some of it is.
 
 use crate::{ffi, model::fentry, running::time::wait_a_moment};
+use core::ops::Range;
 
 /// How often a site that is being written is looked at, with a moment between two looks.
 const LOOKS: usize = 20;
@@ -17,6 +18,14 @@ pub(crate) fn read(addr: u64, out: &mut [u8]) -> bool {
 pub(crate) fn word(addr: u64) -> Option<u64> {
     let mut bytes = [0; 8];
     read(addr, &mut bytes).then(|| u64::from_ne_bytes(bytes))
+}
+
+/// The page, of whatever size, in which an address is, if it is mapped executable.
+pub(super) fn executable(addr: u64) -> Option<Range<u64>> {
+    let (mut start, mut end) = (0, 0);
+    // SAFETY: The pointers are to local variables; any address may be asked about.
+    let found = unsafe { ffi::lp_executable(addr as usize, &mut start, &mut end) } != 0;
+    found.then_some(start as u64..end as u64)
 }
 
 /// Whether a fentry site is a jump. If the site is being written at this moment, this looks again, for a while. After that it may be called

@@ -13,7 +13,7 @@ use crate::{
 use kernel::prelude::*;
 
 /// Longest text that the kernel makes of an address: name, offset, size and module.
-const SYMBOL_TEXT: usize = 1024;
+pub(super) const SYMBOL_TEXT: usize = 1024;
 
 /// The size of the symbol that begins at an address.
 pub(crate) fn symbol_size(addr: u64) -> Option<u64> {
@@ -73,27 +73,29 @@ kernel::sync::global_lock! {
     pub(crate) unsafe(uninit) static TEXT: Mutex<[u8; SYMBOL_TEXT]> = [0; SYMBOL_TEXT];
 }
 
-/// Has the kernel write the text for an address, and returns it. May sleep, as all that asks for symbols.
-fn kernel_text(addr: u64, room: &mut [u8; SYMBOL_TEXT]) -> &[u8] {
+/// Has the kernel write the text for an address, and returns it. `room` is for [`SYMBOL_TEXT`] bytes. May sleep, as all that asks for
+/// symbols.
+pub(super) fn kernel_text(addr: u64, room: &mut [u8]) -> &[u8] {
     // SAFETY: The buffer is writable for the length that is passed.
-    let len =
-        unsafe { ffi::lp_symbol(addr as usize, room.as_mut_ptr().cast(), SYMBOL_TEXT as u32) };
+    let len = unsafe { ffi::lp_symbol(addr as usize, room.as_mut_ptr().cast(), room.len() as u32) };
     room.get(..len as usize).unwrap_or_default()
 }
 
 /// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.
 pub(crate) fn symbol_text(addr: u64, out: &mut [u8]) -> usize {
     let mut room = TEXT.lock();
-    let text = kernel_text(addr, &mut room);
+    let text = kernel_text(addr, &mut *room);
     let len = text.len().min(out.len());
     out[..len].copy_from_slice(&text[..len]);
     len
 }
 
-/// Calls `with` with the name of an address, unless it has none. `with` must not ask for another.
+/// Calls `with` with the name of an address, unless it has none. `with` must not ask for another. A function of its own, by whose name
+/// `qemu/check-frames` knows what it calls.
+#[inline(never)]
 pub(super) fn symbol(addr: u64, with: &mut dyn FnMut(Symbol<'_>)) -> bool {
     let mut room = TEXT.lock();
-    match symbol_text::parse(kernel_text(addr, &mut room)) {
+    match symbol_text::parse(kernel_text(addr, &mut *room)) {
         Some(symbol) => {
             with(symbol);
             true

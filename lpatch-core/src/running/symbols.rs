@@ -7,11 +7,15 @@
 
 use crate::{
     ffi,
-    model::{cold, refusal::Refusal, sort},
+    model::{cold, refusal::Refusal, sort, symbol_text, verify::Symbol},
+    running::{
+        code,
+        names::{self, SYMBOL_TEXT},
+    },
     uapi::Reason,
 };
 use core::ffi::c_void;
-use kernel::{alloc::Flags, prelude::*};
+use kernel::{alloc::Flags, bindings, prelude::*};
 
 /// A symbol that is looked for, and what was found.
 pub(crate) struct Search<'a> {
@@ -62,9 +66,8 @@ struct Pass<'a, 'b> {
 /// Looks up `searches` among the functions of vmlinux and fills in what was found. Returns the cold parts of functions with these names. Takes long, and
 /// may sleep.
 pub(crate) fn find(searches: &mut [Search<'_>]) -> Result<KVec<Cold>, Refusal> {
-    go_through(searches, GFP_KERNEL, |arg| {
-        // SAFETY: `symbol` is called with `arg` only, see below; we may sleep.
-        unsafe { ffi::lp_each_text_symbol(Some(symbol), arg) }
+    go_through(searches, GFP_KERNEL, |pass| {
+        each_of_vmlinux(|addr, name| pass.symbol(addr, name))
     })
 }
 
@@ -77,18 +80,19 @@ pub(crate) unsafe fn find_in_module(
     module: *mut c_void,
     searches: &mut [Search<'_>],
 ) -> Result<KVec<Cold>, Refusal> {
-    go_through(searches, GFP_ATOMIC, |arg| {
-        // SAFETY: As this function's. `symbol` is called with `arg` only, see below, and does not sleep with these flags.
+    go_through(searches, GFP_ATOMIC, |pass| {
+        let arg = (&raw mut *pass).cast();
+        // SAFETY: As this function's. `symbol` gets the `Pass` that it is made for, and does not sleep with these flags.
         unsafe { ffi::lp_each_module_symbol(module, Some(symbol), arg) };
-        0
+        Ok(())
     })
 }
 
-/// `each` has to call `symbol` for all symbols, with its argument, which points to a `Pass` that nobody else uses meanwhile.
-fn go_through(
-    searches: &mut [Search<'_>],
+/// `each` has to hand all symbols to the `Pass`.
+fn go_through<'a, 'b>(
+    searches: &'a mut [Search<'b>],
     flags: Flags,
-    each: impl FnOnce(*mut c_void) -> i32,
+    each: impl FnOnce(&mut Pass<'a, 'b>) -> Result<(), Refusal>,
 ) -> Result<KVec<Cold>, Refusal> {
     let mut sorted = KVec::with_capacity(searches.len(), GFP_KERNEL)?;
     for i in 0..searches.len() {
@@ -102,11 +106,48 @@ fn go_through(
         flags,
         no_memory: false,
     };
-    let count = each((&raw mut pass).cast());
-    if count < 0 || pass.no_memory {
+    each(&mut pass)?;
+    if pass.no_memory {
         return Err(Reason::Nomem.into());
     }
     Ok(pass.colds)
+}
+
+/// Calls `f` for all names in the text of vmlinux, by address.
+///
+/// Each address has one name: of several, the one that /proc/kallsyms lists first. The text is mapped in one piece, executable from its first to its last
+/// page, and has no neighbor that is. All of it has names.
+#[inline(never)]
+fn each_of_vmlinux(mut f: impl FnMut(u64, &[u8])) -> Result<(), Refusal> {
+    let mut room = KVec::from_elem(0, SYMBOL_TEXT, GFP_KERNEL)?;
+    // Any function of it.
+    let mut addr = bindings::ktime_get as *const () as u64;
+    while let Some(page) = code::executable(addr) {
+        addr = page.start - 1;
+    }
+    addr += 1;
+    let mut end = addr;
+    loop {
+        if addr >= end {
+            match code::executable(addr) {
+                Some(page) => end = page.end,
+                None => return Ok(()),
+            }
+        }
+        match symbol_text::parse(names::kernel_text(addr, &mut room)) {
+            Some(Symbol {
+                name,
+                offset: 0,
+                size: size @ 1..,
+                ..
+            }) => {
+                f(addr, name);
+                addr += size;
+            }
+            // What has no name is not text.
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// # Safety

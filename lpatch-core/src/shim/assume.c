@@ -520,8 +520,8 @@ int lp_assume(void)
  *   patches would be unwound by wrong entries. The trial of a thread's stack above goes through our tables, once.
  * - A tracepoint is heard on all CPUs when registering returns: it is asked on those only on which the trial's thread is born and
  *   runs. Else births go unheard on others, and mix versions.
- * - The text of vmlinux is one executable mapping in which everything has a name (symbols.c). Else patch modules are told that there is no
- *   such function.
+ * - The text of vmlinux is one executable mapping in which everything has a name (running/symbols.rs). Else patch modules are told that
+ *   there is no such function.
  * - Alternatives follow boot_cpu_data as it is now. After a late load of microcode, patches would be finished otherwise than the
  *   kernel was.
  * - exit_state and the counters of switches are looked at once, from one side: a kernel that sets them a little later than it has to

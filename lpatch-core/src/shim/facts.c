@@ -5,6 +5,7 @@
 #include <linux/kallsyms.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/sched.h>
 #include <linux/security.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -12,6 +13,7 @@
 #include <asm/alternative.h>
 #include <asm/cpufeature.h>
 #include <asm/orc_hash.h>
+#include <asm/pgtable.h>
 #include <asm/processor.h>
 
 #include "shim.h"
@@ -25,6 +27,8 @@ unsigned int lp_symbol(unsigned long addr, char *buf, unsigned int len)
 {
 	if (len < KSYM_SYMBOL_LEN)
 		return 0;
+	/* The caller may be on its way through all symbols. */
+	cond_resched();
 	return sprint_symbol(buf, addr);
 }
 
@@ -101,6 +105,18 @@ int lp_unsigned_allowed(void)
 int lp_read_kernel(void *to, unsigned long from, unsigned long len)
 {
 	return copy_from_kernel_nofault(to, (void *)from, len);
+}
+
+int lp_executable(unsigned long addr, unsigned long *start, unsigned long *end)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address(addr, &level);
+
+	if (!pte || !(pte_flags(*pte) & _PAGE_PRESENT) || (pte_flags(*pte) & _PAGE_NX))
+		return 0;
+	*start = addr & page_level_mask(level);
+	*end = *start + page_level_size(level);
+	return 1;
 }
 
 int lp_exports(const char *name, unsigned long len, unsigned long addr)

@@ -135,6 +135,18 @@ void lp_each_module_symbol(void *module, lp_symbol_fn f, void *arg)
 	}
 }
 
+void lp_module_describe(void *module, struct lp_module *d)
+{
+	struct module *mod = module;
+
+	d->name = mod->name;
+	d->version = mod->version;
+	d->text = (unsigned long)mod->mem[MOD_TEXT].base;
+	d->text_len = mod->mem[MOD_TEXT].size;
+	d->rodata_len = mod->mem[MOD_RODATA].size;
+	d->data_len = mod->mem[MOD_DATA].size;
+}
+
 int lp_module_has(void *module, unsigned long addr)
 {
 	return within_module(addr, module);

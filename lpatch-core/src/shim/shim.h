@@ -83,7 +83,7 @@ void lp_sync_cores(void);
  * @buf: receives "name+0xoffset/0xsize [module]" or the address, NUL-terminated
  * @len: its size, at least KSYM_SYMBOL_LEN
  *
- * Return: bytes written without the NUL, or 0 if @buf is too small.
+ * Return: bytes written without the NUL, or 0 if @buf is too small. May sleep.
  */
 unsigned int lp_symbol(unsigned long addr, char *buf, unsigned int len);
 
@@ -122,6 +122,15 @@ int lp_unsigned_allowed(void);
 int lp_read_kernel(void *to, unsigned long from, unsigned long len);
 
 /**
+ * lp_executable() - whether an address is mapped executable
+ * @start: out: the page that it is in, of whatever size: its first address
+ * @end: out: the first address behind
+ *
+ * Return: 1, or 0 if it is not.
+ */
+int lp_executable(unsigned long addr, unsigned long *start, unsigned long *end);
+
+/**
  * lp_exports() - whether a symbol is exported for modules under the GPL
  * @name: its name
  * @len: length of @name
@@ -130,30 +139,6 @@ int lp_read_kernel(void *to, unsigned long from, unsigned long len);
  * Return: 1, or 0 if there is none or it is elsewhere.
  */
 int lp_exports(const char *name, unsigned long len, unsigned long addr);
-
-/* symbols.c */
-typedef void (*lp_symbol_fn)(void *arg, unsigned long addr, const char *name, unsigned long len);
-
-/**
- * lp_each_text_symbol() - call @f for all names in the text of vmlinux, by address
- *
- * Each address has one name: of several, the one that /proc/kallsyms lists first. Takes long. May sleep.
- *
- * Return: how many there are, or -ENOMEM.
- */
-int lp_each_text_symbol(lp_symbol_fn f, void *arg);
-
-struct lp_module {
-	const char *name;
-	const char *version;	/* or NULL */
-	unsigned long text;
-	unsigned int text_len;
-	unsigned int rodata_len;
-	unsigned int data_len;
-};
-
-/* The strings live as long as the module, to which the caller holds a reference. */
-void lp_module_describe(void *module, struct lp_module *d);
 
 /* exports.c: as in lpatch/module.h */
 struct lp_patch_func {
@@ -230,12 +215,26 @@ int lpatch_module_coming(void *module, const char *name);
 void lpatch_module_live(const char *name);
 void lpatch_module_going(void *module, const char *name);
 
+typedef void (*lp_symbol_fn)(void *arg, unsigned long addr, const char *name, unsigned long len);
+
 /**
  * lp_each_module_symbol() - call @f for all symbols of a module, in the order of /proc/kallsyms
  * @module: struct module that is not freed meanwhile
  * @f: must not sleep
  */
 void lp_each_module_symbol(void *module, lp_symbol_fn f, void *arg);
+
+struct lp_module {
+	const char *name;
+	const char *version;	/* or NULL */
+	unsigned long text;
+	unsigned int text_len;
+	unsigned int rodata_len;
+	unsigned int data_len;
+};
+
+/* The strings live as long as the module, to which the caller holds a reference. */
+void lp_module_describe(void *module, struct lp_module *d);
 /* Whether an address is in a module that is not freed meanwhile. */
 int lp_module_has(void *module, unsigned long addr);
 /* Whether some of its memory is between two addresses. */
