@@ -12,20 +12,10 @@ use crate::{
     ffi,
     patch::Patch,
     registry::Registry,
+    transition::users::user_of,
 };
 use core::ops::Range;
 use kernel::prelude::*;
-
-/// A task that is seen to execute in this text, or to return there: its pid, or 0 for an idle task. They are looked at so many times
-/// before one counts.
-pub(super) fn user_of(text: &Range<usize>, passes: u32) -> Option<u64> {
-    let mut pid = 0;
-    // SAFETY: The pointer is to a local variable.
-    match unsafe { ffi::lp_text_user(text.start, text.end, passes, &mut pid) } {
-        0 => None,
-        _ => Some(pid.unsigned_abs().into()),
-    }
-}
 
 impl Registry {
     /// Whether a task that was dying when the last transition ended may be in this text, or be sent there by way of an era of a book. They are

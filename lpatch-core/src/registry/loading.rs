@@ -13,8 +13,9 @@ use crate::{
         staged::{not_there, Staged},
         Patch,
     },
-    registry::{lingering::user_of, with, with_until, Registry, Until},
+    registry::{with, with_until, Registry, Until},
     running::time::{now, GRACE_NS},
+    transition::users::user_of,
     uapi::{self, Reason},
 };
 use kernel::{bindings, prelude::*};

@@ -158,6 +158,57 @@ void lp_each_idle(lp_task_fn f, void *arg)
 		f(arg, lp_idle_key(cpu));
 }
 
+/* So many tasks, of which each may take an interrupt of its CPU, in one RCU section. */
+#define LP_BATCH 64
+
+/*
+ * Ends the RCU section of a walk through the list of tasks and begins another. Returns whether the walk can go on behind this
+ * task, which it can if both are still in their lists.
+ *
+ * The references keep the structs, and so the heads of the lists. What is next in a list is not kept; it is what the list says in this
+ * section if the task was not taken out before it began. __unhash_process() clears thread_pid before it takes a task out. de_thread()
+ * puts another in the place of a leader who has one for a while yet; that one has no exit_signal then. Both write under
+ * tasklist_lock, as who takes out what is next does. If that was freed before this section, a grace period came between, and we
+ * see what was written before it.
+ */
+static bool lp_breathe(struct task_struct *group, struct task_struct *task)
+{
+	bool listed;
+
+	get_task_struct(group);
+	get_task_struct(task);
+	rcu_read_unlock();
+	cond_resched();
+	rcu_read_lock();
+	listed = pid_alive(group) && thread_group_leader(group) && pid_alive(task);
+	put_task_struct(task);
+	put_task_struct(group);
+	return listed;
+}
+
+bool lp_ask_everybody(lp_ask_fn ask, void *arg)
+{
+	struct task_struct *group, *task;
+	unsigned int asked = 0, cpu;
+
+	scoped_guard(rcu) {
+		lp_for_each_task(group, task) {
+			if (!ask(arg, lp_key_of(task)))
+				return false;
+			if (++asked % LP_BATCH == 0 && !lp_breathe(group, task))
+				return false;
+		}
+	}
+
+	/* Idle tasks are on no list, but each can be met on its own CPU. */
+	guard(cpus_read_lock)();
+	for_each_online_cpu(cpu) {
+		if (!ask(arg, lp_idle_key(cpu)))
+			return false;
+	}
+	return true;
+}
+
 void lp_rcu_lock(void)
 {
 	rcu_read_lock();

@@ -551,6 +551,7 @@ void lpatch_cpu_gone(unsigned long key);
 
 /* ask.c: tasks are named by keys, see key.h */
 typedef void (*lp_task_fn)(void *arg, unsigned long key);
+typedef _Bool (*lp_ask_fn)(void *arg, unsigned long key);
 
 int lp_is_idle_key(unsigned long key);
 void *lp_current(void);
@@ -585,6 +586,16 @@ int lp_task_gone(unsigned long key);
 void lp_each_task(lp_task_fn f, void *arg);
 /* Calls @f for the idle tasks of all CPUs that are online, none of which comes or goes meanwhile. */
 void lp_each_idle(lp_task_fn f, void *arg);
+
+/**
+ * lp_ask_everybody() - call @ask for each task of the kernel's list, then for the idle task of each CPU that is online
+ * @ask: whether to go on. It is called under RCU, or while no CPU comes or goes, and may wait for an interrupt of a CPU there
+ *
+ * Lets go of RCU every few tasks. May sleep.
+ *
+ * Return: whether all were asked; not if @ask said no, or the walk has lost its place because the task where it was has ended.
+ */
+_Bool lp_ask_everybody(lp_ask_fn ask, void *arg);
 void lp_rcu_lock(void);
 void lp_rcu_unlock(void);
 
@@ -696,21 +707,5 @@ int lp_event_wait(unsigned long seen, unsigned int ms);
 
 /* Frees the variables that are left, and says how many, if any. Nobody can call the others any more. */
 void lp_shadow_exit(void);
-
-/* tasks.c */
-
-/**
- * lp_text_user() - find a task that may still execute or return into a range of text
- * @start: first address
- * @end: first address behind
- * @passes: how often to look, a few milliseconds apart, before a task counts as one that does; 1 at least
- * @pid: out: a task that does, 0 for an idle task
- *
- * The caller has made sure that nothing enters the range any more but for tasks that are exiting and in no list any more, which are not
- * looked at: these are gone when a grace period of RCU tasks has ended since then. May sleep.
- *
- * Return: 0 if there is none, 1 with @pid set if there is one or a stack could not be read reliably.
- */
-int lp_text_user(unsigned long start, unsigned long end, unsigned int passes, int *pid);
 
 #endif /* _LPATCH_SHIM_H */

@@ -16,7 +16,7 @@ use crate::{
     transition::{
         progress::Moving,
         tasks::{self, Found, Held},
-        walk,
+        walk::{self, Walked},
     },
     uapi::{self, Blocker},
 };
@@ -76,62 +76,33 @@ impl Frames {
             whole: false,
         }
     }
-
-    /// # Safety
-    ///
-    /// As of [`walk::walk`].
-    unsafe fn read(&mut self, task: Task, stack: walk::Stack, bounds: Bounds<'_>) {
-        *self = Self::none();
-        // It moves nobody.
-        let evidence = Current::trust(task, &());
-        let mut check = bounds.check(&evidence);
-        let frame = |addr: u64| {
-            if self.hit == 0 {
-                let call = calls::called(addr);
-                check.frame(addr, || call);
-                // Itself, or the function that was called there, which has jumped on.
-                let mut addrs = [Some(addr), call.map(|call| call.target)]
-                    .into_iter()
-                    .flatten();
-                let hit = addrs.find(|addr| bounds.ranges.hits(*addr).is_some());
-                self.hit = hit.unwrap_or(0);
-            }
-            if let Some(slot) = self.addrs.get_mut(self.count) {
-                *slot = addr;
-                self.count += 1;
-            }
-        };
-        // SAFETY: As this function's.
-        self.whole = unsafe { walk::walk(stack, frame) };
-        self.jumped = check.may_act_for().unwrap_or(0);
-    }
 }
 
 /// Looks at a task.
 fn look(held: &Held, bounds: Bounds<'_>) -> (Found, Frames) {
     let mut frames = Frames::none();
-    let task = held.task();
-    let found = if tasks::is_idle(task) {
-        Found::OnCpu
-    } else {
-        // SAFETY: It is asleep and stays so.
-        tasks::if_asleep(held, |task| unsafe {
-            frames.read(task, walk::of(task), bounds)
-        })
-    };
-    if found == Found::Runnable {
-        // SAFETY: It may begin to run, so what is read is a guess, for people. We hold a reference to its struct; such a walk keeps the
-        // task from dying, and so its stack.
-        unsafe { frames.read(task, walk::stopped_at(task), bounds) };
-    }
-    if found == Found::OnCpu {
-        // SAFETY: It is the current task of its CPU.
-        let own = |_: Task| unsafe { frames.read(task, walk::own(), bounds) };
-        if !tasks::if_running(held, own) && tasks::is_idle(task) {
-            // SAFETY: It is the stack that all idle tasks have that do not run.
-            unsafe { frames.read(task, walk::Stack::Idle, bounds) };
+    // It moves nobody.
+    let evidence = Current::trust(held.task(), &());
+    let mut check = bounds.check(&evidence);
+    // Of a task that ran meanwhile it is a guess, for people.
+    let (found, walked) = walk::visit(held, |addr| {
+        if frames.hit == 0 {
+            let call = calls::called(addr);
+            check.frame(addr, || call);
+            // Itself, or the function that was called there, which has jumped on.
+            let mut addrs = [Some(addr), call.map(|call| call.target)]
+                .into_iter()
+                .flatten();
+            let hit = addrs.find(|addr| bounds.ranges.hits(*addr).is_some());
+            frames.hit = hit.unwrap_or(0);
         }
-    }
+        if let Some(slot) = frames.addrs.get_mut(frames.count) {
+            *slot = addr;
+            frames.count += 1;
+        }
+    });
+    frames.whole = walked == Walked::Whole;
+    frames.jumped = check.may_act_for().unwrap_or(0);
     (found, frames)
 }
 

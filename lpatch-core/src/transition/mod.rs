@@ -13,4 +13,5 @@ pub(crate) mod sides;
 pub(crate) mod tasks;
 pub(crate) mod triggers;
 pub(crate) mod urgent;
+pub(crate) mod users;
 pub(crate) mod walk;

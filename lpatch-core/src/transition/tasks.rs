@@ -124,6 +124,22 @@ pub(crate) fn each_idle(mut f: impl FnMut(Task)) {
     unsafe { ffi::lp_each_idle(callback.function(), callback.arg()) };
 }
 
+/// Calls `ask` for all tasks of the kernel's list, and then for the idle tasks of all CPUs that are online, until it says no. It may take as
+/// long as an interrupt of a CPU. `true`: all were asked, and it said no to none. `false` also where the walk has lost its place in the list.
+pub(crate) fn ask_everybody<F: FnMut(Task) -> bool>(mut ask: F) -> bool {
+    // SAFETY: `answer` gets the closure that it is made for; we may sleep.
+    unsafe { ffi::lp_ask_everybody(Some(answer::<F>), (&raw mut ask).cast()) }
+}
+
+/// # Safety
+///
+/// `arg` points to an `F` that nobody else uses.
+unsafe extern "C" fn answer<F: FnMut(Task) -> bool>(arg: *mut c_void, key: usize) -> bool {
+    // SAFETY: As this function's.
+    let ask = unsafe { &mut *arg.cast::<F>() };
+    Task::new(key).is_some_and(ask)
+}
+
 /// How a task was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {

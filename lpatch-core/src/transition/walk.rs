@@ -11,6 +11,7 @@ use crate::{
     },
     redirect::bounds::Bounds,
     running::calls::called,
+    transition::tasks::{self, Found, Held},
 };
 use core::marker::PhantomData;
 use kernel::ffi::c_void;
@@ -24,6 +25,17 @@ pub(crate) enum Stack {
     Stopped(*mut c_void),
     /// That of an idle task which does not run; all of them have the same.
     Idle,
+}
+
+/// What a walk through a stack is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walked {
+    /// The stack was read from end to end.
+    Whole,
+    /// The rest of it cannot be read now.
+    Part,
+    /// The task ran meanwhile, so what was read says nothing.
+    Ran,
 }
 
 /// A walk under way.
@@ -40,13 +52,13 @@ unsafe extern "C" fn on_frame<F: FnMut(u64)>(arg: *mut c_void, addr: usize) {
     (walk.frame)(addr as u64);
 }
 
-/// Calls `frame` for each frame, the innermost first. `true`: the stack was read from end to end.
+/// Calls `frame` for each frame, the innermost first.
 ///
 /// # Safety
 ///
-/// The task is the current one, or cannot run meanwhile; or it may run, and the caller takes what comes for a guess.
-/// Its struct and its stack stay.
-pub(crate) unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> bool {
+/// The task is the current one, or cannot run meanwhile, and its stack stays; or it is a [`Stack::Stopped`], which finds out whether its
+/// task ran, and keeps the stack. The struct of the task stays.
+unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> Walked {
     let mut walk = Walk { frame };
     let arg = (&raw mut walk).cast();
     let whole = match stack {
@@ -57,7 +69,38 @@ pub(crate) unsafe fn walk<F: FnMut(u64)>(stack: Stack, frame: F) -> bool {
         // SAFETY: The callback gets what it needs.
         Stack::Idle => unsafe { ffi::lp_walk_idle(Some(on_frame::<F>), arg) },
     };
-    whole > 0
+    match whole {
+        ffi::LP_WALK_RAN => Walked::Ran,
+        0 => Walked::Part,
+        _ => Walked::Whole,
+    }
+}
+
+/// Calls `frame` for each frame of a task, the innermost first, wherever the task is: on its CPU if it runs; else from here, while nothing
+/// wakes it or with a proof that it did not run meanwhile. Returns how the task was found. A dead one is not looked at. A task that has
+/// left the CPU that was asked counts as one that ran.
+pub(crate) fn visit(held: &Held, mut frame: impl FnMut(u64)) -> (Found, Walked) {
+    let task = held.task();
+    let mut walked = Walked::Ran;
+    let found = if tasks::is_idle(task) {
+        Found::OnCpu
+    } else {
+        // SAFETY: It is asleep and stays so, and so does its stack.
+        tasks::if_asleep(held, |task| walked = unsafe { walk(of(task), &mut frame) })
+    };
+    if found == Found::Runnable {
+        // SAFETY: The stack finds out whether the task ran. We hold a reference to its struct, and the task does not die during the walk.
+        walked = unsafe { walk(stopped_at(task), &mut frame) };
+    }
+    if found == Found::OnCpu {
+        // SAFETY: It is the current task of its CPU, where nothing interrupts.
+        let own = |_: Task| walked = unsafe { walk(own(), &mut frame) };
+        if !tasks::if_running(held, own) && tasks::is_idle(task) {
+            // SAFETY: It is the stack that all idle tasks have that do not run.
+            walked = unsafe { walk(Stack::Idle, &mut frame) };
+        }
+    }
+    (found, walked)
 }
 
 /// Finishes a check by a walk.
@@ -65,8 +108,8 @@ fn check<'e>(mut check: StackCheck<'e, '_>, stack: Stack) -> Result<Clean<'e>, B
     let frame = |addr: u64| check.frame(addr, || called(addr));
     // SAFETY: The check's evidence says that it is the current task or cannot run, or the stack is of the kind that finds out; what
     // it stands on, or who asks, keeps the struct.
-    let whole = unsafe { walk(stack, frame) };
-    check.finish(whole)
+    let walked = unsafe { walk(stack, frame) };
+    check.finish(walked == Walked::Whole)
 }
 
 /// For a task that does not run.
@@ -110,8 +153,8 @@ pub(crate) fn entering<'e>(
 pub(crate) fn is_inside(evidence: &Current<'_>, ranges: Ranges<'_>, site: u64) -> bool {
     let mut check = StackCheck::at_entry(evidence, ranges, site, Proof::Always, &[]);
     // SAFETY: It is the current task, and what the evidence stands on keeps everything from interrupting it.
-    let whole = unsafe { walk(own(), |addr| check.frame(addr, || None)) };
-    matches!(check.finish(whole), Err(Blocked::By(_)))
+    let walked = unsafe { walk(own(), |addr| check.frame(addr, || None)) };
+    matches!(check.finish(walked == Walked::Whole), Err(Blocked::By(_)))
 }
 
 /// Nothing interrupts the current task as long as this exists, and this CPU is not looking at a stack already: whatever a
