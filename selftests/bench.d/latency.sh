@@ -100,6 +100,7 @@ longest() { awk '$3 > most { most = $3 } END { print most + 0 }' "$1"; }
 # all_sides SUFFIX
 all_sides() {
     measure none "$1" sleep 3
+    wait_for_free 'witness_[^ ]*'
     measure upstream "$1" transitions upstream repeat "$TRANSITIONS"
     quiet rmmod klp_witness
     measure lpatch "$1" sh "$0" all_of_ours
@@ -111,6 +112,7 @@ all_pieces() {
     sed 's/^/# /' "$KTAP_TEST/pieces"
     echo "row irqs_off_ours lpatch $(longest "$KTAP_TEST/pieces")"
     echo "row look_worst lpatch $(grep '^lp_if_asleep ' "$KTAP_TEST/pieces" | cut -d' ' -f3)"
+    wait_for_free 'witness_[^ ]*'
     # Its look at one task is what this is called for.
     pieces task_call_func -- transitions upstream repeat 10 >"$KTAP_TEST/pieces"
     sed 's/^/# /' "$KTAP_TEST/pieces"

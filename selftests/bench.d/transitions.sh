@@ -48,6 +48,7 @@ measure() {
     scene=$1
     shift
     for side in $sides; do
+        [ "$side" = lpatch ] || wait_for_free 'witness_[^ ]*'
         transitions "$side" converge "$scene" "$number" "$cap" "$@"
     done
     kill_spawned
