@@ -9,5 +9,6 @@ pub(crate) mod modules;
 pub(crate) mod names;
 pub(crate) mod probes;
 pub(crate) mod symbols;
+mod texts;
 pub(crate) mod time;
 pub(crate) mod view;

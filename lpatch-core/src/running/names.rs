@@ -3,17 +3,14 @@
 //! From addresses to the names of what is there.
 
 use crate::{
-    ffi,
     model::{exits, finalize::retpolines::THUNK_SIZE, symbol_text, verify::Symbol},
     running::{
         code::{indirect_thunks, return_thunk},
         modules::Pinned,
+        texts::{kernel_text, SYMBOL_TEXT},
     },
 };
 use kernel::prelude::*;
-
-/// Longest text that the kernel makes of an address: name, offset, size and module.
-pub(super) const SYMBOL_TEXT: usize = 1024;
 
 /// The size of the symbol that begins at an address.
 pub(crate) fn symbol_size(addr: u64) -> Option<u64> {
@@ -71,14 +68,6 @@ kernel::sync::global_lock! {
     /// Room for the text that the kernel makes of an address, since it is too long for a stack. A leaf lock: whoever holds it takes no
     /// other lock, and asks for no other symbol.
     pub(crate) unsafe(uninit) static TEXT: Mutex<[u8; SYMBOL_TEXT]> = [0; SYMBOL_TEXT];
-}
-
-/// Has the kernel write the text for an address, and returns it. `room` is for [`SYMBOL_TEXT`] bytes. May sleep, as all that asks for
-/// symbols.
-pub(super) fn kernel_text(addr: u64, room: &mut [u8]) -> &[u8] {
-    // SAFETY: The buffer is writable for the length that is passed.
-    let len = unsafe { ffi::lp_symbol(addr as usize, room.as_mut_ptr().cast(), room.len() as u32) };
-    room.get(..len as usize).unwrap_or_default()
 }
 
 /// Writes the text for an address, "name+0xoffset/0xsize [module]", as far as there is room; returns its length.

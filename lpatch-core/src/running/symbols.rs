@@ -10,7 +10,7 @@ use crate::{
     model::{cold, refusal::Refusal, sort, symbol_text, verify::Symbol},
     running::{
         code,
-        names::{self, SYMBOL_TEXT},
+        texts::{kernel_text, SYMBOL_TEXT},
     },
     uapi::Reason,
 };
@@ -134,7 +134,7 @@ fn each_of_vmlinux(mut f: impl FnMut(u64, &[u8])) -> Result<(), Refusal> {
                 None => return Ok(()),
             }
         }
-        match symbol_text::parse(names::kernel_text(addr, &mut room)) {
+        match symbol_text::parse(kernel_text(addr, &mut room)) {
             Some(Symbol {
                 name,
                 offset: 0,
