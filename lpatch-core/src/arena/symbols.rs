@@ -2,7 +2,7 @@
 
 //! Names of patched code and data in the kernel's symbol table of our module.
 //!
-//! `mod->kallsyms` is an RCU pointer to the table that backtraces, `/proc/kallsyms` and perf read. When the core is first asked for
+//! `mod->kallsyms` points to the table that backtraces, `/proc/kallsyms` and perf read. When the core is first asked for
 //! something, it has this pointer point to a table of ours: the module's own symbols, then those of the patches. So a patch costs no more
 //! than its symbols. When the module is removed, the kernel's table is put back.
 
@@ -10,7 +10,10 @@ use crate::{
     ffi,
     uapi::{Ksym, SEC_DATA, SEC_RODATA, SEC_TEXT},
 };
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicPtr, Ordering},
+};
 use kernel::{bindings, prelude::*};
 
 /// The symbols of one patch.
@@ -37,9 +40,9 @@ struct Table {
     /// The same arrays without what is behind the module's own symbols.
     bare: bindings::mod_kallsyms,
     // By pages: what kmalloc() has for as much is up to twice as large.
-    symbols: VVec<bindings::Elf64_Sym>,
-    strings: VVec<u8>,
-    letters: VVec<u8>,
+    _symbols: VVec<bindings::Elf64_Sym>,
+    _strings: VVec<u8>,
+    _letters: VVec<u8>,
 }
 
 /// A finished table that is not yet in force. `None`: the current one, without patches.
@@ -53,6 +56,41 @@ pub(crate) struct Prepared(Option<KBox<Table>>);
 pub(crate) struct Kallsyms {
     module: *mut bindings::module,
     current: Option<KBox<Table>>,
+    /// Those before, each with the grace period of RCU tasks after which nobody reads it: who goes through the symbols of all modules does so under
+    /// `module_mutex`, which we cannot take, and not under RCU. He does not sleep meanwhile of his own accord.
+    old: KVec<(KBox<Table>, usize)>,
+    /// What the exit waits with.
+    readers: Option<Readers>,
+}
+
+/// What waits for readers of a table when the module goes.
+struct Readers(NonNull<ffi::lp_readers>);
+
+// SAFETY: Heap memory without ties to a thread.
+unsafe impl Send for Readers {}
+
+impl Readers {
+    fn new() -> Result<Self> {
+        // SAFETY: No requirements.
+        NonNull::new(unsafe { ffi::lp_readers_new() })
+            .map(Self)
+            .ok_or(ENOMEM)
+    }
+
+    /// Waits until all are done who read now. `false`: some may still.
+    fn are_gone(self) -> bool {
+        let readers = self.0.as_ptr();
+        core::mem::forget(self);
+        // SAFETY: It is ours, and not used any more. We may sleep.
+        unsafe { ffi::lp_readers_are_gone(readers) != 0 }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        // SAFETY: It is ours, and not used any more.
+        unsafe { ffi::lp_readers_free(self.0.as_ptr()) };
+    }
 }
 
 // SAFETY: The pointer is to our own module, which outlives the value, and is used under the lock that the
@@ -68,6 +106,8 @@ impl Kallsyms {
         Self {
             module,
             current: None,
+            old: KVec::new(),
+            readers: None,
         }
     }
 
@@ -93,22 +133,31 @@ impl Kallsyms {
     /// Puts a table of ours in force, if possible. If not, the first patch brings it.
     pub(crate) fn begin(&mut self) {
         if self.current.is_none() && self.is_ready() {
-            if let Ok(table) = self.table(core::iter::empty()) {
-                self.publish(Prepared(Some(table)));
+            if let Ok(prepared) = self.prepare(core::iter::empty()) {
+                self.publish(prepared);
             }
         }
     }
 
     /// Builds the table for these patches. That cannot fail if there are none, and there were some before.
     pub(crate) fn prepare<'a>(
-        &self,
+        &mut self,
         patches: impl Iterator<Item = Names<'a>> + Clone,
     ) -> Result<Prepared> {
         let any = patches.clone().next().is_some();
-        match self.table(patches) {
+        match self.room().and_then(|()| self.table(patches)) {
             Err(error) if any || self.current.is_none() => Err(error),
             table => Ok(Prepared(table.ok())),
         }
+    }
+
+    /// What is needed to put a table in force.
+    fn room(&mut self) -> Result {
+        if self.readers.is_none() {
+            self.readers = Some(Readers::new()?);
+        }
+        self.old.reserve(1, GFP_KERNEL)?;
+        Ok(())
     }
 
     fn table<'a>(&self, patches: impl Iterator<Item = Names<'a>> + Clone) -> Result<KBox<Table>> {
@@ -196,23 +245,28 @@ impl Kallsyms {
             Table {
                 head,
                 bare,
-                symbols,
-                strings,
-                letters,
+                _symbols: symbols,
+                _strings: strings,
+                _letters: letters,
             },
             GFP_KERNEL,
         )?)
     }
 
-    /// Puts a table in force and frees the one before.
+    /// Puts a table in force. The one before is freed when nobody reads it any more.
     pub(crate) fn publish(&mut self, prepared: Prepared) {
         match (prepared.0, &mut self.current) {
             (Some(mut table), _) => {
                 let head = &raw mut table.head;
                 // INVARIANT: It points to the table that becomes the current one.
                 self.point_to(head);
-                let old = self.current.replace(table);
-                free(old);
+                if let Some(old) = self.current.replace(table) {
+                    // SAFETY: No requirements.
+                    let ticket = unsafe { ffi::lp_grace_begin() };
+                    if self.old.push_within_capacity((old, ticket)).is_err() {
+                        unreachable!("room was reserved");
+                    }
+                }
             }
             (None, Some(table)) => {
                 let bare = &raw mut table.bare;
@@ -223,33 +277,29 @@ impl Kallsyms {
         }
     }
 
+    /// Frees the tables that nobody reads any more. Of the driver, which is kicked when a grace period is over.
+    pub(crate) fn forget(&mut self) {
+        // SAFETY: No requirements.
+        let open = |ticket: usize| unsafe { ffi::lp_grace_is_over(ticket) == 0 };
+        self.old.retain(|(_, ticket)| open(*ticket));
+    }
+
     fn point_to(&self, head: *mut bindings::mod_kallsyms) {
         // Release: the table is complete before it can be seen; pairs with the rcu_dereference() of readers.
         self.pointer().store(head, Ordering::Release);
     }
 }
 
-/// Frees a table that was in force.
-fn free(table: Option<KBox<Table>>) {
-    let Some(table) = table else {
-        return;
-    };
-    // SAFETY: Called from where we may sleep. Readers of the table are done afterwards.
-    unsafe { ffi::lp_synchronize() };
-    let Table {
-        symbols,
-        strings,
-        letters,
-        ..
-    } = KBox::into_inner(table);
-    drop((symbols, strings, letters));
-}
-
 impl Drop for Kallsyms {
+    /// The tables before are read by nobody: their grace periods hold the module until they are over.
     fn drop(&mut self) {
-        if self.current.is_some() {
-            self.point_to(self.core());
+        let Some(current) = self.current.take() else {
+            return;
+        };
+        self.point_to(self.core());
+        if !self.readers.take().is_some_and(Readers::are_gone) {
+            pr_warn!("somebody may still read our symbols, so their memory is lost\n");
+            core::mem::forget(current);
         }
-        free(self.current.take());
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     model::{refusal::Refusal, transition::detours::Asked},
     patch::exits,
     redirect::book::Tables,
-    registry::{self, unlocked::Unlocked, Registry},
+    registry::{self, lingering::Free, unlocked::Unlocked, Registry},
     running::time::now,
     transition::{asking_ftrace::Shrinking, progress::Remains, settle::Next},
 };
@@ -21,11 +21,23 @@ const AGAIN_MS: u32 = 500;
 extern "C" fn lpatch_drive() -> isize {
     loop {
         let mut due = false;
-        let mut again = false;
+        let free = registry::with(|registry| {
+            registry.forget_names();
+            Ok(registry.next_to_free())
+        });
+        let free = free.unwrap_or(Free::Nothing);
+        if let Free::Now(id) = free {
+            // SAFETY: No requirements.
+            unsafe { ffi::lp_synchronize() };
+            let _ = registry::with(|registry| {
+                registry.free(id);
+                Ok(())
+            });
+            continue;
+        }
         let next = registry::with(|registry| {
             registry.step(false);
             due = registry.take_behind();
-            again = registry.free_lingering();
             let Registry {
                 engine, patches, ..
             } = registry;
@@ -41,7 +53,7 @@ extern "C" fn lpatch_drive() -> isize {
             });
         }
         match next {
-            Ok(Next::Wait(ms)) if failed || again => {
+            Ok(Next::Wait(ms)) if failed || matches!(free, Free::Later) => {
                 return ms.map_or(AGAIN_MS, |ms| ms.min(AGAIN_MS)) as isize
             }
             Ok(Next::Wait(Some(ms))) => return ms as isize,
@@ -69,6 +81,10 @@ extern "C" fn lpatch_drive() -> isize {
                     shrink(shrinking);
                 }
                 settled();
+                // It may have failed, for want of memory for example, and somebody be in a hurry.
+                if registry::with(|registry| Ok(registry.engine().is_untidy())).unwrap_or(false) {
+                    return AGAIN_MS as isize;
+                }
             }
             Ok(Next::Return(group)) => give_back(group),
             Ok(Next::EndTrial(trial)) => give_back(trial),

@@ -116,6 +116,11 @@ impl Registry {
         self.kallsyms.begin();
     }
 
+    /// Frees the tables of symbols that nobody reads any more.
+    pub(super) fn forget_names(&mut self) {
+        self.kallsyms.forget();
+    }
+
     /// Gives a reservation back that no patch came of.
     pub(crate) fn release(&mut self, reserved: Reserved) {
         self.memory.give(reserved.runs);
@@ -238,6 +243,7 @@ impl Registry {
         let at = self.unused(name)?;
         let patch = &self.patches[at];
         let text = patch.text();
+        // Of a module; it may have come in the place of an object meanwhile.
         if patch.runs().is_none() && self.may_be_entered(&text) {
             return Err(Reason::Grace.into());
         }

@@ -157,6 +157,7 @@ ALLOCATES(vmap, (struct page **pages, unsigned int count, unsigned long flags, p
 
 REALLOCATES(rust_helper_krealloc_node_align)
 REALLOCATES(rust_helper_kvrealloc_node_align)
+REALLOCATES(rust_helper_vrealloc_node_align)
 
 #define FREES(name)				\
 	DECLARE(name);				\

@@ -687,6 +687,16 @@ unsigned long lp_grace_begin(void);
 int lp_grace_is_over(unsigned long ticket);
 /* How many hold the module; for tests. */
 int lp_graces(void);
+
+/*
+ * For the exit, which cannot ask for a grace period as above: who waits for it would be gone. lp_readers_are_gone() takes what
+ * lp_readers_new() has given, or NULL if there is no memory; it waits until all tasks have slept of their own accord or died that execute in the
+ * kernel now, ten seconds at most. Return: 1, or 0 if a task may not have.
+ */
+struct lp_readers;
+struct lp_readers *lp_readers_new(void);
+void lp_readers_free(struct lp_readers *readers);
+int lp_readers_are_gone(struct lp_readers *readers);
 /* Somebody waits for all that were asked for. */
 void lp_grace_hurry(void);
 

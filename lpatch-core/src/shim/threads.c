@@ -7,6 +7,7 @@
 #include <linux/rcupdate_wait.h>
 #include <linux/rcuwait.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
@@ -212,6 +213,31 @@ int lp_graces(void)
 {
 	guard(spinlock_irqsave)(&lp_grace_lock);
 	return !!lp_usual_grace.ticket + !!lp_urgent_grace.ticket + lp_hurried;
+}
+
+struct lp_readers {
+	struct rcu_synchronize wait;
+};
+
+struct lp_readers *lp_readers_new(void)
+{
+	return kzalloc(sizeof(struct lp_readers), GFP_KERNEL);
+}
+
+void lp_readers_free(struct lp_readers *readers)
+{
+	kfree(readers);
+}
+
+int lp_readers_are_gone(struct lp_readers *readers)
+{
+	init_completion(&readers->wait.completion);
+	/* The kernel's own function, so that nobody comes back to us. If it comes too late, it finds memory that is never freed. */
+	call_rcu_tasks(&readers->wait.head, wakeme_after_rcu);
+	if (!wait_for_completion_timeout(&readers->wait.completion, 10 * HZ))
+		return 0;
+	kfree(readers);
+	return 1;
 }
 
 int lp_grace_is_over(unsigned long ticket)
