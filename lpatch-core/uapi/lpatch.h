@@ -205,7 +205,8 @@ struct lpatch_query {
  * @rodata_addr: out: address of the rodata, page aligned, or 0
  * @data_addr: out: address of the data, page aligned, or 0
  *
- * Closing the file gives back what a load did not consume.
+ * Closing the file gives back what a load did not consume. If there is no room, it waits for patches that were unloaded and still have memory, ten
+ * seconds at most; a signal ends that with LPATCH_R_INTERRUPTED.
  */
 struct lpatch_reserve {
 	struct lpatch_hdr hdr;

@@ -342,7 +342,8 @@ pub fn unload(core: &mut dyn Device, name: &str) -> Result<bool, DeviceError> {
     }
     let (patience, pause) = MEMORY;
     let start = Instant::now();
-    while holds && core.query()?.lingering > 0 {
+    // It is unloaded, whatever becomes of the question.
+    while holds && core.query().map_or(true, |query| query.lingering > 0) {
         if start.elapsed() > patience {
             return Ok(true);
         }

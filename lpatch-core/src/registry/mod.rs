@@ -22,7 +22,10 @@ use crate::{
     log::{self, Name},
     model::{finalize, refusal::Refusal},
     patch::{callbacks::Others, Patch},
-    registry::busy::{may_wait, Busy, Step},
+    registry::{
+        busy::{may_wait, Busy, Step},
+        unloaded::Lingering,
+    },
     running::time::{now, GRACE_NS},
     transition::engine::Engine,
     uapi::{self, Reason},
@@ -39,6 +42,7 @@ mod patch_module;
 mod questions;
 mod register;
 pub(crate) mod targets;
+mod unloaded;
 mod unlocked;
 
 kernel::sync::global_lock! {
@@ -54,7 +58,7 @@ pub(crate) struct Registry {
     facts: Result<finalize::Facts, Refusal>,
     pub(crate) patches: KVec<Patch>,
     /// Patches that were unloaded, but in whose memory a dying task may still execute.
-    lingering: KVec<Patch>,
+    lingering: KVec<Lingering>,
     pub(crate) engine: Engine,
     /// Callbacks before or after a transition, if some are due.
     busy: Option<Busy>,

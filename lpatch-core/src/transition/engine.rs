@@ -555,6 +555,16 @@ impl Engine {
         }
     }
 
+    /// The grace period that began when the last transition had ended.
+    pub(crate) fn ticket(&self) -> usize {
+        self.ticket
+    }
+
+    /// Whether something is still to be let go of: it was not time, or there was no memory for it.
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.untidy
+    }
+
     /// Whether every task that was dying when the last transition ended is gone.
     pub(crate) fn grace_is_over(&self) -> bool {
         // SAFETY: No requirements.

@@ -93,6 +93,7 @@ impl Default for State {
             now: Transition::default(),
             looks: VecDeque::new(),
             settling: 0,
+            lingering: 0,
             enabled_functions: "",
             comparison: Comparison::default(),
             blockers: Vec::new(),
