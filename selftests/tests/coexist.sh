@@ -145,6 +145,7 @@ test_kprobe_in_a_patch() {
     for symbol in lpatch_stack_inner lp_arena_text lp_doors lp_door_ask; do
         ! insmod $MODULES/kprobed.ko "symbol=$symbol" 2>"$KTAP_TEST/said" || note "a kprobe in $symbol was taken"
         off stack
+        wait_for "memory" nothing_lingers
         load cmdline --no-enable
         is "the place" "$(text_of cmdline)" "$where"
         [ ! -d /sys/module/kprobed ] || quiet rmmod kprobed
